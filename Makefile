@@ -1,0 +1,84 @@
+# make            build/ngx_http_ws_bus_module.so for the installed nginx
+# make unit       build/unit/*: tests of the folders that know no nginx
+# make install    copies the module to nginx's modules directory
+#
+# NGINX_SRC=dir builds against an nginx source tree instead of Debian's
+# nginx-dev; the module then fits the nginx that is built from that tree.
+
+SHELL     = /bin/bash
+
+TOP      := $(CURDIR)
+BUILD    ?= $(TOP)/build
+MODULE    = $(BUILD)/ngx_http_ws_bus_module.so
+
+CC        = gcc
+WARN      = -W -Wall -Wextra -Wpointer-arith -Wshadow -Werror
+PURE_OPT ?= -O2 -g
+PURE_CFLAGS = -std=gnu11 $(WARN) $(PURE_OPT)
+PURE_LIBS = -lz -lcjson
+
+PURE     := $(wildcard src/ws/*.c src/bus/*.c src/protocol/*.c)
+HEADERS  := $(wildcard src/*.h src/*/*.h)
+GLUE     := $(wildcard src/ngx/*.c)
+TESTS    := $(wildcard t/unit/*/*_test.c)
+
+DEB_SRC   = /usr/share/nginx/src
+
+# without a tree of its own: Debian's headers and its configure line
+ifeq ($(NGINX_SRC),)
+TREE      = $(DEB_SRC)
+CONFIGURE = . ./conf_flags && ./configure --with-cc-opt="-g -O2 -fPIC" \
+            --with-ld-opt="-fPIC" "$${NGX_CONF_FLAGS[@]}"
+else
+TREE      = $(abspath $(NGINX_SRC))
+CONFIGURE = auto/configure --with-compat --with-debug --with-threads \
+            --with-http_ssl_module --with-http_v2_module \
+            --with-http_realip_module --with-http_auth_request_module
+endif
+
+
+.PHONY: all module unit install clean
+
+all: module
+
+module: $(MODULE)
+
+$(BUILD)/nginx/Makefile: config $(if $(NGINX_SRC),,$(DEB_SRC)/conf_flags)
+	@mkdir -p $(BUILD)
+	cd $(TREE) && unset CFLAGS && $(CONFIGURE) \
+	    --add-dynamic-module=$(TOP) --builddir=$(BUILD)/nginx \
+	    >$(BUILD)/configure.log 2>&1 || { cat $(BUILD)/configure.log; false; }
+
+$(MODULE): $(BUILD)/nginx/Makefile $(PURE) $(GLUE) $(HEADERS)
+	$(MAKE) -s -f $(BUILD)/nginx/Makefile -C $(TREE) modules
+	cp $(BUILD)/nginx/ngx_http_ws_bus_module.so $(MODULE).tmp
+	mv $(MODULE).tmp $(MODULE)
+
+install: module
+	install -d $(DESTDIR)/usr/lib/nginx/modules
+	install -m 644 $(MODULE) $(DESTDIR)/usr/lib/nginx/modules/
+
+
+# the pure folders, by themselves
+
+PURE_OBJ := $(PURE:src/%.c=$(BUILD)/pure/%.o)
+
+$(BUILD)/pure/%.o: src/%.c $(HEADERS)
+	@mkdir -p $(dir $@)
+	$(CC) $(PURE_CFLAGS) -c -o $@ $<
+
+$(BUILD)/libwsb.a: $(PURE_OBJ)
+	@rm -f $@
+	ar rcs $@ $^
+
+UNIT     := $(TESTS:t/unit/%.c=$(BUILD)/unit/%)
+
+$(BUILD)/unit/%: t/unit/%.c t/unit/tap.h $(BUILD)/libwsb.a
+	@mkdir -p $(dir $@)
+	$(CC) $(PURE_CFLAGS) -Wno-unused-function -Isrc -It/unit -o $@ $< \
+	    $(BUILD)/libwsb.a $(PURE_LIBS)
+
+unit: $(UNIT)
+
+clean:
+	rm -rf $(BUILD)
