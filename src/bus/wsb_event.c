@@ -1,0 +1,402 @@
+#include "wsb_event.h"
+
+
+#define WSB_RECORD_MAX  ((size_t) 1 << 31)
+
+#define wsb_align8(n)   (((n) + 7) & ~(size_t) 7)
+
+
+static const uint8_t *wsb_digits(const uint8_t *p, const uint8_t *last,
+    unsigned n, unsigned *value);
+static unsigned wsb_month_days(unsigned year, unsigned month);
+static uint8_t *wsb_decimal(uint8_t *dst, unsigned n, unsigned width);
+
+
+size_t
+wsb_event_size(const wsb_event_t *ev)
+{
+    size_t    size;
+    unsigned  i;
+
+    size = sizeof(wsb_record_t);
+
+    for (i = 0; i < WSB_NFIELDS; i++) {
+
+        if (ev->field[i].data == NULL) {
+            continue;
+        }
+
+        if (ev->field[i].len >= WSB_RECORD_MAX) {
+            return 0;
+        }
+
+        size += sizeof(uint32_t) + ev->field[i].len;
+    }
+
+    size = wsb_align8(size);
+
+    return size < WSB_RECORD_MAX ? size : 0;
+}
+
+
+void
+wsb_event_encode(const wsb_event_t *ev, uint8_t *dst)
+{
+    uint8_t         *p;
+    unsigned         i;
+    uint32_t        *len;
+    wsb_record_t    *rec;
+
+    rec = (wsb_record_t *) dst;
+    len = (uint32_t *) (rec + 1);
+
+    rec->seq = ev->seq;
+    rec->msec = ev->msec;
+    rec->present = 0;
+
+    for (i = 0; i < WSB_NFIELDS; i++) {
+        if (ev->field[i].data != NULL) {
+            rec->present |= 1u << i;
+            *len++ = ev->field[i].len;
+        }
+    }
+
+    p = (uint8_t *) len;
+
+    for (i = 0; i < WSB_NFIELDS; i++) {
+        if (ev->field[i].data != NULL) {
+            memcpy(p, ev->field[i].data, ev->field[i].len);
+            p += ev->field[i].len;
+        }
+    }
+
+    rec->len = wsb_align8((size_t) (p - dst));
+
+    memset(p, 0, dst + rec->len - p);
+}
+
+
+wsb_rc_t
+wsb_event_decode(const uint8_t *p, size_t len, wsb_event_t *ev)
+{
+    size_t          used;
+    unsigned        i, n;
+    uint32_t        size;
+    const uint8_t  *lens;
+    wsb_record_t    rec;
+
+    if (len < sizeof(wsb_record_t)) {
+        return WSB_ERROR;
+    }
+
+    memcpy(&rec, p, sizeof(wsb_record_t));
+
+    n = __builtin_popcount(rec.present);
+    used = sizeof(wsb_record_t) + n * sizeof(uint32_t);
+
+    if (rec.len > len || rec.len < used || rec.present >> WSB_NFIELDS) {
+        return WSB_ERROR;
+    }
+
+    ev->seq = rec.seq;
+    ev->msec = rec.msec;
+
+    lens = p + sizeof(wsb_record_t);
+
+    for (i = 0; i < WSB_NFIELDS; i++) {
+
+        if (!(rec.present & 1u << i)) {
+            ev->field[i].len = 0;
+            ev->field[i].data = NULL;
+            continue;
+        }
+
+        memcpy(&size, lens, sizeof(uint32_t));
+        lens += sizeof(uint32_t);
+
+        if (size > rec.len - used) {
+            return WSB_ERROR;
+        }
+
+        ev->field[i].len = size;
+        ev->field[i].data = p + used;
+        used += size;
+    }
+
+    return wsb_align8(used) == rec.len ? WSB_OK : WSB_ERROR;
+}
+
+
+wsb_str_t
+wsb_entity_id_norm(wsb_str_t id, uint8_t buf[WSB_UUID_LEN])
+{
+    uint8_t         c;
+    unsigned        i, hyphens;
+    wsb_str_t       norm;
+    const uint8_t  *p;
+
+    static const uint8_t  urn[] = "urn:uuid:";
+
+    p = id.data;
+    hyphens = 1;
+
+    switch (id.len) {
+
+    case WSB_UUID_LEN:
+        break;
+
+    case 32:
+        hyphens = 0;
+        break;
+
+    case WSB_UUID_LEN + 2:
+        if (*p++ != '{' || p[WSB_UUID_LEN] != '}') {
+            return id;
+        }
+
+        break;
+
+    case WSB_UUID_LEN + sizeof(urn) - 1:
+        for (i = 0; urn[i] != '\0'; i++) {
+            c = *p++;
+
+            if ((c >= 'A' && c <= 'Z' ? c | 0x20 : c) != urn[i]) {
+                return id;
+            }
+        }
+
+        break;
+
+    default:
+        return id;
+    }
+
+    for (i = 0; i < WSB_UUID_LEN; i++) {
+
+        if (i == 8 || i == 13 || i == 18 || i == 23) {
+            if (hyphens && *p++ != '-') {
+                return id;
+            }
+
+            buf[i] = '-';
+            continue;
+        }
+
+        c = *p++;
+
+        if (c >= 'A' && c <= 'F') {
+            c |= 0x20;
+        }
+
+        if (!(c >= '0' && c <= '9') && !(c >= 'a' && c <= 'f')) {
+            return id;
+        }
+
+        buf[i] = c;
+    }
+
+    norm.len = WSB_UUID_LEN;
+    norm.data = buf;
+
+    return norm;
+}
+
+
+size_t
+wsb_timestamp(uint64_t msec, uint8_t *dst)
+{
+    uint8_t   *p;
+    uint64_t   days;
+    unsigned   year, month, day, sec, ms;
+
+    /* the last that four digits of a year can say */
+
+    if (msec > UINT64_C(253402300799999)) {
+        msec = UINT64_C(253402300799999);
+    }
+
+    ms = msec % 1000;
+    sec = msec / 1000 % 86400;
+    days = msec / 86400000;
+
+    /* years that begin on March 1st, counted from the year 0 */
+
+    days += 719468;
+
+    year = days / 146097 * 400;
+    day = days % 146097;
+    days = (day - day / 1460 + day / 36524 - day / 146096) / 365;
+    year += days;
+    day -= 365 * days + days / 4 - days / 100;
+
+    month = (5 * day + 2) / 153;
+    day = day - (153 * month + 2) / 5 + 1;
+
+    month += month < 10 ? 3 : -9;
+    year += month <= 2;
+
+    p = wsb_decimal(dst, year, 4);
+    *p++ = '-';
+    p = wsb_decimal(p, month, 2);
+    *p++ = '-';
+    p = wsb_decimal(p, day, 2);
+    *p++ = 'T';
+    p = wsb_decimal(p, sec / 3600, 2);
+    *p++ = ':';
+    p = wsb_decimal(p, sec / 60 % 60, 2);
+    *p++ = ':';
+    p = wsb_decimal(p, sec % 60, 2);
+
+    if (ms != 0) {
+        *p++ = '.';
+        p = wsb_decimal(p, ms, 3);
+    }
+
+    *p++ = 'Z';
+
+    return p - dst;
+}
+
+
+int
+wsb_timestamp_valid(wsb_str_t s)
+{
+    unsigned        i, n[6], hour, min, utc;
+    const uint8_t  *p, *last;
+
+    static const unsigned  width[] = { 4, 2, 2, 2, 2, 2 };
+    static const uint8_t   after[] = "--T::";
+
+    p = s.data;
+    last = p + s.len;
+
+    for (i = 0; i < 6; i++) {
+        p = wsb_digits(p, last, width[i], &n[i]);
+
+        if (p == NULL) {
+            return 0;
+        }
+
+        if (i == 5) {
+            break;
+        }
+
+        if (p == last || (*p != after[i] && !(*p == 't' && i == 2))) {
+            return 0;
+        }
+
+        p++;
+    }
+
+    if (n[1] < 1 || n[1] > 12
+        || n[2] < 1 || n[2] > wsb_month_days(n[0], n[1])
+        || n[3] > 23 || n[4] > 59 || n[5] > 60)
+    {
+        return 0;
+    }
+
+    if (p < last && *p == '.') {
+        do {
+            p++;
+        } while (p < last && *p >= '0' && *p <= '9');
+
+        if (p[-1] == '.') {
+            return 0;
+        }
+    }
+
+    if (p == last) {
+        return 0;
+    }
+
+    hour = 0;
+    min = 0;
+    utc = n[3] * 60 + n[4];
+
+    switch (*p++) {
+
+    case 'Z':
+    case 'z':
+        break;
+
+    case '+':
+    case '-':
+        i = p[-1] == '-';
+
+        p = wsb_digits(p, last, 2, &hour);
+
+        if (p == NULL || p == last || *p++ != ':') {
+            return 0;
+        }
+
+        p = wsb_digits(p, last, 2, &min);
+
+        if (p == NULL || hour > 23 || min > 59) {
+            return 0;
+        }
+
+        min += hour * 60;
+        utc = (utc + (i ? min : 1440 - min)) % 1440;
+        break;
+
+    default:
+        return 0;
+    }
+
+    /* leap seconds come at the end of a day */
+
+    return p == last && (n[5] != 60 || utc == 1439);
+}
+
+
+static const uint8_t *
+wsb_digits(const uint8_t *p, const uint8_t *last, unsigned n,
+    unsigned *value)
+{
+    if ((size_t) (last - p) < n) {
+        return NULL;
+    }
+
+    *value = 0;
+
+    while (n-- > 0) {
+        if (*p < '0' || *p > '9') {
+            return NULL;
+        }
+
+        *value = *value * 10 + (*p++ - '0');
+    }
+
+    return p;
+}
+
+
+static unsigned
+wsb_month_days(unsigned year, unsigned month)
+{
+    static const uint8_t  days[] = {
+        31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31
+    };
+
+    if (month == 2
+        && year % 4 == 0 && (year % 100 != 0 || year % 400 == 0))
+    {
+        return 29;
+    }
+
+    return days[month - 1];
+}
+
+
+static uint8_t *
+wsb_decimal(uint8_t *dst, unsigned n, unsigned width)
+{
+    unsigned  i;
+
+    for (i = width; i > 0; i--) {
+        dst[i - 1] = '0' + n % 10;
+        n /= 10;
+    }
+
+    return dst + width;
+}

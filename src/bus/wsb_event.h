@@ -1,0 +1,98 @@
+/*
+ * The neutral record of one event: no protocol's words, all of its bytes.
+ */
+
+#ifndef WSB_EVENT_H
+#define WSB_EVENT_H
+
+
+#include "../wsb.h"
+
+
+typedef enum {
+    WSB_KIND = 0,                   /* decoded UTF-8, without NUL */
+    WSB_ENTITY_TYPE,
+    WSB_ACTION,
+    WSB_ENTITY_ID,                  /* as published; matched by its norm */
+    WSB_TENANT,
+    WSB_SCHEMA,
+    WSB_SECTION,
+    WSB_ORIGIN,
+    WSB_LINK_TYPE,
+    WSB_LINK_ID,
+    WSB_SOURCE_ID,
+    WSB_TARGET_ID,
+    WSB_TIMESTAMP,                  /* RFC 3339 as published; else msec */
+    WSB_METADATA,                   /* JSON, the original bytes */
+    WSB_DATA,                       /* JSON, the original bytes */
+    WSB_OLD,                        /* JSON, the original bytes */
+    WSB_NFIELDS
+} wsb_field_t;
+
+
+/* The first four are what filters name: see wsb_key.h. */
+
+#define WSB_NROUTING              4
+
+
+typedef struct {
+    uint64_t              seq;
+    uint64_t              msec;           /* since 1970, of the append */
+    wsb_str_t             field[WSB_NFIELDS];    /* data NULL: absent */
+} wsb_event_t;
+
+
+/*
+ * The record in the log.  All numbers are in the byte order of the machine:
+ * a zone never leaves it.
+ *
+ *   wsb_record_t, then a uint32_t length for each present field in the order
+ *   of wsb_field_t, then the fields' bytes, then padding to 8.
+ */
+
+typedef struct {
+    uint64_t              seq;
+    uint64_t              msec;
+    uint32_t              len;            /* of all, a multiple of 8 */
+    uint32_t              present;        /* bit i: field i */
+} wsb_record_t;
+
+
+/* Bytes of the record; 0 if it would not fit in 2^31. */
+size_t wsb_event_size(const wsb_event_t *ev);
+
+/* Writes the record: wsb_event_size() bytes at dst, which is aligned to 8. */
+void wsb_event_encode(const wsb_event_t *ev, uint8_t *dst);
+
+/*
+ * Reads a record back; the fields point into p.  Checks every length against
+ * len: WSB_ERROR if the bytes are no record.
+ */
+wsb_rc_t wsb_event_decode(const uint8_t *p, size_t len, wsb_event_t *ev);
+
+
+/*
+ * The norm of an entity id: one of the spellings of a UUID (36 characters, 32
+ * hex digits, in braces, after "urn:uuid:", any case) becomes 36 lower-case
+ * characters in buf; anything else is itself.
+ */
+
+#define WSB_UUID_LEN              36
+
+wsb_str_t wsb_entity_id_norm(wsb_str_t id, uint8_t buf[WSB_UUID_LEN]);
+
+
+/*
+ * "2026-01-02T03:04:05.678Z" for milliseconds since 1970: 3 digits of
+ * fraction, or none when they are zero.  Returns the length, at most 24.
+ */
+
+#define WSB_TIMESTAMP_LEN         24
+
+size_t wsb_timestamp(uint64_t msec, uint8_t *dst);
+
+/* Is it an RFC 3339 date-time? */
+int wsb_timestamp_valid(wsb_str_t s);
+
+
+#endif /* WSB_EVENT_H */

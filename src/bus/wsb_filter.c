@@ -1,0 +1,254 @@
+#include "wsb_filter.h"
+
+
+/* Distinct values of one field, as sorted hashes. */
+
+typedef struct {
+    unsigned              n;
+    wsb_key_t             hash[WSB_FILTER_VALUES];
+} wsb_set_t;
+
+
+static unsigned wsb_plan_spread(const wsb_set_t sets[WSB_NROUTING]);
+static void wsb_plan_keys(wsb_plan_t *plan, wsb_parts_t *parts,
+    const wsb_set_t sets[WSB_NROUTING], unsigned spread);
+static wsb_key_t wsb_plan_id(const uint8_t key[16], const wsb_plan_t *plan);
+static void wsb_set_add(wsb_set_t *set, const wsb_key_t *hash);
+static unsigned wsb_set_find(const wsb_key_t *set, unsigned n,
+    const wsb_key_t *hash, int *found);
+
+
+static inline int
+wsb_key_less(const wsb_key_t *a, const wsb_key_t *b)
+{
+    return a->h[0] != b->h[0] ? a->h[0] < b->h[0] : a->h[1] < b->h[1];
+}
+
+
+wsb_plan_t *
+wsb_plan_create(const uint8_t key[16], wsb_str_t tenant,
+    const wsb_filter_t *filter)
+{
+    unsigned      i, j, n, spread;
+    wsb_set_t     sets[WSB_NROUTING];
+    wsb_key_t     hash;
+    wsb_plan_t   *plan;
+    wsb_parts_t   parts;
+
+    n = 0;
+
+    for (i = 0; i < WSB_NROUTING; i++) {
+        sets[i].n = 0;
+
+        for (j = 0; j < filter->n[i] && j < WSB_FILTER_VALUES; j++) {
+            hash = wsb_key_part(key, i, filter->value[i][j]);
+            wsb_set_add(&sets[i], &hash);
+        }
+
+        n += sets[i].n;
+    }
+
+    plan = wsb_malloc(sizeof(wsb_plan_t) + (n + 1) * sizeof(wsb_key_t));
+    if (plan == NULL) {
+        return NULL;
+    }
+
+    memset(plan, 0, sizeof(wsb_plan_t));
+
+    parts.tenant = wsb_key_tenant(key, tenant);
+
+    spread = wsb_plan_spread(sets);
+
+    for (i = 0; i < WSB_NROUTING; i++) {
+
+        if (sets[i].n == 1 || i == spread) {
+            plan->mask |= 1u << i;
+            parts.part[i] = sets[i].hash[0];
+
+        } else {
+            plan->nrest[i] = sets[i].n;
+        }
+    }
+
+    wsb_plan_keys(plan, &parts, sets, spread);
+
+    plan->id = wsb_plan_id(key, plan);
+
+    return plan;
+}
+
+
+size_t
+wsb_plan_size(const wsb_plan_t *plan)
+{
+    size_t    n;
+    unsigned  i;
+
+    n = plan->nkeys;
+
+    for (i = 0; i < WSB_NROUTING; i++) {
+        n += plan->nrest[i];
+    }
+
+    return sizeof(wsb_plan_t) + n * sizeof(wsb_key_t);
+}
+
+
+int
+wsb_plan_rest(const wsb_plan_t *plan, const wsb_parts_t *parts)
+{
+    int               found;
+    unsigned          i;
+    const wsb_key_t  *rest;
+
+    rest = plan->keys + plan->nkeys;
+
+    for (i = 0; i < WSB_NROUTING; i++) {
+
+        if (plan->nrest[i] == 0) {
+            continue;
+        }
+
+        if (!(parts->present & 1u << i)) {
+            return 0;
+        }
+
+        wsb_set_find(rest, plan->nrest[i], &parts->part[i], &found);
+
+        if (!found) {
+            return 0;
+        }
+
+        rest += plan->nrest[i];
+    }
+
+    return 1;
+}
+
+
+int
+wsb_plan_match(const wsb_plan_t *plan, const wsb_parts_t *parts)
+{
+    int        found;
+    wsb_key_t  key;
+
+    if ((plan->mask & parts->present) != plan->mask) {
+        return 0;
+    }
+
+    key = wsb_key(parts, plan->mask);
+
+    wsb_set_find(plan->keys, plan->nkeys, &key, &found);
+
+    return found && wsb_plan_rest(plan, parts);
+}
+
+
+/* The field whose values get a key each; WSB_NROUTING: none has several. */
+
+static unsigned
+wsb_plan_spread(const wsb_set_t sets[WSB_NROUTING])
+{
+    unsigned  i;
+
+    static const uint8_t  order[WSB_NROUTING] = {
+        WSB_ENTITY_ID, WSB_ENTITY_TYPE, WSB_ACTION, WSB_KIND
+    };
+
+    for (i = 0; i < WSB_NROUTING; i++) {
+        if (sets[order[i]].n > 1) {
+            return order[i];
+        }
+    }
+
+    return WSB_NROUTING;
+}
+
+
+static void
+wsb_plan_keys(wsb_plan_t *plan, wsb_parts_t *parts,
+    const wsb_set_t sets[WSB_NROUTING], unsigned spread)
+{
+    unsigned    i, n;
+    wsb_key_t  *rest;
+    wsb_set_t   keys;
+    wsb_key_t   k;
+
+    keys.n = 0;
+    n = spread < WSB_NROUTING ? sets[spread].n : 1;
+
+    for (i = 0; i < n; i++) {
+
+        if (spread < WSB_NROUTING) {
+            parts->part[spread] = sets[spread].hash[i];
+        }
+
+        k = wsb_key(parts, plan->mask);
+        wsb_set_add(&keys, &k);
+    }
+
+    plan->nkeys = keys.n;
+    memcpy(plan->keys, keys.hash, keys.n * sizeof(wsb_key_t));
+
+    rest = plan->keys + keys.n;
+
+    for (i = 0; i < WSB_NROUTING; i++) {
+        memcpy(rest, sets[i].hash, plan->nrest[i] * sizeof(wsb_key_t));
+        rest += plan->nrest[i];
+    }
+}
+
+
+static wsb_key_t
+wsb_plan_id(const uint8_t key[16], const wsb_plan_t *plan)
+{
+    size_t  from = offsetof(wsb_plan_t, mask);
+
+    return wsb_hash(key, WSB_DOMAIN_FILTER, (const uint8_t *) plan + from,
+                    wsb_plan_size(plan) - from);
+}
+
+
+static void
+wsb_set_add(wsb_set_t *set, const wsb_key_t *hash)
+{
+    int       found;
+    unsigned  i;
+
+    i = wsb_set_find(set->hash, set->n, hash, &found);
+
+    if (!found) {
+        memmove(&set->hash[i + 1], &set->hash[i],
+                (set->n - i) * sizeof(wsb_key_t));
+        set->hash[i] = *hash;
+        set->n++;
+    }
+}
+
+
+/* Where it is in the sorted set, or belongs. */
+
+static unsigned
+wsb_set_find(const wsb_key_t *set, unsigned n, const wsb_key_t *hash,
+    int *found)
+{
+    unsigned  low, high, mid;
+
+    low = 0;
+    high = n;
+
+    while (low < high) {
+        mid = (low + high) / 2;
+
+        if (wsb_key_less(&set[mid], hash)) {
+            low = mid + 1;
+
+        } else {
+            high = mid;
+        }
+    }
+
+    *found = low < n && wsb_key_eq(&set[low], hash);
+
+    return low;
+}

@@ -1,0 +1,578 @@
+#include "wsb_interest.h"
+
+
+#define WSB_BUCKET_ENTRIES  127
+#define WSB_BUCKET_SPLIT    100           /* probes stay short below it */
+#define WSB_DEPTH_MAX       14            /* 16 pages of 1024 entries */
+
+
+typedef struct {
+    uint32_t              count;          /* entries in use */
+    uint32_t              depth;          /* bits that all its keys share */
+    uint8_t               pad[24];
+    wsb_interest_t        entry[WSB_BUCKET_ENTRIES];
+} wsb_bucket_t;
+
+
+_Static_assert(sizeof(wsb_bucket_t) == WSB_CHUNK_SIZE, "bucket size");
+_Static_assert(sizeof(wsb_text_chunk_t) <= WSB_CHUNK_SIZE, "texts size");
+_Static_assert(WSB_DIR_PAGES * WSB_DIR_PAGE_ENTRIES == 1 << WSB_DEPTH_MAX,
+               "directory size");
+
+
+static wsb_rc_t wsb_interest_add_one_locked(wsb_zone_t *zone, unsigned n,
+    const wsb_key_t *key, unsigned mask);
+static void wsb_interest_drop_locked(wsb_zone_t *zone, unsigned n);
+static wsb_rc_t wsb_interest_split_locked(wsb_zone_t *zone, unsigned n,
+    uint64_t hash);
+static wsb_rc_t wsb_interest_double_locked(wsb_zone_t *zone, unsigned n);
+static uint32_t *wsb_interest_dir(wsb_zone_t *zone, const wsb_slot_t *slot,
+    uint64_t i);
+static wsb_bucket_t *wsb_interest_bucket(wsb_zone_t *zone,
+    const wsb_slot_t *slot, const wsb_key_t *key);
+static wsb_interest_t *wsb_bucket_find(wsb_bucket_t *bucket,
+    const wsb_key_t *key);
+static void wsb_bucket_insert(wsb_bucket_t *bucket,
+    const wsb_interest_t *entry);
+static void wsb_bucket_remove(wsb_bucket_t *bucket, wsb_interest_t *entry);
+
+
+wsb_rc_t
+wsb_interest_add_locked(wsb_zone_t *zone, unsigned slot,
+    const wsb_key_t *keys, unsigned nkeys, unsigned mask)
+{
+    unsigned  i;
+
+    for (i = 0; i < nkeys; i++) {
+        if (wsb_interest_add_one_locked(zone, slot, &keys[i], mask)
+            != WSB_OK)
+        {
+            wsb_interest_remove_locked(zone, slot, keys, i);
+            return WSB_FULL;
+        }
+    }
+
+    return WSB_OK;
+}
+
+
+static wsb_rc_t
+wsb_interest_add_one_locked(wsb_zone_t *zone, unsigned n,
+    const wsb_key_t *key, unsigned mask)
+{
+    uint32_t         chunk, page;
+    wsb_slot_t      *slot;
+    wsb_bucket_t    *bucket;
+    wsb_interest_t  *entry, fresh;
+
+    slot = wsb_zone_slot(zone, n);
+
+    if (slot->dir[0] == 0) {
+        page = wsb_chunk_take_locked(zone, n);
+        chunk = wsb_chunk_take_locked(zone, n);
+
+        if (page == 0 || chunk == 0) {
+            wsb_chunk_give_locked(zone, page);
+            return WSB_FULL;
+        }
+
+        ((uint32_t *) wsb_zone_chunk(zone, page))[0] = chunk;
+        slot->depth = 0;
+        slot->dir[0] = page;
+    }
+
+    for ( ;; ) {
+        bucket = wsb_interest_bucket(zone, slot, key);
+        if (bucket == NULL) {
+            return WSB_FULL;
+        }
+
+        entry = wsb_bucket_find(bucket, key);
+
+        if (entry != NULL) {
+            entry->count++;
+            return WSB_OK;
+        }
+
+        if (bucket->count < WSB_BUCKET_SPLIT) {
+            break;
+        }
+
+        if (wsb_interest_split_locked(zone, n, key->h[0]) != WSB_OK) {
+
+            if (bucket->count < WSB_BUCKET_ENTRIES - 1) {
+                break;
+            }
+
+            return WSB_FULL;
+        }
+    }
+
+    memset(&fresh, 0, sizeof(wsb_interest_t));
+
+    fresh.key = *key;
+    fresh.count = 1;
+    fresh.mask = mask;
+
+    wsb_bucket_insert(bucket, &fresh);
+
+    WSB_STEP("entry counted in");
+
+    slot->nentries++;
+    slot->nmask[mask % WSB_MASKS]++;
+
+    return WSB_OK;
+}
+
+
+void
+wsb_interest_remove_locked(wsb_zone_t *zone, unsigned n,
+    const wsb_key_t *keys, unsigned nkeys)
+{
+    unsigned         i;
+    wsb_slot_t      *slot;
+    wsb_bucket_t    *bucket;
+    wsb_interest_t  *entry;
+
+    slot = wsb_zone_slot(zone, n);
+
+    for (i = 0; i < nkeys; i++) {
+        bucket = wsb_interest_bucket(zone, slot, &keys[i]);
+        if (bucket == NULL) {
+            continue;
+        }
+
+        entry = wsb_bucket_find(bucket, &keys[i]);
+        if (entry == NULL || --entry->count != 0) {
+            continue;
+        }
+
+        slot->nmask[entry->mask % WSB_MASKS]--;
+        slot->nentries--;
+
+        WSB_STEP("entry counted out");
+
+        wsb_bucket_remove(bucket, entry);
+    }
+
+    if (slot->nentries == 0 && slot->dir[0] != 0) {
+        wsb_interest_drop_locked(zone, n);
+    }
+}
+
+
+/*
+ * Each bucket is named by 2^(depth - its own depth) directory entries, of
+ * which the first is the one whose number is below 2^(its own depth).
+ */
+
+static void
+wsb_interest_drop_locked(wsb_zone_t *zone, unsigned n)
+{
+    uint32_t       i, *entry;
+    wsb_slot_t    *slot;
+    wsb_bucket_t  *bucket;
+
+    slot = wsb_zone_slot(zone, n);
+
+    for (i = 0; i < (uint32_t) 1 << slot->depth; i++) {
+        entry = wsb_interest_dir(zone, slot, i);
+        bucket = entry ? wsb_zone_chunk(zone, *entry) : NULL;
+
+        if (bucket != NULL && i >> bucket->depth == 0) {
+            wsb_chunk_give_locked(zone, *entry);
+
+            WSB_STEP("bucket given");
+        }
+    }
+
+    for (i = WSB_DIR_PAGES; i > 0; i--) {
+        wsb_chunk_give_locked(zone, slot->dir[i - 1]);
+        slot->dir[i - 1] = 0;
+    }
+
+    slot->depth = 0;
+}
+
+
+static wsb_rc_t
+wsb_interest_split_locked(wsb_zone_t *zone, unsigned n, uint64_t hash)
+{
+    uint32_t       chunk, *entry;
+    uint64_t       i, bit;
+    unsigned       k;
+    wsb_slot_t    *slot;
+    wsb_bucket_t  *bucket, *fresh, old;
+
+    slot = wsb_zone_slot(zone, n);
+
+    entry = wsb_interest_dir(zone, slot, hash);
+    bucket = entry ? wsb_zone_chunk(zone, *entry) : NULL;
+
+    if (bucket == NULL) {
+        return WSB_FULL;
+    }
+
+    if (bucket->depth == slot->depth
+        && wsb_interest_double_locked(zone, n) != WSB_OK)
+    {
+        return WSB_FULL;
+    }
+
+    chunk = wsb_chunk_take_locked(zone, n);
+    if (chunk == 0) {
+        return WSB_FULL;
+    }
+
+    fresh = wsb_zone_chunk(zone, chunk);
+    old = *bucket;
+    bit = (uint64_t) 1 << old.depth;
+
+    memset(bucket, 0, sizeof(wsb_bucket_t));
+
+    bucket->depth = old.depth + 1;
+    fresh->depth = old.depth + 1;
+
+    for (k = 0; k < WSB_BUCKET_ENTRIES; k++) {
+        if (old.entry[k].count != 0) {
+            wsb_bucket_insert(old.entry[k].key.h[0] & bit ? fresh : bucket,
+                              &old.entry[k]);
+        }
+    }
+
+    WSB_STEP("bucket split");
+
+    /* the entries that named the old one, with the new bit set */
+
+    for (i = (hash & (bit - 1)) | bit;
+         i < (uint64_t) 1 << slot->depth;
+         i += bit << 1)
+    {
+        entry = wsb_interest_dir(zone, slot, i);
+        if (entry != NULL) {
+            *entry = chunk;
+        }
+    }
+
+    return WSB_OK;
+}
+
+
+static wsb_rc_t
+wsb_interest_double_locked(wsb_zone_t *zone, unsigned n)
+{
+    uint32_t     i, page, old, have, need, *from, *to;
+    wsb_slot_t  *slot;
+
+    slot = wsb_zone_slot(zone, n);
+
+    if (slot->depth == WSB_DEPTH_MAX) {
+        return WSB_FULL;
+    }
+
+    old = (uint32_t) 1 << slot->depth;
+    have = (old + WSB_DIR_PAGE_ENTRIES - 1) / WSB_DIR_PAGE_ENTRIES;
+    need = (2 * old + WSB_DIR_PAGE_ENTRIES - 1) / WSB_DIR_PAGE_ENTRIES;
+
+    for (i = have; i < need; i++) {
+        page = wsb_chunk_take_locked(zone, n);
+
+        if (page == 0) {
+            while (i-- > have) {
+                wsb_chunk_give_locked(zone, slot->dir[i]);
+                slot->dir[i] = 0;
+            }
+
+            return WSB_FULL;
+        }
+
+        slot->dir[i] = page;
+    }
+
+    slot->depth++;
+
+    WSB_STEP("depth grown");
+
+    for (i = 0; i < old; i++) {
+        from = wsb_interest_dir(zone, slot, i);
+        to = wsb_interest_dir(zone, slot, i + old);
+
+        if (from != NULL && to != NULL) {
+            *to = *from;
+        }
+    }
+
+    return WSB_OK;
+}
+
+
+void
+wsb_interest_notify_locked(wsb_zone_t *zone, const wsb_parts_t *parts,
+    uint64_t seq, wsb_appended_t *out)
+{
+    unsigned         i, mask, hashed;
+    uint64_t         count;
+    wsb_key_t        keys[WSB_MASKS];
+    wsb_slot_t      *slot;
+    wsb_bucket_t    *bucket;
+    wsb_interest_t  *entry;
+
+    hashed = 0;
+
+    for (i = 0; i < zone->nslots && i < WSB_SLOTS; i++) {
+        slot = wsb_zone_slot(zone, i);
+
+        if (slot->pid == 0 || slot->nentries == 0) {
+            continue;
+        }
+
+        count = 0;
+
+        for (mask = 0; mask < WSB_MASKS; mask++) {
+
+            if (slot->nmask[mask] == 0 || (mask & parts->present) != mask) {
+                continue;
+            }
+
+            if (!(hashed & 1u << mask)) {
+                keys[mask] = wsb_key(parts, mask);
+                hashed |= 1u << mask;
+            }
+
+            bucket = wsb_interest_bucket(zone, slot, &keys[mask]);
+            entry = bucket ? wsb_bucket_find(bucket, &keys[mask]) : NULL;
+
+            if (entry != NULL) {
+                entry->last = seq;
+                count += entry->count;
+            }
+        }
+
+        if (count == 0) {
+            continue;
+        }
+
+        out->subscribers += count;
+        out->slots[i / 64] |= (uint64_t) 1 << i % 64;
+
+        /* a batch that died may have left a greater one */
+
+        if (slot->pending_from == 0 || slot->pending_from > seq) {
+            __atomic_store_n(&slot->pending_from, seq, __ATOMIC_RELAXED);
+        }
+
+        WSB_STEP("pending stored");
+    }
+}
+
+
+static uint32_t *
+wsb_interest_dir(wsb_zone_t *zone, const wsb_slot_t *slot, uint64_t i)
+{
+    uint32_t  *page;
+
+    if (slot->depth > WSB_DEPTH_MAX) {
+        return NULL;
+    }
+
+    i &= ((uint64_t) 1 << slot->depth) - 1;
+    page = wsb_zone_chunk(zone, slot->dir[i / WSB_DIR_PAGE_ENTRIES]);
+
+    return page ? &page[i % WSB_DIR_PAGE_ENTRIES] : NULL;
+}
+
+
+static wsb_bucket_t *
+wsb_interest_bucket(wsb_zone_t *zone, const wsb_slot_t *slot,
+    const wsb_key_t *key)
+{
+    uint32_t  *entry;
+
+    entry = wsb_interest_dir(zone, slot, key->h[0]);
+
+    return entry ? wsb_zone_chunk(zone, *entry) : NULL;
+}
+
+
+static wsb_interest_t *
+wsb_bucket_find(wsb_bucket_t *bucket, const wsb_key_t *key)
+{
+    unsigned         i, n;
+    wsb_interest_t  *entry;
+
+    i = key->h[1] % WSB_BUCKET_ENTRIES;
+
+    for (n = 0; n < WSB_BUCKET_ENTRIES; n++) {
+        entry = &bucket->entry[i];
+
+        if (entry->count == 0) {
+            return NULL;
+        }
+
+        if (wsb_key_eq(&entry->key, key)) {
+            return entry;
+        }
+
+        i = (i + 1) % WSB_BUCKET_ENTRIES;
+    }
+
+    return NULL;
+}
+
+
+static void
+wsb_bucket_insert(wsb_bucket_t *bucket, const wsb_interest_t *entry)
+{
+    unsigned  i, n;
+
+    i = entry->key.h[1] % WSB_BUCKET_ENTRIES;
+
+    for (n = 0; n < WSB_BUCKET_ENTRIES; n++) {
+
+        if (bucket->entry[i].count == 0) {
+            bucket->entry[i] = *entry;
+            bucket->count++;
+            return;
+        }
+
+        i = (i + 1) % WSB_BUCKET_ENTRIES;
+    }
+}
+
+
+/* Linear probing without tombstones: what probed past the hole moves in. */
+
+static void
+wsb_bucket_remove(wsb_bucket_t *bucket, wsb_interest_t *entry)
+{
+    unsigned  hole, i, home, n;
+
+    hole = (unsigned) (entry - bucket->entry);
+    i = hole;
+
+    for (n = 0; n < WSB_BUCKET_ENTRIES; n++) {
+        i = (i + 1) % WSB_BUCKET_ENTRIES;
+
+        if (bucket->entry[i].count == 0) {
+            break;
+        }
+
+        home = bucket->entry[i].key.h[1] % WSB_BUCKET_ENTRIES;
+
+        if ((i + WSB_BUCKET_ENTRIES - home) % WSB_BUCKET_ENTRIES
+            >= (i + WSB_BUCKET_ENTRIES - hole) % WSB_BUCKET_ENTRIES)
+        {
+            bucket->entry[hole] = bucket->entry[i];
+            hole = i;
+        }
+    }
+
+    memset(&bucket->entry[hole], 0, sizeof(wsb_interest_t));
+    bucket->count--;
+}
+
+
+uint32_t
+wsb_filter_text_add_locked(wsb_zone_t *zone, unsigned n, wsb_str_t text)
+{
+    uint32_t            chunk, i;
+    wsb_slot_t         *slot;
+    wsb_text_chunk_t   *tc;
+    wsb_filter_text_t  *ft;
+
+    if (text.len == 0 || text.len > WSB_TEXT_SIZE) {
+        return 0;
+    }
+
+    slot = wsb_zone_slot(zone, n);
+
+    for (chunk = slot->texts; chunk != 0; chunk = tc->next) {
+        tc = wsb_zone_chunk(zone, chunk);
+
+        if (tc == NULL) {
+            return 0;
+        }
+
+        if (tc->used < WSB_TEXTS_PER_CHUNK) {
+            break;
+        }
+    }
+
+    if (chunk == 0) {
+
+        if (slot->ntexts == WSB_TEXT_CHUNKS
+            || wsb_chunks_free(zone) <= zone->nchunks / 2)
+        {
+            return 0;
+        }
+
+        chunk = wsb_chunk_take_locked(zone, n);
+        if (chunk == 0) {
+            return 0;
+        }
+
+        tc = wsb_zone_chunk(zone, chunk);
+        tc->next = slot->texts;
+
+        slot->texts = chunk;
+        slot->ntexts++;
+    }
+
+    for (i = 0; i < WSB_TEXTS_PER_CHUNK; i++) {
+        ft = &tc->text[i];
+
+        if (ft->count == 0) {
+            memcpy(ft->text, text.data, text.len);
+            ft->len = (uint32_t) text.len;
+            ft->count = 1;
+            tc->used++;
+
+            return chunk * WSB_TEXTS_PER_CHUNK + i;
+        }
+    }
+
+    return 0;
+}
+
+
+void
+wsb_filter_text_count_locked(wsb_zone_t *zone, uint32_t handle,
+    uint32_t count)
+{
+    wsb_text_chunk_t   *tc;
+    wsb_filter_text_t  *ft;
+
+    tc = wsb_zone_chunk(zone, handle / WSB_TEXTS_PER_CHUNK);
+    if (tc == NULL) {
+        return;
+    }
+
+    ft = &tc->text[handle % WSB_TEXTS_PER_CHUNK];
+
+    if (count == 0 && ft->count != 0) {
+        tc->used--;
+    }
+
+    ft->count = count;
+}
+
+
+void
+wsb_filter_texts_drop_locked(wsb_zone_t *zone, unsigned n)
+{
+    uint32_t           chunk, i;
+    wsb_slot_t        *slot;
+    wsb_text_chunk_t  *tc;
+
+    slot = wsb_zone_slot(zone, n);
+    chunk = slot->texts;
+
+    slot->texts = 0;
+    slot->ntexts = 0;
+
+    for (i = 0; chunk != 0 && i < zone->nchunks; i++) {
+        tc = wsb_zone_chunk(zone, chunk);
+        wsb_chunk_give_locked(zone, chunk);
+        chunk = tc ? tc->next : 0;
+    }
+}

@@ -1,0 +1,203 @@
+#include "wsb_slot.h"
+#include "wsb_interest.h"
+
+
+int
+wsb_slot_enter_locked(wsb_zone_t *zone, uint32_t pid, uint32_t process,
+    uint64_t generation, wsb_gone_pt gone, wsb_hand_t *hand)
+{
+    int          i, found;
+    wsb_slot_t  *slot;
+
+    found = -1;
+
+    for (i = 0; i < WSB_SLOTS; i++) {
+        slot = wsb_zone_slot(zone, (unsigned) i);
+
+        if (slot->pid != 0 && (slot->pid == pid || gone(slot->pid))) {
+            wsb_slot_reclaim_locked(zone, (unsigned) i, slot->pid);
+        }
+
+        if (slot->pid == 0
+            && (found == -1
+                || ((uint32_t) i < zone->nslots && slot->process == process)))
+        {
+            found = i;
+        }
+    }
+
+    if (found == -1) {
+        return -1;
+    }
+
+    slot = wsb_zone_slot(zone, (unsigned) found);
+
+    if ((uint32_t) found >= zone->nslots) {
+        zone->nslots = (uint32_t) found + 1;
+    }
+
+    slot->process = process;
+    slot->generation = generation;
+    slot->draining = 0;
+
+    hand->next = wsb_log_end(&zone->log);
+    hand->end = hand->next.seq - 1;
+    slot->counters.cursor = hand->end;
+
+    WSB_STEP("slot filled");
+
+    /* release: the compiler must not leave a store above behind it */
+    __atomic_store_n(&slot->pid, pid, __ATOMIC_RELEASE);
+
+    return found;
+}
+
+
+void
+wsb_slot_reclaim_locked(wsb_zone_t *zone, unsigned n, uint32_t pid)
+{
+    uint32_t     i, *owner;
+    uint64_t     value, *past, *counter;
+    wsb_slot_t  *slot;
+
+    slot = wsb_zone_slot(zone, n);
+
+    if (slot->pid != pid) {
+        /* a successor lives here */
+        return;
+    }
+
+    slot->nentries = 0;
+    slot->depth = 0;
+    memset(slot->nmask, 0, sizeof(slot->nmask));
+    memset(slot->dir, 0, sizeof(slot->dir));
+    slot->texts = 0;
+    slot->ntexts = 0;
+
+    WSB_STEP("table root cleared");
+
+    __atomic_store_n(&slot->pending_from, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&slot->armed, 0, __ATOMIC_SEQ_CST);
+
+    /* by the owner word, not by the root: a death may have parted the two */
+
+    owner = wsb_zone_owners(zone);
+
+    for (i = 0; i < zone->nchunks; i++) {
+        if (owner[i] == n + 1) {
+            owner[i] = 0;
+
+            WSB_STEP("chunk freed");
+        }
+    }
+
+    slot->counters.connections = 0;
+    slot->counters.subscriptions = 0;
+    slot->counters.cursor = 0;
+    slot->counters.longest_turn = 0;
+
+    past = (uint64_t *) &zone->past;
+    counter = (uint64_t *) &slot->counters;
+
+    for (i = 0; i < sizeof(wsb_counters_t) / sizeof(uint64_t); i++) {
+        value = __atomic_exchange_n(&counter[i], 0, __ATOMIC_RELAXED);
+
+        WSB_STEP("counter cleared");
+
+        past[i] += value;
+    }
+
+    WSB_STEP("counters kept");
+
+    __atomic_store_n(&slot->pid, 0, __ATOMIC_RELEASE);
+}
+
+
+void
+wsb_slot_take_locked(wsb_zone_t *zone, unsigned n, wsb_hand_t *hand)
+{
+    uint64_t       pending;
+    wsb_slot_t    *slot;
+    wsb_cursor_t   end;
+
+    slot = wsb_zone_slot(zone, n);
+    pending = slot->pending_from;
+    end = wsb_log_end(&zone->log);
+
+    if (wsb_hand_empty(hand)) {
+
+        if (pending == 0 || pending >= end.seq) {
+            /* not below the end: of a batch that died */
+            hand->next = end;
+
+        } else if (pending > hand->next.seq) {
+            /* what is skipped concerned no subscription of this worker */
+            hand->next.seq = pending;
+            hand->next.pos = WSB_LOG_POS_UNKNOWN;
+        }
+    }
+
+    hand->end = end.seq - 1;
+
+    WSB_STEP("taken");
+
+    __atomic_store_n(&slot->pending_from, 0, __ATOMIC_RELAXED);
+}
+
+
+int
+wsb_slot_arm(wsb_zone_t *zone, unsigned n)
+{
+    wsb_slot_t  *slot;
+
+    slot = wsb_zone_slot(zone, n);
+
+    __atomic_store_n(&slot->armed, 1, __ATOMIC_SEQ_CST);
+
+    /*
+     * The store must be seen before the look: else a publisher finds the
+     * worker awake, and the worker finds nothing pending.
+     */
+
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+
+    WSB_STEP("armed");
+
+    return __atomic_load_n(&slot->pending_from, __ATOMIC_SEQ_CST) != 0;
+}
+
+
+int
+wsb_slot_disarm(wsb_zone_t *zone, unsigned n)
+{
+    wsb_slot_t  *slot;
+
+    slot = wsb_zone_slot(zone, n);
+
+    /* the store to pending_from comes before: unlocking is a full barrier */
+
+    return (int) __atomic_exchange_n(&slot->armed, 0, __ATOMIC_SEQ_CST);
+}
+
+
+int
+wsb_slot_pending(const wsb_zone_t *zone, unsigned n)
+{
+    return __atomic_load_n(&wsb_zone_slot(zone, n)->pending_from,
+                           __ATOMIC_RELAXED) != 0;
+}
+
+
+uint64_t
+wsb_slot_at_head(const wsb_zone_t *zone, unsigned n)
+{
+    uint64_t  head;
+
+    head = wsb_log_head(&zone->log);
+
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+
+    WSB_STEP("head read");
+
+    return wsb_slot_pending(zone, n) ? 0 : head;
+}

@@ -1,0 +1,84 @@
+/*
+ * Slots: how a worker takes part in a bus, sleeps and is woken.
+ */
+
+#ifndef WSB_SLOT_H
+#define WSB_SLOT_H
+
+
+#include "wsb_zone.h"
+
+
+/*
+ * What a worker has in hand, in its private memory: it has done everything
+ * before `next`, and the records from there to `end` may concern it.
+ */
+
+typedef struct {
+    wsb_cursor_t          next;
+    uint64_t              end;            /* seq; below next: nothing */
+} wsb_hand_t;
+
+
+static inline int
+wsb_hand_empty(const wsb_hand_t *hand)
+{
+    return hand->next.seq > hand->end;
+}
+
+
+/*
+ * Takes a slot for this process: the one of its dead predecessor in nginx's
+ * process slot, else any free one.  `gone` tells whether a pid has died.
+ * Returns the slot, or -1: all are taken by living processes.
+ *
+ * The worker then stands behind the head, with nothing in hand, not armed.
+ * A death in the middle leaves a slot that is swept.
+ */
+
+typedef int  (*wsb_gone_pt)(uint32_t pid);
+
+int wsb_slot_enter_locked(wsb_zone_t *zone, uint32_t pid, uint32_t process,
+    uint64_t generation, wsb_gone_pt gone, wsb_hand_t *hand);
+
+/*
+ * Empties the slot, if it still holds this pid: table, pending_from, armed,
+ * the chunks, the pid last.  Who dies in between is swept again.
+ */
+
+void wsb_slot_reclaim_locked(wsb_zone_t *zone, unsigned slot, uint32_t pid);
+
+/*
+ * Takes what is pending: afterwards everything up to the head that concerns
+ * this worker, and that it has not done, is in its hand.
+ */
+
+void wsb_slot_take_locked(wsb_zone_t *zone, unsigned slot, wsb_hand_t *hand);
+
+/*
+ * Before going to sleep, with nothing in hand.  True: something is pending,
+ * take again instead.  Without the mutex; the owner alone.
+ */
+
+int wsb_slot_arm(wsb_zone_t *zone, unsigned slot);
+
+/*
+ * By a publisher, after unlocking, for each slot that it concerned.  True:
+ * the worker sleeps, and this caller is the one to wake it.
+ */
+
+int wsb_slot_disarm(wsb_zone_t *zone, unsigned slot);
+
+/* What the timer looks at, whatever armed says.  Without the mutex. */
+int wsb_slot_pending(const wsb_zone_t *zone, unsigned slot);
+
+/*
+ * May a worker with nothing in hand say that it has done everything up to
+ * the head?  Returns the head's seq if so, else 0.  Without the mutex: the
+ * head is read first, pending_from after it, never the other way round.
+ */
+
+uint64_t wsb_slot_at_head(const wsb_zone_t *zone, unsigned slot);
+
+
+#endif /* WSB_SLOT_H */

@@ -1,0 +1,51 @@
+/*
+ * A growing text that is malloc'd.  After a failed allocation it stays empty
+ * and failed: whoever built it looks once, at the end.
+ */
+
+#ifndef WSB_TEXT_H
+#define WSB_TEXT_H
+
+
+#include "../wsb.h"
+
+
+typedef struct {
+    uint8_t              *data;
+    size_t                len;
+    size_t                size;
+    unsigned              failed:1;
+} wsb_text_t;
+
+
+/*
+ * Makes room for len more bytes; returns where they go, NULL if failed.  The
+ * caller adds to t->len what it has written.
+ */
+
+uint8_t *wsb_text_reserve(wsb_text_t *t, size_t len);
+
+void wsb_text_add(wsb_text_t *t, const void *data, size_t len);
+void wsb_text_str(wsb_text_t *t, wsb_str_t s);
+void wsb_text_lit(wsb_text_t *t, const char *literal);
+void wsb_text_uint(wsb_text_t *t, uint64_t n);
+
+/*
+ * Adds s as a JSON string: quoted, escaped as little as RFC 8259 permits.
+ * Bytes that are no UTF-8 become U+FFFD.
+ */
+
+void wsb_text_json(wsb_text_t *t, wsb_str_t s);
+
+/* Frees the bytes and makes it empty. */
+void wsb_text_done(wsb_text_t *t);
+
+
+/* Skips the ASCII that stands in a JSON string without an escape. */
+const uint8_t *wsb_text_plain(const uint8_t *p, const uint8_t *last);
+
+/* Bytes of the well-formed UTF-8 sequence at p < last; 0: it is none. */
+size_t wsb_text_utf8(const uint8_t *p, const uint8_t *last);
+
+
+#endif /* WSB_TEXT_H */

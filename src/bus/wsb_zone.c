@@ -1,0 +1,172 @@
+#include "wsb_zone.h"
+#include "wsb_interest.h"
+#include "wsb_slot.h"
+
+
+static size_t wsb_zone_align(size_t n, size_t a);
+
+
+wsb_rc_t
+wsb_zone_init(void *mem, size_t size, size_t history, uint64_t epoch,
+    const uint8_t key[16])
+{
+    size_t       off, owners, index, ring, chunks, n;
+    wsb_zone_t  *zone;
+
+    zone = mem;
+
+    history &= ~(size_t) 7;
+
+    if (history < WSB_LOG_MIN || history >= size) {
+        return WSB_ERROR;
+    }
+
+    off = wsb_zone_align(sizeof(wsb_zone_t), 64);
+    owners = off + WSB_SLOTS * sizeof(wsb_slot_t);
+
+    /* as many owner words as there could be chunks at the most */
+
+    index = wsb_zone_align(owners + size / WSB_CHUNK_SIZE * sizeof(uint32_t),
+                           64);
+    ring = wsb_zone_align(index + wsb_log_index_size(history), 64);
+    chunks = wsb_zone_align(ring + history, WSB_CHUNK_SIZE);
+
+    if (chunks + 2 * WSB_CHUNK_SIZE > size) {
+        return WSB_ERROR;
+    }
+
+    n = (size - chunks) / WSB_CHUNK_SIZE;
+
+    memset(mem, 0, index);
+
+    zone->layout = WSB_ZONE_LAYOUT;
+    zone->size = size;
+    zone->history = history;
+    zone->epoch = epoch & (((uint64_t) 1 << 48) - 1);
+    zone->slots = off;
+    zone->owners = owners;
+    zone->chunks = chunks;
+    zone->nchunks = (uint32_t) n;
+
+    memcpy(zone->key, key, 16);
+
+    wsb_log_init(&zone->log, (uint8_t *) mem + ring, history,
+                 (uint8_t *) mem + index);
+
+    zone->magic = WSB_ZONE_MAGIC;
+
+    return WSB_OK;
+}
+
+
+int
+wsb_zone_valid(const wsb_zone_t *zone)
+{
+    return zone->magic == WSB_ZONE_MAGIC && zone->layout == WSB_ZONE_LAYOUT;
+}
+
+
+wsb_rc_t
+wsb_zone_append_locked(wsb_zone_t *zone, wsb_batch_t *batch, uint64_t msec,
+    wsb_appended_t *out)
+{
+    size_t         i;
+    uint64_t       pos, seq;
+    wsb_entry_t   *entry;
+    wsb_record_t  *rec;
+
+    if (batch->len > wsb_log_max_batch(&zone->log)) {
+        return WSB_ERROR;
+    }
+
+    seq = wsb_log_head(&zone->log);
+
+    memset(out, 0, sizeof(wsb_appended_t));
+
+    out->first = seq + 1;
+    out->last = seq + batch->nentries;
+
+    for (i = 0; i < batch->nentries; i++) {
+        rec = (wsb_record_t *) (batch->records + batch->entries[i].offset);
+        rec->seq = seq + 1 + i;
+        rec->msec = msec;
+    }
+
+    pos = wsb_log_prepare_locked(&zone->log, batch->len);
+    wsb_log_write_locked(&zone->log, pos, batch->records, batch->len);
+
+    for (i = 0; i < batch->nentries; i++) {
+        entry = &batch->entries[i];
+        wsb_interest_notify_locked(zone, &entry->parts, seq + 1 + i, out);
+    }
+
+    /*
+     * The release store also keeps the compiler from moving a store to
+     * pending_from behind it: a death in between must leave a needless wake,
+     * never a missing one.
+     */
+
+    wsb_log_commit_locked(&zone->log, out->last, pos + batch->len);
+
+    return WSB_OK;
+}
+
+
+uint32_t
+wsb_chunk_take_locked(wsb_zone_t *zone, unsigned slot)
+{
+    uint32_t   i, n, *owner;
+
+    owner = wsb_zone_owners(zone);
+
+    for (i = 0; i < zone->nchunks; i++) {
+        n = zone->hint % zone->nchunks;
+        zone->hint = n + 1;
+
+        if (owner[n] == 0) {
+
+            /* the owner word first: a death now is swept with the slot */
+            owner[n] = slot + 1;
+
+            WSB_STEP("chunk owned");
+
+            memset(wsb_zone_chunk(zone, n + 1), 0, WSB_CHUNK_SIZE);
+
+            return n + 1;
+        }
+    }
+
+    return 0;
+}
+
+
+void
+wsb_chunk_give_locked(wsb_zone_t *zone, uint32_t chunk)
+{
+    if (chunk != 0 && chunk <= zone->nchunks) {
+        wsb_zone_owners(zone)[chunk - 1] = 0;
+    }
+}
+
+
+uint32_t
+wsb_chunks_free(const wsb_zone_t *zone)
+{
+    uint32_t   i, n, *owner;
+
+    owner = wsb_zone_owners(zone);
+    n = 0;
+
+    for (i = 0; i < zone->nchunks; i++) {
+        n += (owner[i] == 0);
+    }
+
+    return n;
+}
+
+
+static size_t
+wsb_zone_align(size_t n, size_t a)
+{
+    return (n + a - 1) & ~(a - 1);
+}
