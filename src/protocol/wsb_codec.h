@@ -1,0 +1,126 @@
+/*
+ * A codec: one of the protocols, chosen by location, never guessed.
+ *
+ * It turns a client's message into an operation of the engine, and renders
+ * events, answers and errors.  The engine knows no protocol's words.
+ */
+
+#ifndef WSB_CODEC_H
+#define WSB_CODEC_H
+
+
+#include "../bus/wsb_event.h"
+#include "../bus/wsb_filter.h"
+#include "../bus/wsb_id.h"
+#include "../bus/wsb_text.h"
+
+
+#define WSB_PREFIX_MAX            80      /* bytes before an event's body */
+#define WSB_MESSAGE_DEPTH         32      /* containers in a client's message */
+#define WSB_CLIENT_ID_MAX         256     /* bytes of a correlation id */
+
+
+typedef enum {
+    WSB_OP_NOTHING = 0,             /* to be ignored */
+    WSB_OP_SUBSCRIBE,
+    WSB_OP_UNSUBSCRIBE,
+    WSB_OP_ASK_PONG,                /* a ping in the protocol's own words */
+    WSB_OP_REFUSE                   /* answer with code and text */
+} wsb_op_type_t;
+
+
+/* Where a subscription begins. */
+
+typedef enum {
+    WSB_SINCE_NONE = 0,             /* with what is published from now on */
+    WSB_SINCE_NOW,                  /* the same, and it is resume-aware */
+    WSB_SINCE_FIRST,                /* with the oldest event retained */
+    WSB_SINCE_ID                    /* after this event */
+} wsb_since_t;
+
+
+/*
+ * All strings are owned by the operation and live until wsb_op_done().
+ */
+
+typedef struct {
+    wsb_op_type_t         type;
+
+    wsb_filter_t          filter;         /* SUBSCRIBE */
+    wsb_since_t           since;
+    uint64_t              since_epoch;
+    uint64_t              since_seq;
+    wsb_str_t             since_text;     /* as sent, with SINCE_ID */
+
+    uint32_t              ordinal;        /* UNSUBSCRIBE; 0: not of ours */
+    wsb_str_t             subscription;   /* the same, as sent */
+
+    wsb_str_t             id;             /* the client's, NULL: none */
+
+    const char           *code;           /* REFUSE; static */
+    wsb_text_t            text;
+
+    void                 *memory;         /* of the codec */
+} wsb_op_t;
+
+
+typedef struct {
+    const char           *name;
+
+    /*
+     * Decodes one text message.  op is zeroed before.  WSB_NOMEM: close with
+     * 1011; everything else, errors of the client too, is an operation.
+     */
+    wsb_rc_t            (*decode)(wsb_str_t message, wsb_op_t *op);
+
+    /* The filter in the protocol's words: one JSON object. */
+    void                (*filter)(wsb_text_t *t, const wsb_filter_t *filter);
+
+    /* What comes first on a connection; NULL: nothing. */
+    void                (*welcome)(wsb_text_t *t, wsb_str_t connection_id);
+
+    /* recovered: 0, 1, or -1: not asked for. */
+    void                (*subscribed)(wsb_text_t *t, const wsb_op_t *op,
+                                      uint32_t ordinal, wsb_str_t last_id,
+                                      int recovered);
+    void                (*unsubscribed)(wsb_text_t *t, const wsb_op_t *op);
+    /* last_id.data NULL: left out */
+    void                (*pong)(wsb_text_t *t, const wsb_op_t *op,
+                                wsb_str_t last_id);
+    void                (*position)(wsb_text_t *t, wsb_str_t last_id);
+
+    /* reason is "history" or "slow"; aware: the client has sent since */
+    void                (*gap)(wsb_text_t *t, uint32_t ordinal, int aware,
+                               wsb_str_t from, wsb_str_t to,
+                               const char *reason);
+
+    /* id.data NULL: none */
+    void                (*error)(wsb_text_t *t, wsb_str_t id,
+                                 const char *code, wsb_str_t text);
+
+    /*
+     * An event's message is a prefix, which names the subscription, and a
+     * body, which is the same for all.  The prefix is written at dst, at
+     * most WSB_PREFIX_MAX bytes; its length is returned.
+     */
+    size_t              (*prefix)(uint8_t *dst, uint32_t ordinal);
+    void                (*body)(wsb_text_t *t, const wsb_event_t *ev,
+                                wsb_str_t event_id);
+} wsb_codec_t;
+
+
+extern const wsb_codec_t  wsb_codec_bus;
+
+
+/* Makes the operation a refusal with this code and text. */
+void wsb_op_refuse(wsb_op_t *op, const char *code, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* The same, when the engine does not know what UNSUBSCRIBE names. */
+void wsb_op_not_found(wsb_op_t *op);
+
+/* Frees what decode() made. */
+void wsb_op_done(wsb_op_t *op);
+
+
+#endif /* WSB_CODEC_H */
