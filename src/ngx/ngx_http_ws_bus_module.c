@@ -1,0 +1,462 @@
+#include "ngx_http_ws_bus_module.h"
+
+
+/* How the value of a simple directive is read, and what a good one is. */
+
+typedef struct {
+    char                       *(*slot)(ngx_conf_t *cf, ngx_command_t *cmd,
+                                    void *conf);
+    const char                   *expected;
+    size_t                        min;
+    size_t                        max;
+} ngx_http_ws_bus_value_t;
+
+
+static char *ngx_http_ws_bus_location(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_ws_bus_publish(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_ws_bus_status(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_ws_bus_echo(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_ws_bus_protocol(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_ws_bus_value(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_ws_bus_take_location(ngx_conf_t *cf,
+    ngx_command_t *cmd, ngx_http_handler_pt handler);
+
+static void *ngx_http_ws_bus_create_main_conf(ngx_conf_t *cf);
+static char *ngx_http_ws_bus_init_main_conf(ngx_conf_t *cf, void *conf);
+static void *ngx_http_ws_bus_create_loc_conf(ngx_conf_t *cf);
+static char *ngx_http_ws_bus_merge_loc_conf(ngx_conf_t *cf, void *parent,
+    void *child);
+
+
+static const wsb_codec_t  *ngx_http_ws_bus_codecs[] = {
+    &wsb_codec_bus
+};
+
+
+static ngx_http_ws_bus_value_t  ngx_http_ws_bus_message_size = {
+    ngx_conf_set_size_slot, "a size from 125 to 1g, such as \"64k\"",
+    125, 1024 * 1024 * 1024
+};
+
+static ngx_http_ws_bus_value_t  ngx_http_ws_bus_subscriptions = {
+    ngx_conf_set_num_slot, "a number from 1 to 1000000", 1, 1000000
+};
+
+static ngx_http_ws_bus_value_t  ngx_http_ws_bus_sndbuf = {
+    ngx_conf_set_size_slot,
+    "a size from 8k to 64m, or 0 for the system's own", 0, 64 * 1024 * 1024
+};
+
+static ngx_http_ws_bus_value_t  ngx_http_ws_bus_window = {
+    ngx_conf_set_msec_slot, "a time of at most 1h, such as \"10s\"",
+    0, 3600 * 1000
+};
+
+static ngx_conf_enum_t  ngx_http_ws_bus_gap_enum[] = {
+    { ngx_string("notify"), NGX_HTTP_WS_BUS_GAP_NOTIFY },
+    { ngx_string("close"), NGX_HTTP_WS_BUS_GAP_CLOSE },
+    { ngx_null_string, 0 }
+};
+
+
+static ngx_command_t  ngx_http_ws_bus_commands[] = {
+
+    { ngx_string("ws_bus_zone"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_1MORE,
+      ngx_http_ws_bus_zone_directive,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("ws_bus"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_ws_bus_location,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("ws_bus_publish"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,
+      ngx_http_ws_bus_publish,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("ws_bus_status"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE1,
+      ngx_http_ws_bus_status,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("ws_bus_echo"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      ngx_http_ws_bus_echo,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("ws_bus_protocol"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_ws_bus_protocol,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("ws_bus_tenant"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_set_complex_value_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_ws_bus_loc_conf_t, tenant),
+      NULL },
+
+    { ngx_string("ws_bus_max_message_size"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_ws_bus_value,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_ws_bus_loc_conf_t, max_message_size),
+      &ngx_http_ws_bus_message_size },
+
+    { ngx_string("ws_bus_max_subscriptions"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_ws_bus_value,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_ws_bus_loc_conf_t, max_subscriptions),
+      &ngx_http_ws_bus_subscriptions },
+
+    { ngx_string("ws_bus_sndbuf"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_ws_bus_value,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_ws_bus_loc_conf_t, sndbuf),
+      &ngx_http_ws_bus_sndbuf },
+
+    { ngx_string("ws_bus_on_gap"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_enum_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_ws_bus_loc_conf_t, on_gap),
+      &ngx_http_ws_bus_gap_enum },
+
+    { ngx_string("ws_bus_drain_window"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_ws_bus_value,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_ws_bus_loc_conf_t, drain_window),
+      &ngx_http_ws_bus_window },
+
+      ngx_null_command
+};
+
+
+static ngx_http_module_t  ngx_http_ws_bus_module_ctx = {
+    NULL,                                  /* preconfiguration */
+    NULL,                                  /* postconfiguration */
+
+    ngx_http_ws_bus_create_main_conf,      /* create main configuration */
+    ngx_http_ws_bus_init_main_conf,        /* init main configuration */
+
+    NULL,                                  /* create server configuration */
+    NULL,                                  /* merge server configuration */
+
+    ngx_http_ws_bus_create_loc_conf,       /* create location configuration */
+    ngx_http_ws_bus_merge_loc_conf         /* merge location configuration */
+};
+
+
+ngx_module_t  ngx_http_ws_bus_module = {
+    NGX_MODULE_V1,
+    &ngx_http_ws_bus_module_ctx,           /* module context */
+    ngx_http_ws_bus_commands,              /* module directives */
+    NGX_HTTP_MODULE,                       /* module type */
+    NULL,                                  /* init master */
+    ngx_http_ws_bus_wake_init_module,      /* init module */
+    ngx_http_ws_bus_wake_init_process,     /* init process */
+    NULL,                                  /* init thread */
+    NULL,                                  /* exit thread */
+    ngx_http_ws_bus_wake_exit_process,     /* exit process */
+    NULL,                                  /* exit master */
+    NGX_MODULE_V1_PADDING
+};
+
+
+static char *
+ngx_http_ws_bus_location(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_ws_bus_loc_conf_t  *wlcf = conf;
+
+    ngx_str_t  *value;
+
+    value = cf->args->elts;
+
+    wlcf->zone = ngx_http_ws_bus_zone_get(cf, &value[1]);
+    if (wlcf->zone == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    return ngx_http_ws_bus_take_location(cf, cmd, ngx_http_ws_bus_handler);
+}
+
+
+static char *
+ngx_http_ws_bus_publish(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_ws_bus_loc_conf_t  *wlcf = conf;
+
+    ngx_str_t  *value;
+
+    value = cf->args->elts;
+
+    if (cf->args->nelts == 3) {
+
+        if (ngx_strcmp(value[2].data, "any") != 0) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid parameter \"%V\" in "
+                               "\"ws_bus_publish\": only \"any\" may follow "
+                               "the zone", &value[2]);
+            return NGX_CONF_ERROR;
+        }
+
+        wlcf->publish_any = 1;
+    }
+
+    wlcf->publish = ngx_http_ws_bus_zone_get(cf, &value[1]);
+    if (wlcf->publish == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    return ngx_http_ws_bus_take_location(cf, cmd,
+                                         ngx_http_ws_bus_publish_handler);
+}
+
+
+static char *
+ngx_http_ws_bus_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_ws_bus_loc_conf_t  *wlcf = conf;
+
+    ngx_str_t  *value;
+
+    value = cf->args->elts;
+
+    if (cf->args->nelts == 2) {
+
+        if (ngx_strcmp(value[1].data, "any") != 0) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid parameter \"%V\" in "
+                               "\"ws_bus_status\": write \"any\" or nothing",
+                               &value[1]);
+            return NGX_CONF_ERROR;
+        }
+
+        wlcf->status_any = 1;
+    }
+
+    return ngx_http_ws_bus_take_location(cf, cmd,
+                                         ngx_http_ws_bus_status_handler);
+}
+
+
+static char *
+ngx_http_ws_bus_echo(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    /* a ws_bus location without a zone */
+
+    return ngx_http_ws_bus_take_location(cf, cmd, ngx_http_ws_bus_handler);
+}
+
+
+static char *
+ngx_http_ws_bus_take_location(ngx_conf_t *cf, ngx_command_t *cmd,
+    ngx_http_handler_pt handler)
+{
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (clcf->handler != NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\" in a location that already has a "
+                           "handler: give it a location of its own",
+                           &cmd->name);
+        return NGX_CONF_ERROR;
+    }
+
+    clcf->handler = handler;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_ws_bus_protocol(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_ws_bus_loc_conf_t  *wlcf = conf;
+
+    u_char      *p, names[64];
+    ngx_str_t   *value;
+    ngx_uint_t   i;
+
+    if (wlcf->protocol != NGX_CONF_UNSET_UINT) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+    p = names;
+
+    for (i = 0; i < NGX_HTTP_WS_BUS_CODECS; i++) {
+
+        if (ngx_strcmp(value[1].data, ngx_http_ws_bus_codecs[i]->name) == 0) {
+            wlcf->protocol = i;
+            return NGX_CONF_OK;
+        }
+
+        p = ngx_slprintf(p, names + sizeof(names), "%s\"%s\"",
+                         i ? ", " : "", ngx_http_ws_bus_codecs[i]->name);
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "unknown protocol \"%V\" in \"ws_bus_protocol\": "
+                       "expected %*s", &value[1],
+                       (size_t) (p - names), names);
+
+    return NGX_CONF_ERROR;
+}
+
+
+static char *
+ngx_http_ws_bus_value(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    char                     *rv;
+    size_t                   *field;
+    ngx_str_t                *value;
+    ngx_command_t             plain;
+    ngx_http_ws_bus_value_t  *v;
+
+    v = cmd->post;
+    field = (size_t *) ((char *) conf + cmd->offset);
+
+    if (*field != (size_t) NGX_CONF_UNSET) {
+        return "is duplicate";
+    }
+
+    plain = *cmd;
+    plain.post = NULL;
+
+    rv = v->slot(cf, &plain, conf);
+
+    if (rv == NGX_CONF_OK && *field >= v->min && *field <= v->max) {
+        return NGX_CONF_OK;
+    }
+
+    value = cf->args->elts;
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "invalid value \"%V\" in \"%V\": expected %s",
+                       &value[1], &cmd->name, v->expected);
+
+    return NGX_CONF_ERROR;
+}
+
+
+static void *
+ngx_http_ws_bus_create_main_conf(ngx_conf_t *cf)
+{
+    ngx_http_ws_bus_main_conf_t  *wmcf;
+
+    wmcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_ws_bus_main_conf_t));
+    if (wmcf == NULL) {
+        return NULL;
+    }
+
+    if (ngx_array_init(&wmcf->zones, cf->pool, 2,
+                       sizeof(ngx_http_ws_bus_zone_t *))
+        != NGX_OK)
+    {
+        return NULL;
+    }
+
+    return wmcf;
+}
+
+
+static char *
+ngx_http_ws_bus_init_main_conf(ngx_conf_t *cf, void *conf)
+{
+    return ngx_http_ws_bus_zones_check(cf, conf);
+}
+
+
+static void *
+ngx_http_ws_bus_create_loc_conf(ngx_conf_t *cf)
+{
+    ngx_http_ws_bus_loc_conf_t  *wlcf;
+
+    wlcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_ws_bus_loc_conf_t));
+    if (wlcf == NULL) {
+        return NULL;
+    }
+
+    /*
+     * set by ngx_pcalloc():
+     *
+     *     wlcf->zone = NULL;
+     *     wlcf->publish = NULL;
+     *     wlcf->publish_any = 0;
+     *     wlcf->status_any = 0;
+     *     wlcf->codec = NULL;
+     *     wlcf->tenant = NULL;
+     */
+
+    wlcf->protocol = NGX_CONF_UNSET_UINT;
+    wlcf->max_message_size = NGX_CONF_UNSET_SIZE;
+    wlcf->max_subscriptions = NGX_CONF_UNSET;
+    wlcf->sndbuf = NGX_CONF_UNSET_SIZE;
+    wlcf->on_gap = NGX_CONF_UNSET_UINT;
+    wlcf->drain_window = NGX_CONF_UNSET_MSEC;
+
+    return wlcf;
+}
+
+
+static char *
+ngx_http_ws_bus_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
+{
+    ngx_http_ws_bus_loc_conf_t  *prev = parent;
+    ngx_http_ws_bus_loc_conf_t  *conf = child;
+
+    ngx_conf_merge_uint_value(conf->protocol, prev->protocol, 0);
+
+    if (conf->tenant == NULL) {
+        conf->tenant = prev->tenant;
+    }
+
+    ngx_conf_merge_size_value(conf->max_message_size,
+                              prev->max_message_size, 65536);
+    ngx_conf_merge_value(conf->max_subscriptions,
+                         prev->max_subscriptions, 128);
+    ngx_conf_merge_size_value(conf->sndbuf, prev->sndbuf, 256 * 1024);
+    ngx_conf_merge_uint_value(conf->on_gap, prev->on_gap,
+                              NGX_HTTP_WS_BUS_GAP_NOTIFY);
+    ngx_conf_merge_msec_value(conf->drain_window, prev->drain_window, 10000);
+
+    if (conf->sndbuf != 0 && conf->sndbuf < 8192) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"ws_bus_sndbuf\" is %uz: expected %s",
+                           conf->sndbuf, ngx_http_ws_bus_sndbuf.expected);
+        return NGX_CONF_ERROR;
+    }
+
+    conf->codec = ngx_http_ws_bus_codecs[conf->protocol];
+    conf->codec_index = conf->protocol;
+
+    conf->reader.max_message = conf->max_message_size;
+
+    return NGX_CONF_OK;
+}

@@ -1,0 +1,399 @@
+/*
+ * What the files of the glue share.
+ *
+ *   upgrade   the opening handshake, until the connection is ours
+ *   conn      events of a connection, its close
+ *   out       control queue, event queue, writing
+ *   session   a client's messages, turned into operations
+ *   fanout    from the log to the connections
+ *   wake      sleeping and waking, the zone's slots
+ *   zone      shared memory
+ *   publish, status   HTTP locations
+ */
+
+#ifndef NGX_HTTP_WS_BUS_MODULE_H
+#define NGX_HTTP_WS_BUS_MODULE_H
+
+
+#include "ngx_http_ws_bus_compat.h"
+
+#include "../ws/wsb_frame.h"
+#include "../ws/wsb_handshake.h"
+#include "../bus/wsb_index.h"
+#include "../bus/wsb_interest.h"
+#include "../bus/wsb_slot.h"
+#include "../protocol/wsb_codec.h"
+
+
+#define NGX_HTTP_WS_BUS_VERSION        "0.1.0"
+
+#define NGX_HTTP_WS_BUS_READ_SIZE      32768    /* one recv() */
+#define NGX_HTTP_WS_BUS_READ_TIMES     16       /* of them in one turn */
+#define NGX_HTTP_WS_BUS_CONTROL_MAX    16384    /* bytes of queued answers */
+#define NGX_HTTP_WS_BUS_QUEUE_FRAMES   16       /* events of a connection */
+#define NGX_HTTP_WS_BUS_QUEUE_BYTES    65536
+#define NGX_HTTP_WS_BUS_CLOSE_TIMEOUT  5000     /* ms, for the peer's Close */
+#define NGX_HTTP_WS_BUS_LINGER         2000     /* ms, for the peer's FIN */
+#define NGX_HTTP_WS_BUS_TURN           4000     /* us, flushing in one turn */
+#define NGX_HTTP_WS_BUS_CATCH_TIME     1000     /* us, one connection's */
+#define NGX_HTTP_WS_BUS_CATCH_RECORDS  256
+#define NGX_HTTP_WS_BUS_CACHE_BYTES    (4 * 1024 * 1024)
+#define NGX_HTTP_WS_BUS_CACHE_RECORDS  1024     /* a power of two */
+#define NGX_HTTP_WS_BUS_WHOLE          4        /* frames kept whole */
+#define NGX_HTTP_WS_BUS_WHOLE_MAX      16384    /* bytes of such a frame */
+#define NGX_HTTP_WS_BUS_CODECS         1
+
+
+typedef struct ngx_http_ws_bus_zone_s    ngx_http_ws_bus_zone_t;
+typedef struct ngx_http_ws_bus_worker_s  ngx_http_ws_bus_worker_t;
+typedef struct ngx_http_ws_bus_conn_s    ngx_http_ws_bus_conn_t;
+typedef struct ngx_http_ws_bus_out_s     ngx_http_ws_bus_out_t;
+typedef struct ngx_http_ws_bus_record_s  ngx_http_ws_bus_record_t;
+
+
+/* A bus as configured.  Belongs to a cycle; the block that it names lives on
+ * from cycle to cycle. */
+
+struct ngx_http_ws_bus_zone_s {
+    ngx_str_t                    name;
+    size_t                       size;
+    size_t                       history;
+    ngx_shm_zone_t              *shm_zone;
+    ngx_slab_pool_t             *shpool;
+    wsb_zone_t                  *zone;
+    ngx_http_ws_bus_worker_t    *worker;      /* of this process, or NULL */
+    u_char                      *file;        /* where it is declared */
+    ngx_uint_t                   line;
+    ngx_uint_t                   declared;
+};
+
+
+typedef struct {
+    ngx_array_t                  zones;       /* ngx_http_ws_bus_zone_t * */
+} ngx_http_ws_bus_main_conf_t;
+
+
+#define NGX_HTTP_WS_BUS_GAP_NOTIFY     0
+#define NGX_HTTP_WS_BUS_GAP_CLOSE      1
+
+
+typedef struct {
+    ngx_http_ws_bus_zone_t      *zone;        /* of a ws_bus location */
+    ngx_http_ws_bus_zone_t      *publish;     /* of a ws_bus_publish one */
+    ngx_uint_t                   publish_any;
+    ngx_uint_t                   status_any;
+
+    const wsb_codec_t           *codec;
+    ngx_uint_t                   codec_index;
+    ngx_uint_t                   protocol;
+
+    ngx_http_complex_value_t    *tenant;
+
+    size_t                       max_message_size;
+    ngx_int_t                    max_subscriptions;
+    size_t                       sndbuf;
+    ngx_uint_t                   on_gap;
+    ngx_msec_t                   drain_window;
+
+    wsb_reader_conf_t            reader;
+} ngx_http_ws_bus_loc_conf_t;
+
+
+/*
+ * This process's part in one bus: private memory, made in init_process, gone
+ * with the process.
+ */
+
+struct ngx_http_ws_bus_worker_s {
+    ngx_http_ws_bus_zone_t      *bus;
+    wsb_zone_t                  *zone;
+    ngx_slab_pool_t             *shpool;
+    ngx_int_t                    slot;        /* -1: none was free */
+    wsb_hand_t                   hand;
+    wsb_index_t                 *index;
+
+    ngx_event_t                  event;       /* posted: there is work */
+
+    ngx_queue_t                  conns;
+    ngx_queue_t                  dirty;       /* something to be written */
+    ngx_queue_t                  behind;      /* cursors that may write */
+
+    /* records of the log in this process, newest last */
+    ngx_queue_t                  records;
+    ngx_http_ws_bus_record_t    *recent[NGX_HTTP_WS_BUS_CACHE_RECORDS];
+    size_t                       cached;      /* bytes */
+    ngx_queue_t                  spare;       /* records to be used again */
+    ngx_uint_t                   nspare;
+
+    void                        *items;       /* free queues of events */
+};
+
+
+/* A message for one client that is no event. */
+
+struct ngx_http_ws_bus_out_s {
+    ngx_http_ws_bus_out_t       *next;
+    u_char                      *pos;
+    u_char                      *last;
+    ngx_uint_t                   opcode;
+    u_char                       data[];
+};
+
+
+/* One frame of an event on its way to one subscription. */
+
+typedef struct {
+    ngx_http_ws_bus_record_t    *record;      /* holds a reference */
+    uint32_t                     ordinal;
+    uint32_t                     len;         /* of the whole frame */
+} ngx_http_ws_bus_item_t;
+
+
+/*
+ * A connection.  malloc'd; lives from the handshake until
+ * ngx_http_ws_bus_close_conn(), after which it is only a husk that the end
+ * of the turn frees.  Owned by this process alone.
+ *
+ * Where it stands: while `behind` is set, `cursor` and `ordinal` name the next
+ * frame to look at; else it is pushed to, and stands before its first queued
+ * item or, with none, where its worker stands.
+ */
+
+struct ngx_http_ws_bus_conn_s {
+    ngx_connection_t            *connection;
+    ngx_http_ws_bus_worker_t    *worker;      /* NULL: an echo */
+    ngx_http_ws_bus_loc_conf_t  *conf;
+
+    /* events: queued frames, the first of them perhaps partly written */
+    ngx_http_ws_bus_item_t      *items;
+    ngx_http_ws_bus_item_t       one;         /* items, while one is enough */
+    uint32_t                     nitems;
+    uint32_t                     queued;      /* bytes */
+    uint32_t                     sent;        /* of the first item */
+    unsigned                     behind:1;
+    unsigned                     blocked:1;   /* the socket takes no more */
+    unsigned                     dirty:1;
+    unsigned                     catching:1;  /* in the worker's behind */
+    unsigned                     aware:1;     /* it has sent since */
+    unsigned                     closing:1;   /* our Close is queued */
+    unsigned                     close_sent:1;
+    unsigned                     close_seen:1;
+    unsigned                     shut:1;      /* our side is shut down */
+    unsigned                     closed:1;    /* a husk */
+    unsigned                     open:1;      /* detached, 101 is out */
+    unsigned                     paused:1;    /* not read: answers wait */
+    unsigned                     counted:1;
+
+    ngx_queue_t                  link;        /* dirty or behind */
+
+    /* answers: queue of messages, the first perhaps partly written */
+    ngx_http_ws_bus_out_t       *control;
+    ngx_http_ws_bus_out_t      **control_last;
+    size_t                       control_size;
+
+    wsb_sub_t                  **subs;        /* by ordinal */
+    uint32_t                     nsubs;
+    uint32_t                     nalloc;
+    uint32_t                     last_ordinal;
+    uint32_t                     ordinal;
+    wsb_cursor_t                 cursor;
+    uint64_t                     said;        /* largest last_id sent */
+
+    wsb_reader_t                 reader;
+    ngx_str_t                    input;       /* read but not parsed yet */
+    ngx_str_t                    tenant;
+
+    ngx_queue_t                  conns;
+    u_char                       id[16];
+};
+
+
+/* An event's message as one codec renders it. */
+
+typedef struct {
+    u_char                      *pos;
+    size_t                       len;
+    uint32_t                     ordinal;
+} ngx_http_ws_bus_whole_t;
+
+typedef struct {
+    wsb_text_t                   text;        /* headroom, then the body */
+    ngx_http_ws_bus_whole_t      whole[NGX_HTTP_WS_BUS_WHOLE];
+} ngx_http_ws_bus_render_t;
+
+
+struct ngx_http_ws_bus_record_s {
+    uint64_t                     seq;
+    uint64_t                     epoch;
+    ngx_uint_t                   refs;        /* items, and the cache */
+    size_t                       size;        /* as counted by the cache */
+    wsb_copy_t                   copy;
+    wsb_event_t                  event;       /* points into copy */
+    wsb_parts_t                  parts;
+    ngx_http_ws_bus_render_t     render[NGX_HTTP_WS_BUS_CODECS];
+    ngx_queue_t                  link;
+};
+
+
+/* zone */
+
+char *ngx_http_ws_bus_zone_directive(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+ngx_http_ws_bus_zone_t *ngx_http_ws_bus_zone_get(ngx_conf_t *cf,
+    ngx_str_t *name);
+char *ngx_http_ws_bus_zones_check(ngx_conf_t *cf,
+    ngx_http_ws_bus_main_conf_t *mcf);
+
+
+/* wake */
+
+ngx_int_t ngx_http_ws_bus_wake_init_module(ngx_cycle_t *cycle);
+ngx_int_t ngx_http_ws_bus_wake_init_process(ngx_cycle_t *cycle);
+void ngx_http_ws_bus_wake_exit_process(ngx_cycle_t *cycle);
+
+/* After an append and the unlock: whoever sleeps is woken. */
+void ngx_http_ws_bus_wake(ngx_http_ws_bus_zone_t *bus,
+    const wsb_appended_t *appended);
+
+/* Measures how long one turn of the loop takes; called by each handler. */
+void ngx_http_ws_bus_turn(void);
+
+/* Monotonic, microseconds. */
+uint64_t ngx_http_ws_bus_now(void);
+
+/* Whether a pid has died. */
+int ngx_http_ws_bus_gone(uint32_t pid);
+
+/* Whether a newer generation of workers is at work. */
+ngx_uint_t ngx_http_ws_bus_succeeded(void);
+
+
+/* upgrade */
+
+ngx_int_t ngx_http_ws_bus_handler(ngx_http_request_t *r);
+
+
+/* conn */
+
+void ngx_http_ws_bus_open_conn(ngx_http_ws_bus_conn_t *wc);
+
+/* Sends a Close frame, once; then the peer has a while to answer. */
+void ngx_http_ws_bus_start_close(ngx_http_ws_bus_conn_t *wc, ngx_uint_t code,
+    const char *reason);
+
+/* The end: unsubscribes, closes the socket.  wc is a husk afterwards. */
+void ngx_http_ws_bus_close_conn(ngx_http_ws_bus_conn_t *wc);
+
+/* Everything is written: if both have closed, our side is shut down. */
+void ngx_http_ws_bus_shut(ngx_http_ws_bus_conn_t *wc);
+
+/* Allocates a connection, and frees one that was never opened. */
+ngx_http_ws_bus_conn_t *ngx_http_ws_bus_create_conn(ngx_connection_t *c,
+    ngx_http_ws_bus_loc_conf_t *conf);
+void ngx_http_ws_bus_free_conn(ngx_http_ws_bus_conn_t *wc);
+
+
+/* out */
+
+/*
+ * Queue an answer: a text of the codec, which is freed; a payload; a whole
+ * frame.  Without memory the connection is closed.
+ */
+void ngx_http_ws_bus_send_text(ngx_http_ws_bus_conn_t *wc, wsb_text_t *text);
+void ngx_http_ws_bus_send_frame(ngx_http_ws_bus_conn_t *wc,
+    ngx_uint_t opcode, const u_char *data, size_t len);
+void ngx_http_ws_bus_send_raw(ngx_http_ws_bus_conn_t *wc, ngx_uint_t opcode,
+    const u_char *frame, size_t len);
+
+/* Queues an event's frame; NGX_DECLINED: the queue is full. */
+ngx_int_t ngx_http_ws_bus_push(ngx_http_ws_bus_conn_t *wc,
+    ngx_http_ws_bus_record_t *rec, wsb_sub_t *sub);
+
+/* Takes queued frames of a subscription, but not one that has been begun. */
+void ngx_http_ws_bus_unqueue(ngx_http_ws_bus_conn_t *wc, uint32_t ordinal);
+
+/* From being pushed to, to a cursor: frames not begun are dropped. */
+void ngx_http_ws_bus_fall_behind(ngx_http_ws_bus_conn_t *wc);
+
+/* The same, while this record is matched and the queue is full: it stays. */
+void ngx_http_ws_bus_overflow(ngx_http_ws_bus_conn_t *wc,
+    ngx_http_ws_bus_record_t *rec);
+
+/*
+ * Writes what is queued, the frame begun first, then answers, then events.
+ *   NGX_OK     all of it is written
+ *   NGX_AGAIN  the socket is full: the write event goes on
+ *   NGX_ERROR  the connection has been closed
+ */
+ngx_int_t ngx_http_ws_bus_flush(ngx_http_ws_bus_conn_t *wc);
+
+void ngx_http_ws_bus_mark_dirty(ngx_http_ws_bus_conn_t *wc);
+void ngx_http_ws_bus_drop_out(ngx_http_ws_bus_conn_t *wc);
+void ngx_http_ws_bus_write_handler(ngx_event_t *wev);
+
+
+/* session */
+
+void ngx_http_ws_bus_welcome(ngx_http_ws_bus_conn_t *wc);
+void ngx_http_ws_bus_message(ngx_http_ws_bus_conn_t *wc,
+    const wsb_message_t *msg);
+void ngx_http_ws_bus_unsubscribe_all(ngx_http_ws_bus_conn_t *wc);
+
+/* Each subscription that lacks something up to `to` is told. */
+void ngx_http_ws_bus_gap(ngx_http_ws_bus_conn_t *wc, uint64_t to,
+    const char *reason);
+
+
+/* fanout */
+
+ngx_int_t ngx_http_ws_bus_fanout_init(ngx_http_ws_bus_worker_t *w);
+void ngx_http_ws_bus_work_handler(ngx_event_t *ev);
+
+/* The next frame to look at: seq and ordinal. */
+void ngx_http_ws_bus_position(ngx_http_ws_bus_conn_t *wc, uint64_t *seq,
+    uint32_t *ordinal);
+
+/* The first seq that this subscription has not been sent. */
+uint64_t ngx_http_ws_bus_next(const wsb_sub_t *sub, uint64_t seq,
+    uint32_t ordinal);
+
+/* Up to and including this everything has been sent: min(next) - 1. */
+uint64_t ngx_http_ws_bus_last_id(ngx_http_ws_bus_conn_t *wc);
+
+/* Let a connection that is behind go on, if it may write. */
+void ngx_http_ws_bus_catch_up(ngx_http_ws_bus_conn_t *wc);
+
+void ngx_http_ws_bus_work(ngx_http_ws_bus_worker_t *w);
+void ngx_http_ws_bus_release(ngx_http_ws_bus_worker_t *w,
+    ngx_http_ws_bus_record_t *rec);
+
+/* The frame for an ordinal: len bytes at *pos, or prefix (in scratch) and
+ * body; returns how many pieces. */
+ngx_uint_t ngx_http_ws_bus_frame(ngx_http_ws_bus_record_t *rec,
+    ngx_http_ws_bus_loc_conf_t *conf, uint32_t ordinal,
+    u_char scratch[WSB_FRAME_SERVER_HEADER_MAX + WSB_PREFIX_MAX],
+    ngx_str_t piece[2]);
+
+
+/* publish, status */
+
+ngx_int_t ngx_http_ws_bus_publish_handler(ngx_http_request_t *r);
+ngx_int_t ngx_http_ws_bus_status_handler(ngx_http_request_t *r);
+
+/* Is the peer on loopback or a unix socket? */
+ngx_uint_t ngx_http_ws_bus_local(ngx_http_request_t *r);
+ngx_int_t ngx_http_ws_bus_send_body(ngx_http_request_t *r,
+    ngx_uint_t status, const char *type, u_char *data, size_t len);
+
+
+static ngx_inline wsb_counters_t *
+ngx_http_ws_bus_counters(ngx_http_ws_bus_worker_t *w)
+{
+    return &wsb_zone_slot(w->zone, (unsigned) w->slot)->counters;
+}
+
+
+extern ngx_module_t  ngx_http_ws_bus_module;
+
+
+#endif /* NGX_HTTP_WS_BUS_MODULE_H */

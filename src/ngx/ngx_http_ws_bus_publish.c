@@ -1,0 +1,468 @@
+/*
+ * The publish location: a body of events, appended as one batch.
+ */
+
+#include "ngx_http_ws_bus_module.h"
+
+
+typedef struct {
+    const char                  *type;
+    wsb_format_t                 format;
+} ngx_http_ws_bus_format_t;
+
+
+static ngx_int_t ngx_http_ws_bus_format(ngx_http_request_t *r,
+    wsb_format_t *format);
+static void ngx_http_ws_bus_body_handler(ngx_http_request_t *r);
+static ngx_int_t ngx_http_ws_bus_read_body(ngx_http_request_t *r,
+    wsb_str_t *body);
+static ngx_int_t ngx_http_ws_bus_publish_tenant(ngx_http_request_t *r,
+    wsb_str_t *tenant);
+static ngx_int_t ngx_http_ws_bus_publish_body(ngx_http_request_t *r,
+    wsb_batch_t *batch, wsb_str_t body);
+static ngx_int_t ngx_http_ws_bus_append(ngx_http_request_t *r,
+    wsb_batch_t *batch);
+static ngx_int_t ngx_http_ws_bus_problem(ngx_http_request_t *r,
+    ngx_uint_t status, const char *title, const char *detail, long index);
+
+
+static ngx_http_ws_bus_format_t  ngx_http_ws_bus_formats[] = {
+    { "application/json", WSB_FORMAT_JSON },
+    { "application/x-ndjson", WSB_FORMAT_NDJSON },
+    { NULL, 0 }
+};
+
+
+ngx_int_t
+ngx_http_ws_bus_publish_handler(ngx_http_request_t *r)
+{
+    static ngx_str_t  allow = ngx_string("POST");
+
+    ngx_int_t                    rc;
+    wsb_format_t                 format;
+    ngx_table_elt_t             *h;
+    ngx_http_ws_bus_loc_conf_t  *wlcf;
+
+    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_module);
+
+    ngx_http_ws_bus_turn();
+
+    if (!wlcf->publish_any && !ngx_http_ws_bus_local(r)) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "ws bus publish refused: the peer is not on loopback");
+        rc = ngx_http_discard_request_body(r);
+
+        return rc == NGX_OK
+               ? ngx_http_ws_bus_problem(r, NGX_HTTP_FORBIDDEN, "Forbidden",
+                                         "Only loopback may publish here",
+                                         -1)
+               : rc;
+    }
+
+    if (r->method != NGX_HTTP_POST) {
+
+        h = ngx_list_push(&r->headers_out.headers);
+        if (h == NULL) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        ngx_memzero(h, sizeof(ngx_table_elt_t));
+
+        h->hash = 1;
+        ngx_str_set(&h->key, "Allow");
+        h->value = allow;
+
+        rc = ngx_http_discard_request_body(r);
+
+        return rc == NGX_OK
+               ? ngx_http_ws_bus_problem(r, NGX_HTTP_NOT_ALLOWED,
+                                         "Method not allowed",
+                                         "Events are published by POST", -1)
+               : rc;
+    }
+
+    if (ngx_http_ws_bus_format(r, &format) != NGX_OK) {
+        rc = ngx_http_discard_request_body(r);
+
+        return rc == NGX_OK
+               ? ngx_http_ws_bus_problem(r, NGX_HTTP_UNSUPPORTED_MEDIA_TYPE,
+                                         "Unsupported media type",
+                                         "Send application/json or "
+                                         "application/x-ndjson", -1)
+               : rc;
+    }
+
+    /* one piece of memory, if it fits in client_body_buffer_size */
+    r->request_body_in_single_buf = 1;
+
+    rc = ngx_http_read_client_request_body(r, ngx_http_ws_bus_body_handler);
+
+    if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
+        return rc;
+    }
+
+    return NGX_DONE;
+}
+
+
+/* Parameters of the type (a charset) do not matter: JSON is UTF-8. */
+
+static ngx_int_t
+ngx_http_ws_bus_format(ngx_http_request_t *r, wsb_format_t *format)
+{
+    size_t                     len, n;
+    ngx_str_t                 *value;
+    ngx_http_ws_bus_format_t  *f;
+
+    if (r->headers_in.content_type == NULL) {
+        return NGX_DECLINED;
+    }
+
+    value = &r->headers_in.content_type->value;
+
+    for (n = 0; n < value->len; n++) {
+        if (value->data[n] == ';' || value->data[n] == ' ') {
+            break;
+        }
+    }
+
+    for (f = ngx_http_ws_bus_formats; f->type != NULL; f++) {
+        len = ngx_strlen(f->type);
+
+        if (n == len
+            && ngx_strncasecmp(value->data, (u_char *) f->type, len) == 0)
+        {
+            *format = f->format;
+            return NGX_OK;
+        }
+    }
+
+    return NGX_DECLINED;
+}
+
+
+static void
+ngx_http_ws_bus_body_handler(ngx_http_request_t *r)
+{
+    ngx_int_t    rc;
+    wsb_str_t    body;
+    wsb_batch_t  batch;
+
+    ngx_http_ws_bus_turn();
+
+    rc = ngx_http_ws_bus_read_body(r, &body);
+
+    if (rc == NGX_OK) {
+        ngx_memzero(&batch, sizeof(wsb_batch_t));
+
+        rc = ngx_http_ws_bus_publish_body(r, &batch, body);
+
+        wsb_batch_done(&batch);
+    }
+
+    ngx_http_finalize_request(r, rc);
+}
+
+
+/* In one piece, from wherever nginx has put it. */
+
+static ngx_int_t
+ngx_http_ws_bus_read_body(ngx_http_request_t *r, wsb_str_t *body)
+{
+    off_t         len;
+    u_char       *p;
+    size_t        size;
+    ssize_t       n;
+    ngx_buf_t    *b;
+    ngx_chain_t  *cl;
+
+    body->data = (u_char *) "";
+    body->len = 0;
+
+    if (r->request_body == NULL || r->request_body->bufs == NULL) {
+        return NGX_OK;
+    }
+
+    cl = r->request_body->bufs;
+
+    if (cl->next == NULL && !cl->buf->in_file) {
+        body->data = cl->buf->pos;
+        body->len = cl->buf->last - cl->buf->pos;
+        return NGX_OK;
+    }
+
+    len = 0;
+
+    for (cl = r->request_body->bufs; cl; cl = cl->next) {
+        len += ngx_buf_size(cl->buf);
+    }
+
+    p = ngx_pnalloc(r->pool, (size_t) len);
+    if (p == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    body->data = p;
+    body->len = (size_t) len;
+
+    for (cl = r->request_body->bufs; cl; cl = cl->next) {
+        b = cl->buf;
+        size = (size_t) ngx_buf_size(b);
+
+        if (!b->in_file) {
+            p = ngx_cpymem(p, b->pos, size);
+            continue;
+        }
+
+        n = ngx_read_file(b->file, p, size, b->file_pos);
+
+        if (n == NGX_ERROR || (size_t) n != size) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        p += size;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_ws_bus_publish_body(ngx_http_request_t *r, wsb_batch_t *batch,
+    wsb_str_t body)
+{
+    wsb_rc_t                     rc;
+    ngx_int_t                    err;
+    wsb_zone_t                  *zone;
+    wsb_format_t                 format;
+    wsb_problem_t                problem;
+    wsb_publish_conf_t           conf;
+    ngx_http_ws_bus_loc_conf_t  *wlcf;
+
+    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_module);
+    zone = wlcf->publish->zone;
+
+    conf.key = zone->key;
+    conf.max_record = wsb_log_max_record(&zone->log);
+    conf.max_batch = wsb_log_max_batch(&zone->log);
+
+    err = ngx_http_ws_bus_publish_tenant(r, &conf.tenant);
+    if (err != NGX_OK) {
+        return err;
+    }
+
+    (void) ngx_http_ws_bus_format(r, &format);
+
+    ngx_memzero(&problem, sizeof(wsb_problem_t));
+
+    rc = wsb_publish_parse(batch, format, body, &conf, &problem);
+
+    if (rc == WSB_NOMEM) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (rc != WSB_OK) {
+        return ngx_http_ws_bus_problem(r, problem.status, problem.title,
+                                       problem.detail, problem.index);
+    }
+
+    return ngx_http_ws_bus_append(r, batch);
+}
+
+
+static ngx_int_t
+ngx_http_ws_bus_publish_tenant(ngx_http_request_t *r, wsb_str_t *tenant)
+{
+    ngx_str_t                    value;
+    ngx_http_ws_bus_loc_conf_t  *wlcf;
+
+    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_module);
+
+    tenant->data = NULL;
+    tenant->len = 0;
+
+    if (wlcf->tenant == NULL) {
+        return NGX_OK;
+    }
+
+    if (ngx_http_complex_value(r, wlcf->tenant, &value) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (value.len == 0 || value.len > 256) {
+        return ngx_http_ws_bus_problem(r, NGX_HTTP_BAD_REQUEST,
+                                       "No tenant",
+                                       "The tenant of this location is empty "
+                                       "or too long", -1);
+    }
+
+    tenant->data = value.data;
+    tenant->len = value.len;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_ws_bus_append(ngx_http_request_t *r, wsb_batch_t *batch)
+{
+    u_char                      *p;
+    uint64_t                     msec;
+    wsb_rc_t                     rc;
+    wsb_zone_t                  *zone;
+    ngx_time_t                  *tp;
+    wsb_appended_t               appended;
+    ngx_http_ws_bus_zone_t      *bus;
+    ngx_http_ws_bus_loc_conf_t  *wlcf;
+
+    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_module);
+    bus = wlcf->publish;
+    zone = bus->zone;
+
+    tp = ngx_timeofday();
+    msec = (uint64_t) tp->sec * 1000 + tp->msec;
+
+    ngx_shmtx_lock(&bus->shpool->mutex);
+    rc = wsb_zone_append_locked(zone, batch, msec, &appended);
+    ngx_shmtx_unlock(&bus->shpool->mutex);
+
+    if (rc != WSB_OK) {
+        return NGX_HTTP_REQUEST_ENTITY_TOO_LARGE;
+    }
+
+    ngx_http_ws_bus_wake(bus, &appended);
+
+    if (bus->worker != NULL && bus->worker->slot != -1) {
+        ngx_http_ws_bus_counters(bus->worker)->published += batch->nentries;
+    }
+
+    p = ngx_pnalloc(r->pool, 128 + 2 * WSB_ID_LEN + 2 * NGX_INT64_LEN);
+    if (p == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_http_ws_bus_send_body(r, NGX_HTTP_OK, "application/json", p,
+               ngx_sprintf(p, "{\"published\":%uz,\"first_id\":\"%012xL-%uL\","
+                              "\"last_id\":\"%012xL-%uL\","
+                              "\"subscribers\":%uL}",
+                           batch->nentries, zone->epoch, appended.first,
+                           zone->epoch, appended.last, appended.subscribers)
+               - p);
+}
+
+
+/* RFC 9457. */
+
+static ngx_int_t
+ngx_http_ws_bus_problem(ngx_http_request_t *r, ngx_uint_t status,
+    const char *title, const char *detail, long index)
+{
+    u_char                      *p, *start;
+    ngx_http_ws_bus_loc_conf_t  *wlcf;
+
+    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_module);
+
+    if (wlcf->publish->worker != NULL && wlcf->publish->worker->slot != -1) {
+        ngx_http_ws_bus_counters(wlcf->publish->worker)->refused++;
+    }
+
+    start = ngx_pnalloc(r->pool, 512);
+    if (start == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    p = ngx_slprintf(start, start + 480,
+                     "{\"type\":\"about:blank\",\"title\":\"%s\","
+                     "\"status\":%ui,\"detail\":\"%s\"",
+                     title, status, detail);
+
+    if (index >= 0) {
+        p = ngx_sprintf(p, ",\"index\":%l", index);
+    }
+
+    *p++ = '}';
+
+    ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+                  "ws bus publish refused with %ui: %s", status, detail);
+
+    return ngx_http_ws_bus_send_body(r, status, "application/problem+json",
+                                     start, p - start);
+}
+
+
+/* With realip, the peer is the one that it has found. */
+
+ngx_uint_t
+ngx_http_ws_bus_local(ngx_http_request_t *r)
+{
+    struct sockaddr_in   *sin;
+#if (NGX_HAVE_INET6)
+    u_char               *p;
+    struct sockaddr_in6  *sin6;
+#endif
+
+    switch (r->connection->sockaddr->sa_family) {
+
+    case AF_INET:
+        sin = (struct sockaddr_in *) r->connection->sockaddr;
+        return (ntohl(sin->sin_addr.s_addr) >> 24) == 127;
+
+#if (NGX_HAVE_INET6)
+    case AF_INET6:
+        sin6 = (struct sockaddr_in6 *) r->connection->sockaddr;
+        p = sin6->sin6_addr.s6_addr;
+
+        return IN6_IS_ADDR_LOOPBACK(&sin6->sin6_addr)
+               || (IN6_IS_ADDR_V4MAPPED(&sin6->sin6_addr) && p[12] == 127);
+#endif
+
+#if (NGX_HAVE_UNIX_DOMAIN)
+    case AF_UNIX:
+        return 1;
+#endif
+
+    default:
+        return 0;
+    }
+}
+
+
+/* data lives in the request's pool. */
+
+ngx_int_t
+ngx_http_ws_bus_send_body(ngx_http_request_t *r, ngx_uint_t status,
+    const char *type, u_char *data, size_t len)
+{
+    ngx_int_t     rc;
+    ngx_buf_t    *b;
+    ngx_chain_t   out;
+
+    r->headers_out.status = status;
+    r->headers_out.content_length_n = len;
+    r->headers_out.content_type.data = (u_char *) type;
+    r->headers_out.content_type.len = ngx_strlen(type);
+    r->headers_out.content_type_len = r->headers_out.content_type.len;
+    r->headers_out.content_type_lowcase = NULL;
+
+    rc = ngx_http_send_header(r);
+
+    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
+        return rc;
+    }
+
+    b = ngx_calloc_buf(r->pool);
+    if (b == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    b->pos = data;
+    b->last = data + len;
+    b->memory = 1;
+    b->last_buf = (r == r->main) ? 1 : 0;
+    b->last_in_chain = 1;
+
+    out.buf = b;
+    out.next = NULL;
+
+    return ngx_http_output_filter(r, &out);
+}
