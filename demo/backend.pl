@@ -1,0 +1,186 @@
+#!/usr/bin/perl
+# A small REST backend: orders, invoices and payments, in memory. It knows nothing about WebSockets.
+# After each mutation it POSTs one event to nginx, and nginx tells whoever subscribed.
+#
+#   PUBLISH_URL=http://127.0.0.1:4243/publish perl backend.pl [port]
+#
+# Without a port, or with 0, it takes a free one; PORT_FILE=file has the port written there.
+
+use v5.36;
+use Mojolicious::Lite -signatures;
+use Mojo::JSON qw(decode_json);
+use Mojo::Promise;
+use Mojo::Server::Daemon;
+use Mojo::UserAgent;
+use POSIX       qw(strftime);
+use Time::HiRes qw(time);
+
+STDOUT->autoflush(1);
+
+my $publish_url = $ENV{PUBLISH_URL} // 'http://127.0.0.1:4243/publish';
+my $ua          = Mojo::UserAgent->new(connect_timeout => 2, request_timeout => 5);
+my $last        = Mojo::Promise->resolve;
+
+my %entity_type = (orders => 'order', invoices => 'invoice', payments => 'payment');
+my %store       = map { $_ => {} } keys %entity_type;
+
+app->mode('production');
+app->log->level('error');
+app->max_request_size(256 * 1024);
+
+# --- publishing ------------------------------------------------------------------------------------
+
+# One event after the other, so that they reach the bus in the order of the mutations. The client of
+# the REST call does not wait for it, and a publish that fails takes nothing back.
+sub publish ($action, $type, $object) {
+    my %event = (action => $action, entity_type => $type, entity_id => $object->{id});
+    $event{data} = {%$object} unless $action eq 'deleted';
+
+    $last = $last->then(sub { $ua->post_p($publish_url => json => \%event) })->then(sub ($tx) {
+        my $res  = $tx->res;
+        my $json = $res->json;
+        $json = {} unless ref $json eq 'HASH';
+
+        return report($action, $type, $object, sprintf 'not published: %s %s', $res->code,
+            $json->{detail} // $json->{title} // $res->message // '')
+          if $res->is_error;
+
+        my $reached = $json->{subscribers} // 0;
+        report($action, $type, $object, '', sprintf '%d subscription%s', $reached, $reached == 1 ? '' : 's');
+    })->catch(sub ($error) {
+        report($action, $type, $object, "not published: $error");
+    });
+    return;
+}
+
+# One line for the person who watches the terminal.
+sub report ($action, $type, $object, $error, $text = '') {
+    my %colour = (created => 32, updated => 33, deleted => 31);
+    my $paint  = $ENV{COLOR} ? sub ($code, $s) {"\e[${code}m$s\e[0m"} : sub ($code, $s) {$s};
+
+    $error =~ s/\s+/ /g;
+    printf "  %s  %s %s  %s\n", $paint->(2, strftime('%H:%M:%S', localtime)),
+      $paint->($colour{$action}, sprintf '%-15s', "$type $action"), $object->{id},
+      length $error ? $paint->(31, $error) : $paint->(2, "\x{2192} $text");
+    return;
+}
+
+binmode STDOUT, ':encoding(UTF-8)';
+
+# --- helpers -----------------------------------------------------------------------------------------
+
+sub uuid () {
+    open my $fh, '<:raw', '/dev/urandom' or die "/dev/urandom: $!";
+    read($fh, my $bytes, 16) == 16       or die '/dev/urandom: short read';
+    vec($bytes, 6, 8) = vec($bytes, 6, 8) & 0x0f | 0x40;
+    vec($bytes, 8, 8) = vec($bytes, 8, 8) & 0x3f | 0x80;
+    return join '-', unpack 'H8 H4 H4 H4 H12', $bytes;
+}
+
+sub now () {
+    my $time = time;
+    return strftime('%Y-%m-%dT%H:%M:%S', gmtime $time) . sprintf '.%03dZ', ($time - int $time) * 1000;
+}
+
+helper problem => sub ($c, $status, $message) {
+    $c->render(status => $status, json => {error => $message});
+    return;
+};
+
+# The request's body as an object, or undef after the 400 has been answered.
+helper object => sub ($c) {
+    my $body = eval { decode_json($c->req->body) };
+    return $c->problem(400, 'the body is not valid JSON')    if $@;
+    return $c->problem(400, 'the body must be a JSON object') if ref $body ne 'HASH';
+    return $body;
+};
+
+# --- routes ------------------------------------------------------------------------------------------
+
+get '/health' => sub ($c) { $c->render(json => {status => 'ok'}) };
+
+for my $collection (sort keys %entity_type) {
+    my ($type, $items) = ($entity_type{$collection}, $store{$collection});
+
+    get "/$collection" => sub ($c) {
+        $c->render(json => [sort { $a->{created_at} cmp $b->{created_at} || $a->{id} cmp $b->{id} } values %$items]);
+    };
+
+    post "/$collection" => sub ($c) {
+        my $body = $c->object or return;
+        my $now  = now;
+
+        my $item = {%$body, id => uuid, created_at => $now, updated_at => $now};
+        $items->{$item->{id}} = $item;
+        publish(created => $type, $item);
+
+        $c->res->headers->location("/$collection/$item->{id}");
+        $c->render(status => 201, json => $item);
+    };
+
+    my $one = app->routes->under("/$collection/:id" => sub ($c) {
+        return 1 if $items->{$c->param('id')};
+        $c->problem(404, "no such $type");
+        return;
+    });
+
+    $one->get('/' => sub ($c) { $c->render(json => $items->{$c->param('id')}) });
+
+    # PUT replaces the object, PATCH changes the fields that it names.
+    for my $method (qw(PUT PATCH)) {
+        $one->any([$method] => '/' => sub ($c) {
+            my $body = $c->object or return;
+            my $old  = $items->{$c->param('id')};
+
+            my $item = {
+                ($method eq 'PATCH' ? %$old : ()), %$body,
+                id => $old->{id}, created_at => $old->{created_at}, updated_at => now
+            };
+            $items->{$item->{id}} = $item;
+            publish(updated => $type, $item);
+
+            $c->render(json => $item);
+        });
+    }
+
+    $one->delete('/' => sub ($c) {
+        publish(deleted => $type, delete $items->{$c->param('id')});
+        $c->rendered(204);
+    });
+
+    any "/$collection" => sub ($c) {
+        $c->res->headers->allow('GET, POST');
+        $c->problem(405, 'method not allowed');
+    };
+    $one->any('/' => sub ($c) {
+        $c->res->headers->allow('GET, PUT, PATCH, DELETE');
+        $c->problem(405, 'method not allowed');
+    });
+}
+
+any '/*whatever' => {whatever => ''} => sub ($c) { $c->problem(404, 'not found') };
+
+# --- run ---------------------------------------------------------------------------------------------
+
+my $port   = shift @ARGV // 0;
+my $daemon = Mojo::Server::Daemon->new(
+    app                => app,
+    listen             => ["http://127.0.0.1:$port"],
+    silent             => 1,
+    inactivity_timeout => 60,
+    max_requests       => 10_000,
+);
+$daemon->start;
+$port = $daemon->ports->[0];
+
+if (my $file = $ENV{PORT_FILE}) {
+    open my $fh, '>', "$file.new"    or die "$file.new: $!";
+    print {$fh} "$port\n";
+    close $fh                        or die "$file.new: $!";
+    rename "$file.new", $file        or die "$file: $!";
+}
+else {
+    say "REST backend on http://127.0.0.1:$port, publishes to $publish_url";
+}
+
+$daemon->run;
