@@ -1,0 +1,56 @@
+# The unit tests of the pure folders: their programs, each as a subtest.
+
+use strict;
+use warnings;
+
+use File::Find;
+use FindBin;
+use Test::More;
+
+my $sources = "$FindBin::Bin/unit";
+my $build   = ($ENV{BUILD} // "$FindBin::Bin/../build") . '/unit';
+
+my @programs;
+
+find(sub {
+    return if !/_test\.c\z/;
+    (my $name = $File::Find::name) =~ s{^\Q$sources\E/|\.c\z}{}g;
+    push @programs, $name;
+}, $sources);
+
+cmp_ok(scalar @programs, '>', 0, 'there are unit tests');
+
+for my $name (sort @programs) {
+    subtest $name => sub {
+        if (!-x "$build/$name") {
+            fail("$name is built (make unit)");
+            return;
+        }
+
+        open my $out, '-|', 'timeout', '120', "$build/$name"
+            or die "$name: $!\n";
+
+        my ($ran, $plan) = (0);
+
+        while (my $line = <$out>) {
+            if ($line =~ /^(not )?ok\b\s*\d*\s*(?:-\s*)?(.*)/) {
+                $ran++;
+                ok(!$1, $2);
+            } elsif ($line =~ /^1\.\.(\d+)/) {
+                $plan = $1;
+            } elsif ($line =~ /^# ?(.*)/) {
+                diag($1) if !Test::More->builder->is_passing;
+            } elsif ($line =~ /^Bail out/) {
+                fail($line);
+            }
+        }
+
+        close $out;
+
+        is($? & 127, 0, 'ends by itself');
+        is($? >> 8, 0, 'exit status');
+        is($plan, $ran, 'runs what it planned');
+    };
+}
+
+done_testing;
