@@ -13,8 +13,8 @@ use WSBus::Raw;
 my $nginx = WSBus::Nginx->new(workers => 2, http => <<'END');
     ws_bus_zone zone=events:8m;
 
-    limit_req_zone $server_name  zone=often:1m rate=10r/s;
-    limit_req_zone $server_name  zone=rare:1m  rate=60r/m;
+    limit_req_zone $server_port zone=often:1m rate=10r/s;
+    limit_req_zone $server_port zone=rare:1m  rate=60r/m;
 
     server {
         listen 127.0.0.1:%%PORT1%%;

@@ -134,7 +134,7 @@ for my $row (@bad) {
         $line //= '';
 
         like($line, $_, 'says it') for @re;
-        like($line, qr{ in \S+/nginx\.conf:\d+$}, 'says where');
+        like($line, qr{ in \S+/nginx\.conf:\d+\b}, 'says where');
         cmp_ok(scalar(my @words = $line =~ /\w+/g), '>=', 6, 'is a sentence');
 
         note($line);

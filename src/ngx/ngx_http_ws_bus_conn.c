@@ -121,7 +121,7 @@ ngx_http_ws_bus_open_conn(ngx_http_ws_bus_conn_t *wc)
         ngx_http_ws_bus_end_of_service(wc);
     }
 
-    if (!wc->closed) {
+    if (ngx_http_ws_bus_flush(wc) != NGX_ERROR) {
         ngx_http_ws_bus_read(wc);
     }
 }

@@ -272,6 +272,10 @@ ngx_uint_t ngx_http_ws_bus_succeeded(void);
 
 ngx_int_t ngx_http_ws_bus_handler(ngx_http_request_t *r);
 
+/* name and value live as long as the request. */
+ngx_int_t ngx_http_ws_bus_add_header(ngx_http_request_t *r, const char *name,
+    const char *value);
+
 
 /* conn */
 

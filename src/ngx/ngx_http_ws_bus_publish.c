@@ -36,11 +36,8 @@ static ngx_http_ws_bus_format_t  ngx_http_ws_bus_formats[] = {
 ngx_int_t
 ngx_http_ws_bus_publish_handler(ngx_http_request_t *r)
 {
-    static ngx_str_t  allow = ngx_string("POST");
-
     ngx_int_t                    rc;
     wsb_format_t                 format;
-    ngx_table_elt_t             *h;
     ngx_http_ws_bus_loc_conf_t  *wlcf;
 
     wlcf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_module);
@@ -61,16 +58,9 @@ ngx_http_ws_bus_publish_handler(ngx_http_request_t *r)
 
     if (r->method != NGX_HTTP_POST) {
 
-        h = ngx_list_push(&r->headers_out.headers);
-        if (h == NULL) {
+        if (ngx_http_ws_bus_add_header(r, "Allow", "POST") != NGX_OK) {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
-
-        ngx_memzero(h, sizeof(ngx_table_elt_t));
-
-        h->hash = 1;
-        ngx_str_set(&h->key, "Allow");
-        h->value = allow;
 
         rc = ngx_http_discard_request_body(r);
 

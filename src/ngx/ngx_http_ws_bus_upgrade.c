@@ -45,8 +45,6 @@ static ngx_int_t ngx_http_ws_bus_tenant(ngx_http_request_t *r,
     ngx_http_ws_bus_conn_t *wc);
 static ngx_int_t ngx_http_ws_bus_switch(ngx_http_request_t *r,
     ngx_str_t *key);
-static ngx_int_t ngx_http_ws_bus_add_header(ngx_http_request_t *r,
-    const char *name, ngx_str_t *value);
 static ngx_int_t ngx_http_ws_bus_wait(ngx_http_request_t *r,
     ngx_http_ws_bus_conn_t *wc);
 static void ngx_http_ws_bus_flush_handler(ngx_http_request_t *r);
@@ -115,13 +113,11 @@ ngx_http_ws_bus_handler(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_ws_bus_check(ngx_http_request_t *r, ngx_http_ws_bus_handshake_t *hs)
 {
-    static ngx_str_t  allow = ngx_string("GET");
-
     wsb_str_t  key;
 
     if (r->method != NGX_HTTP_GET) {
 
-        if (ngx_http_ws_bus_add_header(r, "Allow", &allow) != NGX_OK) {
+        if (ngx_http_ws_bus_add_header(r, "Allow", "GET") != NGX_OK) {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
 
@@ -220,12 +216,9 @@ ngx_http_ws_bus_header_is(ngx_table_elt_t *h, const char *name)
 static ngx_int_t
 ngx_http_ws_bus_refuse_version(ngx_http_request_t *r)
 {
-    static ngx_str_t  version = ngx_string("13");
-    static ngx_str_t  upgrade = ngx_string("websocket");
-
-    if (ngx_http_ws_bus_add_header(r, "Sec-WebSocket-Version", &version)
+    if (ngx_http_ws_bus_add_header(r, "Sec-WebSocket-Version", "13")
         != NGX_OK
-        || ngx_http_ws_bus_add_header(r, "Upgrade", &upgrade) != NGX_OK)
+        || ngx_http_ws_bus_add_header(r, "Upgrade", "websocket") != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -313,8 +306,6 @@ ngx_http_ws_bus_wait(ngx_http_request_t *r, ngx_http_ws_bus_conn_t *wc)
 static ngx_int_t
 ngx_http_ws_bus_switch(ngx_http_request_t *r, ngx_str_t *key)
 {
-    static ngx_str_t  upgrade = ngx_string("websocket");
-
     u_char       digest[20];
     ngx_int_t    rc;
     ngx_str_t    accept, hash;
@@ -329,20 +320,23 @@ ngx_http_ws_bus_switch(ngx_http_request_t *r, ngx_str_t *key)
     hash.data = digest;
     hash.len = sizeof(digest);
 
-    accept.data = ngx_pnalloc(r->pool, ngx_base64_encoded_length(hash.len));
+    accept.data = ngx_pnalloc(r->pool,
+                              ngx_base64_encoded_length(hash.len) + 1);
     if (accept.data == NULL) {
         return NGX_ERROR;
     }
 
     ngx_encode_base64(&accept, &hash);
+    accept.data[accept.len] = '\0';
 
     r->headers_out.status = NGX_HTTP_SWITCHING_PROTOCOLS;
     ngx_str_set(&r->headers_out.status_line, "101 Switching Protocols");
     r->headers_out.content_length_n = -1;
     r->keepalive = 0;
 
-    if (ngx_http_ws_bus_add_header(r, "Upgrade", &upgrade) != NGX_OK
-        || ngx_http_ws_bus_add_header(r, "Sec-WebSocket-Accept", &accept)
+    if (ngx_http_ws_bus_add_header(r, "Upgrade", "websocket") != NGX_OK
+        || ngx_http_ws_bus_add_header(r, "Sec-WebSocket-Accept",
+                                      (char *) accept.data)
            != NGX_OK)
     {
         return NGX_ERROR;
@@ -358,9 +352,9 @@ ngx_http_ws_bus_switch(ngx_http_request_t *r, ngx_str_t *key)
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_http_ws_bus_add_header(ngx_http_request_t *r, const char *name,
-    ngx_str_t *value)
+    const char *value)
 {
     ngx_table_elt_t  *h;
 
@@ -375,7 +369,8 @@ ngx_http_ws_bus_add_header(ngx_http_request_t *r, const char *name,
     h->hash = 1;
     h->key.data = (u_char *) name;
     h->key.len = ngx_strlen(name);
-    h->value = *value;
+    h->value.data = (u_char *) value;
+    h->value.len = ngx_strlen(value);
 
     return NGX_OK;
 }

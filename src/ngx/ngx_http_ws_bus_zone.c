@@ -298,10 +298,11 @@ ngx_http_ws_bus_zones_check(ngx_conf_t *cf,
     for (i = 0; i < wmcf->zones.nelts; i++) {
         if (!bus[i]->declared) {
             ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                          "unknown ws_bus zone \"%V\" in %s:%ui: declare it "
-                          "by \"ws_bus_zone zone=%V:64m;\" in the http block",
-                          &bus[i]->name, bus[i]->file, bus[i]->line,
-                          &bus[i]->name);
+                          "unknown ws_bus zone \"%V\": declare it by "
+                          "\"ws_bus_zone zone=%V:64m;\" in the http block; "
+                          "it is named in %s:%ui",
+                          &bus[i]->name, &bus[i]->name,
+                          bus[i]->file, bus[i]->line);
             return NGX_CONF_ERROR;
         }
     }

@@ -102,8 +102,10 @@ sub connect_many {
     run_until(sub { !$left })
         or Test::More::diag("$left connections were not opened");
 
-    push @{ $self->{sockets} }, @sockets;
-    weaken($_) for @{ $self->{sockets} };
+    for my $socket (@sockets) {
+        push @{ $self->{sockets} }, $socket;
+        weaken($self->{sockets}[-1]);
+    }
 
     return @sockets;
 }

@@ -606,9 +606,9 @@ test_nomem(wsb_inflate_t *z)
         is_bytes(log.text, log.len, "binary *300000", "and then");
     }
 
-    /* zlib's window, which is allocated with the first message */
+    /* zlib's window, which is allocated with the first message, and kept */
 
-    for (i = 1; ; i++) {
+    for (i = 1; i < 100; i++) {
         fail_at = 0;
         fresh = wsb_inflate_create();
         conf.inflate = fresh;
@@ -617,15 +617,16 @@ test_nomem(wsb_inflate_t *z)
         deliver(&conf, &w, 0, 50, &log);
         wsb_inflate_destroy(fresh);
 
-        if (strcmp(log.text, "binary *300000") == 0) {
+        if (strncmp(log.text, "binary *300000", 14) == 0) {
             break;
         }
 
-        is_bytes(log.text, log.len, "nomem", "allocation %zu, first time",
-                 i);
+        ok(strncmp(log.text, "nomem", 5) == 0, "allocation %zu, first time",
+           i);
     }
 
-    ok(i > n, "all of %zu", i - 1);
+    ok(i > n && i < 100, "all of %zu", i - 1);
+    fail_at = 0;
 
     free(w.data);
     free(data);
@@ -641,7 +642,7 @@ test_create_nomem(void)
 
     before = live;
 
-    for (i = 1; ; i++) {
+    for (i = 1; /* void */ ; i++) {
         calls = 0;
         fail_at = i;
         z = wsb_inflate_create();
@@ -655,7 +656,7 @@ test_create_nomem(void)
 
     wsb_inflate_destroy(z);
 
-    for (i = 1; ; i++) {
+    for (i = 1; /* void */ ; i++) {
         calls = 0;
         fail_at = i;
         d = wsb_deflate_create(6, 15);
@@ -679,11 +680,21 @@ test_create_nomem(void)
 int
 main(void)
 {
+    wsb_str_t           hello = { sizeof(HELLO) - 1,
+                                  (const uint8_t *) HELLO };
     wsb_inflate_t      *z;
+    wsb_inflated_t      out;
     wsb_reader_conf_t   conf = { 131072, NULL };
 
     z = wsb_inflate_create();
     conf.inflate = z;
+
+    /* zlib allocates its window when it is first needed, and keeps it */
+
+    ok(wsb_inflate(z, hello, 5, 1, &out) == WSB_OK && out.len == 5
+       && memcmp(out.data, "Hello", 5) == 0,
+       "inflate by itself");
+    test_free(out.data);
 
     test_cases(messages, sizeof(messages) / sizeof(messages[0]), &conf);
     test_bombs(z);

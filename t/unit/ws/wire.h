@@ -200,7 +200,6 @@ deliver(wsb_reader_conf_t *conf, const wire_t *w, size_t at, size_t step,
 
     if (live != before) {
         log_add(log, "|%zd leaked", (ssize_t) (live - before));
-        live = before;
     }
 }
 

@@ -1,0 +1,195 @@
+/*
+ * Messages of clients of the bus protocol.  Whatever they say, the answer is
+ * strict JSON, and what is repeated in it would be understood again.
+ */
+
+#include "fuzz.h"
+
+#include "bus/wsb_json.h"
+#include "protocol/wsb_codec.h"
+
+
+static const wsb_codec_t  *bus = &wsb_codec_bus;
+
+static const wsb_str_t  none = wsb_null_string;
+static const wsb_str_t  id = wsb_string("0123456789ab-17");
+
+static const uint8_t  key[16] = "0123456789abcde";
+
+
+/* Frees the text. */
+
+static void
+check_answer(wsb_text_t *t, wsb_json_t *copy)
+{
+    wsb_str_t           text;
+    wsb_json_t          type;
+    wsb_json_error_t    err;
+
+    static const wsb_json_limits_t  limits = { 4, 4 };
+
+    fuzz_check(!t->failed);
+
+    text.data = fuzz_copy(t->data, t->len);
+    text.len = t->len;
+    wsb_text_done(t);
+
+    fuzz_check(wsb_json_parse(text, &limits, copy, &err) == WSB_OK);
+    fuzz_check(copy->type == WSB_JSON_OBJECT);
+    fuzz_check(wsb_json_get(copy, "type", &type) == WSB_OK);
+}
+
+
+static void
+check_filter(const wsb_filter_t *f)
+{
+    size_t       k, n;
+    unsigned     i, j;
+    wsb_str_t    v;
+    wsb_plan_t  *plan;
+
+    for (i = 0; i < WSB_NROUTING; i++) {
+        fuzz_check(f->n[i] <= WSB_FILTER_VALUES);
+        fuzz_check(f->n[i] <= 1 || f->array[i]);
+
+        for (j = 0; j < f->n[i]; j++) {
+            v = f->value[i][j];
+            fuzz_check(v.data != NULL && v.len <= 256);
+            fuzz_check(v.len != 0 || i != WSB_ENTITY_ID);
+
+            for (k = 0; k < v.len; k += n) {
+                n = wsb_text_utf8(v.data + k, v.data + v.len);
+                fuzz_check(n != 0 && v.data[k] != 0);
+            }
+        }
+    }
+
+    plan = wsb_plan_create(key, none, f);
+    fuzz_check(plan->nkeys >= 1 && plan->nkeys <= WSB_FILTER_VALUES);
+    wsb_free(plan);
+}
+
+
+/* The echo of a filter, sent as a filter, is that filter. */
+
+static void
+check_echo(const wsb_op_t *op, const wsb_json_t *answer)
+{
+    wsb_op_t     again;
+    wsb_str_t    text;
+    wsb_text_t   t;
+    wsb_plan_t  *a, *b;
+    wsb_json_t   filter;
+
+    fuzz_check(wsb_json_get(answer, "filter", &filter) == WSB_OK);
+
+    memset(&t, 0, sizeof(t));
+    wsb_text_lit(&t, "{\"type\":\"subscribe\",\"filter\":");
+    wsb_text_str(&t, filter.text);
+    wsb_text_lit(&t, "}");
+
+    text.data = t.data;
+    text.len = t.len;
+
+    memset(&again, 0, sizeof(again));
+    fuzz_check(bus->decode(text, &again) == WSB_OK);
+    fuzz_check(again.type == WSB_OP_SUBSCRIBE);
+    wsb_text_done(&t);
+
+    a = wsb_plan_create(key, none, &op->filter);
+    b = wsb_plan_create(key, none, &again.filter);
+    fuzz_check(wsb_plan_size(a) == wsb_plan_size(b));
+    fuzz_check(memcmp(a, b, wsb_plan_size(a)) == 0);
+    wsb_free(a);
+    wsb_free(b);
+
+    bus->filter(&t, &again.filter);
+    fuzz_check(t.len == filter.text.len
+               && memcmp(t.data, filter.text.data, t.len) == 0);
+    wsb_text_done(&t);
+    wsb_op_done(&again);
+}
+
+
+static void
+check_refusal(wsb_op_t *op, wsb_text_t *t)
+{
+    wsb_str_t  text;
+
+    text.data = op->text.data;
+    text.len = op->text.len;
+
+    fuzz_check(op->code != NULL && text.len != 0);
+    bus->error(t, op->id, op->code, text);
+}
+
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    wsb_op_t     op;
+    wsb_str_t    message;
+    wsb_text_t   t;
+    wsb_json_t   answer;
+
+    memset(&op, 0, sizeof(op));
+    memset(&t, 0, sizeof(t));
+
+    message.data = fuzz_copy(data, size);
+    message.len = size;
+
+    fuzz_check(bus->decode(message, &op) == WSB_OK);
+
+    /* the operation owns all that it names */
+
+    memset((void *) message.data, 'x', size);
+    free((void *) message.data);
+
+    fuzz_check(op.id.data == NULL || op.id.len <= WSB_CLIENT_ID_MAX);
+
+    switch (op.type) {
+
+    case WSB_OP_SUBSCRIBE:
+        check_filter(&op.filter);
+
+        if (op.since == WSB_SINCE_ID) {
+            bus->gap(&t, 7, 1, op.since_text, id, "history");
+            check_answer(&t, &answer);
+            free((void *) answer.text.data);
+
+            bus->gap(&t, 7, 0, op.since_text, id, "history");
+            check_answer(&t, &answer);
+            free((void *) answer.text.data);
+        }
+
+        bus->subscribed(&t, &op, 7, id, op.since == WSB_SINCE_NONE ? -1 : 0);
+        check_answer(&t, &answer);
+        check_echo(&op, &answer);
+        break;
+
+    case WSB_OP_UNSUBSCRIBE:
+        bus->unsubscribed(&t, &op);
+        check_answer(&t, &answer);
+        free((void *) answer.text.data);
+
+        wsb_op_not_found(&op);
+        check_refusal(&op, &t);
+        check_answer(&t, &answer);
+        break;
+
+    case WSB_OP_ASK_PONG:
+        bus->pong(&t, &op, id);
+        check_answer(&t, &answer);
+        break;
+
+    default:
+        fuzz_check(op.type == WSB_OP_REFUSE);
+        check_refusal(&op, &t);
+        check_answer(&t, &answer);
+    }
+
+    free((void *) answer.text.data);
+    wsb_op_done(&op);
+
+    return 0;
+}
