@@ -78,7 +78,9 @@ $(BUILD)/unit/%: t/unit/%.c t/unit/tap.h $(BUILD)/libwsb.a
 	$(CC) $(PURE_CFLAGS) -Wno-unused-function -Isrc -It/unit -o $@ $< \
 	    $(BUILD)/libwsb.a $(PURE_LIBS)
 
-unit: $(UNIT)
+include fuzz/fuzz.mk
+
+unit: $(UNIT) replay
 
 clean:
 	rm -rf $(BUILD)

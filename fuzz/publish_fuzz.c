@@ -58,7 +58,7 @@ static void
 check_members(const wsb_json_t *message)
 {
     unsigned         i, n = 0;
-    wsb_json_t       data, event, key[16], value;
+    wsb_json_t       data, event, name[16], value;
     wsb_json_walk_t  walk;
 
     fuzz_check(wsb_json_get(message, "data", &data) == WSB_OK);
@@ -67,10 +67,10 @@ check_members(const wsb_json_t *message)
 
     wsb_json_enter(&walk, &event);
 
-    while (wsb_json_member(&walk, &key[n], &value) == WSB_OK) {
+    while (wsb_json_member(&walk, &name[n], &value) == WSB_OK) {
 
         for (i = 0; i < n; i++) {
-            fuzz_check(!wsb_json_same(key[i].text, key[n].text));
+            fuzz_check(!wsb_json_same(name[i].text, name[n].text));
         }
 
         fuzz_check(++n < 16);

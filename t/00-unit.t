@@ -35,7 +35,8 @@ for my $name (sort @programs) {
         while (my $line = <$out>) {
             if ($line =~ /^(not )?ok\b\s*\d*\s*(?:-\s*)?(.*)/) {
                 $ran++;
-                ok(!$1, $2);
+                my $bad = $1;
+                ok(!$bad, $2 =~ /[a-z]/i ? $2 : "case $2");
             } elsif ($line =~ /^1\.\.(\d+)/) {
                 $plan = $1;
             } elsif ($line =~ /^# ?(.*)/) {

@@ -12,6 +12,7 @@ use WSBus::Raw;
 
 my $nginx = WSBus::Nginx->new(workers => 2, http => <<'END');
     ws_bus_zone zone=events:8m;
+    ws_bus_drain_window 1s;
 
     limit_req_zone $server_port zone=often:1m rate=10r/s;
     limit_req_zone $server_port zone=rare:1m  rate=60r/m;

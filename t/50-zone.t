@@ -19,6 +19,7 @@ sub http {
 
     return <<"END";
         ws_bus_zone $events;
+        ws_bus_drain_window 1s;
         $other
         server {
             listen 127.0.0.1:%%PORT%%;

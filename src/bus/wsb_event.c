@@ -6,6 +6,10 @@
 #define wsb_align8(n)   (((n) + 7) & ~(size_t) 7)
 
 
+static int wsb_uuid(const uint8_t *p, unsigned hyphens,
+    uint8_t buf[WSB_UUID_LEN]);
+static int wsb_zone_offset(const uint8_t *p, const uint8_t *last,
+    int *offset);
 static const uint8_t *wsb_digits(const uint8_t *p, const uint8_t *last,
     unsigned n, unsigned *value);
 static unsigned wsb_month_days(unsigned year, unsigned month);
@@ -145,7 +149,7 @@ wsb_entity_id_norm(wsb_str_t id, uint8_t buf[WSB_UUID_LEN])
     case WSB_UUID_LEN:
         break;
 
-    case 32:
+    case WSB_UUID_LEN - 4:
         hyphens = 0;
         break;
 
@@ -171,28 +175,8 @@ wsb_entity_id_norm(wsb_str_t id, uint8_t buf[WSB_UUID_LEN])
         return id;
     }
 
-    for (i = 0; i < WSB_UUID_LEN; i++) {
-
-        if (i == 8 || i == 13 || i == 18 || i == 23) {
-            if (hyphens && *p++ != '-') {
-                return id;
-            }
-
-            buf[i] = '-';
-            continue;
-        }
-
-        c = *p++;
-
-        if (c >= 'A' && c <= 'F') {
-            c |= 0x20;
-        }
-
-        if (!(c >= '0' && c <= '9') && !(c >= 'a' && c <= 'f')) {
-            return id;
-        }
-
-        buf[i] = c;
+    if (!wsb_uuid(p, hyphens, buf)) {
+        return id;
     }
 
     norm.len = WSB_UUID_LEN;
@@ -261,7 +245,8 @@ wsb_timestamp(uint64_t msec, uint8_t *dst)
 int
 wsb_timestamp_valid(wsb_str_t s)
 {
-    unsigned        i, n[6], hour, min, utc;
+    int             offset;
+    unsigned        i, n[6];
     const uint8_t  *p, *last;
 
     static const unsigned  width[] = { 4, 2, 2, 2, 2, 2 };
@@ -271,21 +256,22 @@ wsb_timestamp_valid(wsb_str_t s)
     last = p + s.len;
 
     for (i = 0; i < 6; i++) {
+
+        if (i != 0) {
+            if (p == last
+                || (*p != after[i - 1] && !(*p == 't' && i == 3)))
+            {
+                return 0;
+            }
+
+            p++;
+        }
+
         p = wsb_digits(p, last, width[i], &n[i]);
 
         if (p == NULL) {
             return 0;
         }
-
-        if (i == 5) {
-            break;
-        }
-
-        if (p == last || (*p != after[i] && !(*p == 't' && i == 2))) {
-            return 0;
-        }
-
-        p++;
     }
 
     if (n[1] < 1 || n[1] > 12
@@ -305,47 +291,81 @@ wsb_timestamp_valid(wsb_str_t s)
         }
     }
 
-    if (p == last) {
+    if (!wsb_zone_offset(p, last, &offset)) {
         return 0;
     }
 
-    hour = 0;
-    min = 0;
-    utc = n[3] * 60 + n[4];
+    /* leap seconds come at the end of a day of UTC */
 
-    switch (*p++) {
+    return n[5] != 60
+           || ((int) (n[3] * 60 + n[4]) - offset + 1440) % 1440 == 1439;
+}
 
-    case 'Z':
-    case 'z':
-        break;
 
-    case '+':
-    case '-':
-        i = p[-1] == '-';
+static int
+wsb_uuid(const uint8_t *p, unsigned hyphens, uint8_t buf[WSB_UUID_LEN])
+{
+    uint8_t   c;
+    unsigned  i;
 
-        p = wsb_digits(p, last, 2, &hour);
+    for (i = 0; i < WSB_UUID_LEN; i++) {
 
-        if (p == NULL || p == last || *p++ != ':') {
+        if (i == 8 || i == 13 || i == 18 || i == 23) {
+            if (hyphens && *p++ != '-') {
+                return 0;
+            }
+
+            buf[i] = '-';
+            continue;
+        }
+
+        c = *p++;
+
+        if (c >= 'A' && c <= 'F') {
+            c |= 0x20;
+        }
+
+        if (!(c >= '0' && c <= '9') && !(c >= 'a' && c <= 'f')) {
             return 0;
         }
 
-        p = wsb_digits(p, last, 2, &min);
+        buf[i] = c;
+    }
 
-        if (p == NULL || hour > 23 || min > 59) {
-            return 0;
-        }
+    return 1;
+}
 
-        min += hour * 60;
-        utc = (utc + (i ? min : 1440 - min)) % 1440;
-        break;
 
-    default:
+/* "Z" or "+hh:mm", and nothing behind it; the offset is in minutes. */
+
+static int
+wsb_zone_offset(const uint8_t *p, const uint8_t *last, int *offset)
+{
+    int       sign;
+    unsigned  hour, min;
+
+    *offset = 0;
+
+    if (last - p == 1) {
+        return *p == 'Z' || *p == 'z';
+    }
+
+    if (last - p != 6 || (*p != '+' && *p != '-') || p[3] != ':') {
         return 0;
     }
 
-    /* leap seconds come at the end of a day */
+    sign = *p == '-' ? -1 : 1;
 
-    return p == last && (n[5] != 60 || utc == 1439);
+    if (wsb_digits(p + 1, last, 2, &hour) == NULL
+        || wsb_digits(p + 4, last, 2, &min) == NULL
+        || hour > 23 || min > 59)
+    {
+        return 0;
+    }
+
+    *offset = sign * (int) (hour * 60 + min);
+
+    return 1;
 }
 
 

@@ -18,6 +18,8 @@ typedef struct {
     unsigned              first[WSB_JSON_STRICT_DEPTH];
     wsb_str_t             keys[WSB_JSON_STRICT_DEPTH
                                * WSB_JSON_STRICT_MEMBERS];
+    uint32_t              hashes[WSB_JSON_STRICT_DEPTH
+                                 * WSB_JSON_STRICT_MEMBERS];
 } wsb_json_parser_t;
 
 
@@ -292,6 +294,7 @@ wsb_json_key(wsb_json_parser_t *ps, const uint8_t *p)
 static int
 wsb_json_remember(wsb_json_parser_t *ps, wsb_str_t key)
 {
+    uint32_t  hash;
     unsigned  i, first;
 
     first = ps->first[ps->depth - 1];
@@ -301,13 +304,16 @@ wsb_json_remember(wsb_json_parser_t *ps, wsb_str_t key)
         return 0;
     }
 
+    hash = wsb_json_hash(key);
+
     for (i = first; i < ps->nkeys; i++) {
-        if (wsb_json_same(ps->keys[i], key)) {
+        if (ps->hashes[i] == hash && wsb_json_same(ps->keys[i], key)) {
             wsb_json_fail(ps, key.data, "repeated key");
             return 0;
         }
     }
 
+    ps->hashes[ps->nkeys] = hash;
     ps->keys[ps->nkeys++] = key;
 
     return 1;

@@ -100,6 +100,9 @@ wsb_json_type_t wsb_json_type(uint8_t c);
 /* Are two valid strings, with their quotes, the same when decoded? */
 int wsb_json_same(wsb_str_t a, wsb_str_t b);
 
+/* The same for strings that are: only to save comparisons. */
+uint32_t wsb_json_hash(wsb_str_t string);
+
 /*
  * Decodes the valid escape at p to n bytes.  Returns what follows, or NULL:
  * an escaped NUL or a lone surrogate.

@@ -298,6 +298,36 @@ wsb_json_skip_string(const uint8_t *p, const uint8_t *last)
 }
 
 
+uint32_t
+wsb_json_hash(wsb_str_t string)
+{
+    uint8_t         buf[4];
+    uint32_t        hash;
+    unsigned        i, n;
+    const uint8_t  *p, *last;
+
+    p = string.data + 1;
+    last = string.data + string.len - 1;
+    hash = 2166136261;
+
+    while (p != NULL && p < last) {
+
+        if (*p != '\\') {
+            hash = (hash ^ *p++) * 16777619;
+            continue;
+        }
+
+        p = wsb_json_unescape(p, last, buf, &n);
+
+        for (i = 0; p != NULL && i < n; i++) {
+            hash = (hash ^ buf[i]) * 16777619;
+        }
+    }
+
+    return hash;
+}
+
+
 static void
 wsb_json_bytes(wsb_json_bytes_t *b, wsb_str_t string)
 {

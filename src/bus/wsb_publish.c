@@ -488,22 +488,10 @@ wsb_publish_value(wsb_publish_t *pub, const wsb_member_t *member,
         return WSB_OK;
     }
 
-    if (member->type == WSB_VALUE_ID && value->type == WSB_JSON_NUMBER) {
-
-        if (!wsb_json_is_integer(value)) {
-            return wsb_publish_fail(pub, 422,
-                                    "%s must be a string or an integer",
-                                    member->name);
-        }
-
-        *text = value->text;
-
-    } else {
-        rc = wsb_publish_text(pub, member, value, text,
-                              members->decoded[member->field]);
-        if (rc != WSB_OK) {
-            return rc;
-        }
+    rc = wsb_publish_text(pub, member, value, text,
+                          members->decoded[member->field]);
+    if (rc != WSB_OK) {
+        return rc;
     }
 
     if (text->len > WSB_VALUE_MAX) {
@@ -530,7 +518,7 @@ wsb_publish_value(wsb_publish_t *pub, const wsb_member_t *member,
 }
 
 
-/* Decodes a string, into buf if it has escapes. */
+/* A string, decoded into buf if it has escapes, or an id's integer. */
 
 static wsb_rc_t
 wsb_publish_text(wsb_publish_t *pub, const wsb_member_t *member,
@@ -538,6 +526,11 @@ wsb_publish_text(wsb_publish_t *pub, const wsb_member_t *member,
 {
     size_t   len;
     uint8_t  decoded[WSB_VALUE_TEXT_MAX];
+
+    if (member->type == WSB_VALUE_ID && wsb_json_is_integer(value)) {
+        *text = value->text;
+        return WSB_OK;
+    }
 
     if (value->type != WSB_JSON_STRING) {
         return wsb_publish_fail(pub, 422, "%s must be a string%s",

@@ -3,9 +3,6 @@
 
 #define WSB_TEXT_MIN  256
 
-/* eight bytes at a time: a byte in each byte of the word */
-#define WSB_TEXT_EACH(c)  (UINT64_C(0x0101010101010101) * (c))
-
 
 static uint8_t *wsb_text_escape(uint8_t *dst, uint8_t c);
 
@@ -144,41 +141,6 @@ wsb_text_done(wsb_text_t *t)
 {
     wsb_free(t->data);
     memset(t, 0, sizeof(wsb_text_t));
-}
-
-
-const uint8_t *
-wsb_text_plain(const uint8_t *p, const uint8_t *last)
-{
-    uint64_t  w, quote, slash, found;
-
-    while (last - p >= 8) {
-        memcpy(&w, p, 8);
-
-        quote = w ^ WSB_TEXT_EACH('"');
-        slash = w ^ WSB_TEXT_EACH('\\');
-
-        /* the high bit of each byte that is ended by, and maybe of others */
-
-        found = w
-                | ((w - WSB_TEXT_EACH(0x20)) & ~w)
-                | ((quote - WSB_TEXT_EACH(1)) & ~quote)
-                | ((slash - WSB_TEXT_EACH(1)) & ~slash);
-
-        if (found & WSB_TEXT_EACH(0x80)) {
-            break;
-        }
-
-        p += 8;
-    }
-
-    while (p < last
-           && *p >= 0x20 && *p < 0x80 && *p != '"' && *p != '\\')
-    {
-        p++;
-    }
-
-    return p;
 }
 
 

@@ -41,11 +41,47 @@ void wsb_text_json(wsb_text_t *t, wsb_str_t s);
 void wsb_text_done(wsb_text_t *t);
 
 
-/* Skips the ASCII that stands in a JSON string without an escape. */
-const uint8_t *wsb_text_plain(const uint8_t *p, const uint8_t *last);
-
 /* Bytes of the well-formed UTF-8 sequence at p < last; 0: it is none. */
 size_t wsb_text_utf8(const uint8_t *p, const uint8_t *last);
+
+
+/* Skips the ASCII that stands in a JSON string without an escape. */
+
+#define WSB_TEXT_EACH(c)  (UINT64_C(0x0101010101010101) * (c))
+
+static inline const uint8_t *
+wsb_text_plain(const uint8_t *p, const uint8_t *last)
+{
+    uint64_t  w, quote, slash, found;
+
+    while (last - p >= 8) {
+        memcpy(&w, p, 8);
+
+        quote = w ^ WSB_TEXT_EACH('"');
+        slash = w ^ WSB_TEXT_EACH('\\');
+
+        /* the high bit of each byte that is ended by, and maybe of others */
+
+        found = w
+                | ((w - WSB_TEXT_EACH(0x20)) & ~w)
+                | ((quote - WSB_TEXT_EACH(1)) & ~quote)
+                | ((slash - WSB_TEXT_EACH(1)) & ~slash);
+
+        if (found & WSB_TEXT_EACH(0x80)) {
+            break;
+        }
+
+        p += 8;
+    }
+
+    while (p < last
+           && *p >= 0x20 && *p < 0x80 && *p != '"' && *p != '\\')
+    {
+        p++;
+    }
+
+    return p;
+}
 
 
 #endif /* WSB_TEXT_H */

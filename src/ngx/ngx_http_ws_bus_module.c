@@ -22,6 +22,8 @@ static char *ngx_http_ws_bus_echo(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_ws_bus_protocol(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+static char *ngx_http_ws_bus_deflate_level(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
 static char *ngx_http_ws_bus_value(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_ws_bus_take_location(ngx_conf_t *cf,
@@ -51,6 +53,11 @@ static ngx_http_ws_bus_value_t  ngx_http_ws_bus_subscriptions = {
 static ngx_http_ws_bus_value_t  ngx_http_ws_bus_sndbuf = {
     ngx_conf_set_size_slot,
     "a size from 8k to 64m, or 0 for the system's own", 0, 64 * 1024 * 1024
+};
+
+static ngx_http_ws_bus_value_t  ngx_http_ws_bus_min_length = {
+    ngx_conf_set_size_slot, "a size of at most 1g, such as \"256\"",
+    0, 1024 * 1024 * 1024
 };
 
 static ngx_http_ws_bus_value_t  ngx_http_ws_bus_window = {
@@ -136,6 +143,20 @@ static ngx_command_t  ngx_http_ws_bus_commands[] = {
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_ws_bus_loc_conf_t, sndbuf),
       &ngx_http_ws_bus_sndbuf },
+
+    { ngx_string("ws_bus_deflate"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_ws_bus_deflate_level,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("ws_bus_deflate_min_length"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_ws_bus_value,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_ws_bus_loc_conf_t, deflate_min_length),
+      &ngx_http_ws_bus_min_length },
 
     { ngx_string("ws_bus_on_gap"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
@@ -331,6 +352,42 @@ ngx_http_ws_bus_protocol(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 static char *
+ngx_http_ws_bus_deflate_level(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_ws_bus_loc_conf_t  *wlcf = conf;
+
+    ngx_str_t  *value;
+
+    if (wlcf->deflate != NGX_CONF_UNSET_UINT) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (ngx_strcmp(value[1].data, "off") == 0) {
+        wlcf->deflate = 0;
+
+    } else if (ngx_strcmp(value[1].data, "on") == 0) {
+        wlcf->deflate = 1;
+
+    } else if (value[1].len == 1
+               && value[1].data[0] >= '1' && value[1].data[0] <= '9')
+    {
+        wlcf->deflate = value[1].data[0] - '0';
+
+    } else {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid value \"%V\" in \"ws_bus_deflate\": "
+                           "expected \"off\", \"on\" (level 1), or a level "
+                           "from 1 to 9", &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
 ngx_http_ws_bus_value(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     char                     *rv;
@@ -418,6 +475,8 @@ ngx_http_ws_bus_create_loc_conf(ngx_conf_t *cf)
     wlcf->max_message_size = NGX_CONF_UNSET_SIZE;
     wlcf->max_subscriptions = NGX_CONF_UNSET;
     wlcf->sndbuf = NGX_CONF_UNSET_SIZE;
+    wlcf->deflate = NGX_CONF_UNSET_UINT;
+    wlcf->deflate_min_length = NGX_CONF_UNSET_SIZE;
     wlcf->on_gap = NGX_CONF_UNSET_UINT;
     wlcf->drain_window = NGX_CONF_UNSET_MSEC;
 
@@ -442,6 +501,9 @@ ngx_http_ws_bus_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_value(conf->max_subscriptions,
                          prev->max_subscriptions, 128);
     ngx_conf_merge_size_value(conf->sndbuf, prev->sndbuf, 256 * 1024);
+    ngx_conf_merge_uint_value(conf->deflate, prev->deflate, 0);
+    ngx_conf_merge_size_value(conf->deflate_min_length,
+                              prev->deflate_min_length, 256);
     ngx_conf_merge_uint_value(conf->on_gap, prev->on_gap,
                               NGX_HTTP_WS_BUS_GAP_NOTIFY);
     ngx_conf_merge_msec_value(conf->drain_window, prev->drain_window, 10000);

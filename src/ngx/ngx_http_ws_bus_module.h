@@ -17,6 +17,7 @@
 
 #include "ngx_http_ws_bus_compat.h"
 
+#include "../ws/wsb_deflate.h"
 #include "../ws/wsb_frame.h"
 #include "../ws/wsb_handshake.h"
 #include "../bus/wsb_index.h"
@@ -43,12 +44,18 @@
 #define NGX_HTTP_WS_BUS_WHOLE_MAX      16384    /* bytes of such a frame */
 #define NGX_HTTP_WS_BUS_CODECS         1
 
+/* What may precede a body: frame header, stored block's header, prefix. */
+#define NGX_HTTP_WS_BUS_HEADROOM       (WSB_FRAME_SERVER_HEADER_MAX          \
+                                        + WSB_DEFLATE_STORED_HEADER          \
+                                        + WSB_PREFIX_MAX)
+
 
 typedef struct ngx_http_ws_bus_zone_s    ngx_http_ws_bus_zone_t;
 typedef struct ngx_http_ws_bus_worker_s  ngx_http_ws_bus_worker_t;
 typedef struct ngx_http_ws_bus_conn_s    ngx_http_ws_bus_conn_t;
 typedef struct ngx_http_ws_bus_out_s     ngx_http_ws_bus_out_t;
 typedef struct ngx_http_ws_bus_record_s  ngx_http_ws_bus_record_t;
+typedef struct ngx_http_ws_bus_form_s    ngx_http_ws_bus_form_t;
 
 
 /* A bus as configured.  Belongs to a cycle; the block that it names lives on
@@ -92,6 +99,8 @@ typedef struct {
     size_t                       max_message_size;
     ngx_int_t                    max_subscriptions;
     size_t                       sndbuf;
+    ngx_uint_t                   deflate;     /* level; 0: off */
+    size_t                       deflate_min_length;
     ngx_uint_t                   on_gap;
     ngx_msec_t                   drain_window;
 
@@ -183,6 +192,7 @@ struct ngx_http_ws_bus_conn_s {
     unsigned                     open:1;      /* detached, 101 is out */
     unsigned                     paused:1;    /* not read: answers wait */
     unsigned                     counted:1;
+    unsigned                     deflate_bits:4;     /* window; 0: none */
 
     ngx_queue_t                  link;        /* dirty or behind */
 
@@ -208,17 +218,32 @@ struct ngx_http_ws_bus_conn_s {
 };
 
 
-/* An event's message as one codec renders it. */
+/* A whole frame for one ordinal. */
 
 typedef struct {
     u_char                      *pos;
     size_t                       len;
-    uint32_t                     ordinal;
+    uint32_t                     ordinal;     /* 0: none */
 } ngx_http_ws_bus_whole_t;
 
-typedef struct {
-    wsb_text_t                   text;        /* headroom, then the body */
+
+/* The body of an event's message, plain or compressed. */
+
+struct ngx_http_ws_bus_form_s {
+    u_char                      *body;        /* NULL: not made, or does not
+                                                 pay; headroom before it */
+    size_t                       len;
+    ngx_uint_t                   bits;        /* least window; 0: plain */
+    ngx_http_ws_bus_form_t      *next;
     ngx_http_ws_bus_whole_t      whole[NGX_HTTP_WS_BUS_WHOLE];
+};
+
+
+/* As one codec renders it: the plain form, behind it compressed ones. */
+
+typedef struct {
+    wsb_text_t                   text;        /* memory of the plain form */
+    ngx_http_ws_bus_form_t       plain;
 } ngx_http_ws_bus_render_t;
 
 
@@ -368,15 +393,37 @@ uint64_t ngx_http_ws_bus_last_id(ngx_http_ws_bus_conn_t *wc);
 void ngx_http_ws_bus_catch_up(ngx_http_ws_bus_conn_t *wc);
 
 void ngx_http_ws_bus_work(ngx_http_ws_bus_worker_t *w);
+
+
+/* record */
+
+/*
+ * The record at the cursor, with a reference for the caller; the cursor moves
+ * behind it.  The errors are those of wsb_log_read().
+ */
+wsb_rc_t ngx_http_ws_bus_fetch(ngx_http_ws_bus_worker_t *w,
+    wsb_cursor_t *cursor, ngx_http_ws_bus_record_t **rec);
 void ngx_http_ws_bus_release(ngx_http_ws_bus_worker_t *w,
     ngx_http_ws_bus_record_t *rec);
 
-/* The frame for an ordinal: len bytes at *pos, or prefix (in scratch) and
- * body; returns how many pieces. */
+/*
+ * The frame of an event for one subscription of a connection: one piece, or
+ * two, of which the first is made in scratch.  Returns how many; 0: no memory.
+ * The same call gives the same bytes as long as the record is held.
+ */
 ngx_uint_t ngx_http_ws_bus_frame(ngx_http_ws_bus_record_t *rec,
-    ngx_http_ws_bus_loc_conf_t *conf, uint32_t ordinal,
-    u_char scratch[WSB_FRAME_SERVER_HEADER_MAX + WSB_PREFIX_MAX],
-    ngx_str_t piece[2]);
+    ngx_http_ws_bus_conn_t *wc, uint32_t ordinal,
+    u_char scratch[NGX_HTTP_WS_BUS_HEADROOM], ngx_str_t piece[2]);
+
+
+/* deflate */
+
+wsb_deflate_t *ngx_http_ws_bus_deflate(ngx_uint_t level, ngx_uint_t bits);
+ngx_int_t ngx_http_ws_bus_negotiate(ngx_http_request_t *r,
+    ngx_http_ws_bus_conn_t *wc, ngx_str_t *offers);
+ngx_int_t ngx_http_ws_bus_send_deflated(ngx_http_ws_bus_conn_t *wc,
+    ngx_uint_t opcode, const u_char *data, size_t len);
+
 
 
 /* publish, status */

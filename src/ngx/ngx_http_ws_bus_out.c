@@ -19,8 +19,7 @@ typedef struct {
     ngx_buf_t                    buf[NGX_HTTP_WS_BUS_PIECES];
     ngx_chain_t                  chain[NGX_HTTP_WS_BUS_PIECES];
     u_char                       scratch[NGX_HTTP_WS_BUS_QUEUE_FRAMES]
-                                     [WSB_FRAME_SERVER_HEADER_MAX
-                                      + WSB_PREFIX_MAX];
+                                     [NGX_HTTP_WS_BUS_HEADROOM];
     ngx_uint_t                   n;
     size_t                       size;
 } ngx_http_ws_bus_write_t;
@@ -176,8 +175,7 @@ ngx_http_ws_bus_push(ngx_http_ws_bus_conn_t *wc,
     ngx_http_ws_bus_record_t *rec, wsb_sub_t *sub)
 {
     size_t                      len;
-    u_char                      scratch[WSB_FRAME_SERVER_HEADER_MAX
-                                        + WSB_PREFIX_MAX];
+    u_char                      scratch[NGX_HTTP_WS_BUS_HEADROOM];
     ngx_str_t                   piece[2];
     ngx_uint_t                  i, n;
     ngx_http_ws_bus_item_t     *item;
@@ -195,7 +193,7 @@ ngx_http_ws_bus_push(ngx_http_ws_bus_conn_t *wc,
         return NGX_DECLINED;
     }
 
-    n = ngx_http_ws_bus_frame(rec, wc->conf, sub->ordinal, scratch, piece);
+    n = ngx_http_ws_bus_frame(rec, wc, sub->ordinal, scratch, piece);
 
     if (n == 0) {
         return NGX_ERROR;
@@ -551,7 +549,7 @@ ngx_http_ws_bus_gather_item(ngx_http_ws_bus_conn_t *wc,
 
     item = &wc->items[i];
 
-    n = ngx_http_ws_bus_frame(item->record, wc->conf, item->ordinal,
+    n = ngx_http_ws_bus_frame(item->record, wc, item->ordinal,
                               w->scratch[i], piece);
 
     for (k = 0; k < n; k++) {

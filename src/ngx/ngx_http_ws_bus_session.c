@@ -84,7 +84,14 @@ ngx_http_ws_bus_message(ngx_http_ws_bus_conn_t *wc, const wsb_message_t *msg)
     }
 
     if (wc->worker == NULL) {
-        ngx_http_ws_bus_send_frame(wc, msg->opcode, msg->data, msg->len);
+
+        if (ngx_http_ws_bus_send_deflated(wc, msg->opcode, msg->data,
+                                          msg->len)
+            == NGX_DECLINED)
+        {
+            ngx_http_ws_bus_send_frame(wc, msg->opcode, msg->data, msg->len);
+        }
+
         return;
     }
 

@@ -23,11 +23,12 @@ typedef struct {
 } ngx_http_ws_bus_upgrade_t;
 
 
-/* The headers of a handshake, each at most once. */
+/* The headers of a handshake; key and version at most once. */
 
 typedef struct {
     ngx_str_t                    key;
     ngx_str_t                    version;
+    ngx_str_t                    extensions;  /* all lines, joined */
     ngx_uint_t                   upgrade;     /* names "websocket" */
     ngx_uint_t                   connection;  /* names "upgrade" */
     ngx_uint_t                   bad;         /* one came twice */
@@ -38,6 +39,8 @@ static ngx_int_t ngx_http_ws_bus_check(ngx_http_request_t *r,
     ngx_http_ws_bus_handshake_t *hs);
 static void ngx_http_ws_bus_read_headers(ngx_http_request_t *r,
     ngx_http_ws_bus_handshake_t *hs);
+static void ngx_http_ws_bus_join(ngx_http_request_t *r, ngx_str_t *list,
+    ngx_str_t *value);
 static ngx_uint_t ngx_http_ws_bus_header_is(ngx_table_elt_t *h,
     const char *name);
 static ngx_int_t ngx_http_ws_bus_refuse_version(ngx_http_request_t *r);
@@ -84,6 +87,10 @@ ngx_http_ws_bus_handler(ngx_http_request_t *r)
     }
 
     rc = ngx_http_ws_bus_tenant(r, wc);
+
+    if (rc == NGX_OK) {
+        rc = ngx_http_ws_bus_negotiate(r, wc, &hs.extensions);
+    }
 
     if (rc == NGX_OK) {
         rc = ngx_http_ws_bus_wait(r, wc);
@@ -193,8 +200,37 @@ ngx_http_ws_bus_read_headers(ngx_http_request_t *r,
         {
             hs->bad |= (hs->version.data != NULL);
             hs->version = h[i].value;
+
+        } else if (ngx_http_ws_bus_header_is(&h[i],
+                                             "sec-websocket-extensions"))
+        {
+            ngx_http_ws_bus_join(r, &hs->extensions, &h[i].value);
         }
     }
+}
+
+
+/* RFC 7230, section 3.2.2.  Without memory the rest is not offered. */
+
+static void
+ngx_http_ws_bus_join(ngx_http_request_t *r, ngx_str_t *list, ngx_str_t *value)
+{
+    u_char  *p;
+
+    if (list->data == NULL) {
+        *list = *value;
+        return;
+    }
+
+    p = ngx_pnalloc(r->pool, list->len + 2 + value->len);
+    if (p == NULL) {
+        return;
+    }
+
+    ngx_sprintf(p, "%V, %V", list, value);
+
+    list->data = p;
+    list->len += 2 + value->len;
 }
 
 
