@@ -23,7 +23,8 @@ typedef enum {
     WSB_NOMEM,                      /* private memory is exhausted */
     WSB_FULL,                       /* shared memory is exhausted */
     WSB_GAP,                        /* the log has evicted what was asked for */
-    WSB_NOTFOUND
+    WSB_NOTFOUND,
+    WSB_CONFLICT                    /* the same key for something else */
 } wsb_rc_t;
 
 

@@ -381,13 +381,16 @@ subtest 'what comes later has a clear error' => sub {
     my $ws = $c->open;
 
     my @table = (
-        [ 'since'    => { type => 'subscribe', filter => {}, since => 'now',
+        [ 'since'    => { type => 'subscribe', filter => {}, since => 'then',
                           id => 'q' } ],
         [ 'snapshot' => { type => 'subscribe', filter => {}, snapshot => true,
                           id => 'q' } ],
         [ 'where'    => { type => 'subscribe', id => 'q', filter => {
                           where => [ { column => 'a', operator => 'eq',
                                        value => 1 } ] } } ],
+        [ 'where'    => { type => 'subscribe', id => 'q', filter => {},
+                          where => [ { column => 'a', operator => 'eq',
+                                       value => 1 } ] } ],
         [ 'request'  => { type => 'request', operation => 'read',
                           entity => 'order', id => 'q' } ],
     );
@@ -398,6 +401,12 @@ subtest 'what comes later has a clear error' => sub {
     }
 
     is($ws->subscribe({})->{subscription_id}, 'sub_1', 'no subscription was made');
+
+    # once it is there, it says whether it recovered
+
+    my $got = $c->open->subscribe({}, since => 'now');
+    ok($got->{type} eq 'error' ? $got->{code} : exists $got->{recovered},
+       'since is refused or understood, not passed over');
 };
 
 

@@ -11,7 +11,7 @@ typedef struct {
 
 static unsigned wsb_plan_spread(const wsb_set_t sets[WSB_NROUTING]);
 static void wsb_plan_keys(wsb_plan_t *plan, wsb_parts_t *parts,
-    const wsb_set_t sets[WSB_NROUTING], unsigned spread);
+    const wsb_set_t sets[WSB_NROUTING], unsigned n);
 static wsb_key_t wsb_plan_id(const uint8_t key[16], const wsb_plan_t *plan);
 static void wsb_set_add(wsb_set_t *set, const wsb_key_t *hash);
 static unsigned wsb_set_find(const wsb_key_t *set, unsigned n,
@@ -29,13 +29,12 @@ wsb_plan_t *
 wsb_plan_create(const uint8_t key[16], wsb_str_t tenant,
     const wsb_filter_t *filter)
 {
+    size_t        size;
     unsigned      i, j, n, spread;
     wsb_set_t     sets[WSB_NROUTING];
     wsb_key_t     hash;
     wsb_plan_t   *plan;
     wsb_parts_t   parts;
-
-    n = 0;
 
     for (i = 0; i < WSB_NROUTING; i++) {
         sets[i].n = 0;
@@ -44,33 +43,41 @@ wsb_plan_create(const uint8_t key[16], wsb_str_t tenant,
             hash = wsb_key_part(key, i, filter->value[i][j]);
             wsb_set_add(&sets[i], &hash);
         }
-
-        n += sets[i].n;
     }
 
-    plan = wsb_malloc(sizeof(wsb_plan_t) + (n + 1) * sizeof(wsb_key_t));
+    spread = wsb_plan_spread(sets);
+
+    n = 1;
+    size = sizeof(wsb_plan_t);
+
+    for (i = 0; i < WSB_NROUTING; i++) {
+
+        if (spread & 1u << i) {
+            n *= sets[i].n;
+
+        } else {
+            size += sets[i].n * sizeof(wsb_key_t);
+        }
+    }
+
+    plan = wsb_malloc(size + n * sizeof(wsb_key_t));
     if (plan == NULL) {
         return NULL;
     }
 
     memset(plan, 0, sizeof(wsb_plan_t));
 
-    parts.tenant = wsb_key_tenant(key, tenant);
-
-    spread = wsb_plan_spread(sets);
+    plan->mask = spread;
 
     for (i = 0; i < WSB_NROUTING; i++) {
-
-        if (sets[i].n == 1 || i == spread) {
-            plan->mask |= 1u << i;
-            parts.part[i] = sets[i].hash[0];
-
-        } else {
+        if (!(spread & 1u << i)) {
             plan->nrest[i] = sets[i].n;
         }
     }
 
-    wsb_plan_keys(plan, &parts, sets, spread);
+    parts.tenant = wsb_key_tenant(key, tenant);
+
+    wsb_plan_keys(plan, &parts, sets, n);
 
     plan->id = wsb_plan_id(key, plan);
 
@@ -144,47 +151,55 @@ wsb_plan_match(const wsb_plan_t *plan, const wsb_parts_t *parts)
 }
 
 
-/* The field whose values get a key each; WSB_NROUTING: none has several. */
+/* The fields of which each combination of values gets a key, as bits. */
 
 static unsigned
 wsb_plan_spread(const wsb_set_t sets[WSB_NROUTING])
 {
-    unsigned  i;
+    unsigned  i, n, field, spread;
 
     static const uint8_t  order[WSB_NROUTING] = {
         WSB_ENTITY_ID, WSB_ENTITY_TYPE, WSB_ACTION, WSB_KIND
     };
 
+    n = 1;
+    spread = 0;
+
     for (i = 0; i < WSB_NROUTING; i++) {
-        if (sets[order[i]].n > 1) {
-            return order[i];
+        field = order[i];
+
+        if (sets[field].n != 0 && n * sets[field].n <= WSB_FILTER_VALUES) {
+            n *= sets[field].n;
+            spread |= 1u << field;
         }
     }
 
-    return WSB_NROUTING;
+    return spread;
 }
 
 
 static void
 wsb_plan_keys(wsb_plan_t *plan, wsb_parts_t *parts,
-    const wsb_set_t sets[WSB_NROUTING], unsigned spread)
+    const wsb_set_t sets[WSB_NROUTING], unsigned n)
 {
-    unsigned    i, n;
-    wsb_key_t  *rest;
+    unsigned    i, j, nth;
     wsb_set_t   keys;
-    wsb_key_t   k;
+    wsb_key_t   key, *rest;
 
     keys.n = 0;
-    n = spread < WSB_NROUTING ? sets[spread].n : 1;
 
     for (i = 0; i < n; i++) {
+        nth = i;
 
-        if (spread < WSB_NROUTING) {
-            parts->part[spread] = sets[spread].hash[i];
+        for (j = 0; j < WSB_NROUTING; j++) {
+            if (plan->mask & 1u << j) {
+                parts->part[j] = sets[j].hash[nth % sets[j].n];
+                nth /= sets[j].n;
+            }
         }
 
-        k = wsb_key(parts, plan->mask);
-        wsb_set_add(&keys, &k);
+        key = wsb_key(parts, plan->mask);
+        wsb_set_add(&keys, &key);
     }
 
     plan->nkeys = keys.n;

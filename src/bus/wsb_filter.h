@@ -27,9 +27,11 @@ typedef struct {
 /*
  * A plan is one malloc'd block that owns all it needs.
  *
- * Of a filter's arrays one (entity_id, else entity_type, else action, else
- * kind) is spread over keys; values of the others stay as hashes to be
- * compared with the event's parts.  Equal filters have equal ids: order and
+ * A filter's arrays (entity_id, then entity_type, action, kind) are spread
+ * over keys, one for each combination of their values, while these are not
+ * more than 128; values of the others stay as hashes to be compared with the
+ * event's parts.  So an event has at most one of the keys, and hardly a plan
+ * needs more than its keys.  Equal filters have equal ids: order and
  * repetition of values do not count.
  */
 

@@ -92,6 +92,12 @@ wsb_json_key_is(const wsb_json_t *key, const char *name)
 
     wsb_json_bytes(&bytes, key->text);
 
+    while (bytes.pos < bytes.last && *bytes.pos != '\\') {
+        if (*bytes.pos++ != (uint8_t) *name++) {
+            return 0;
+        }
+    }
+
     do {
         c = wsb_json_byte(&bytes);
 

@@ -3,21 +3,25 @@
 #include "wsb_slot.h"
 
 
+static wsb_rc_t wsb_zone_repeat_locked(wsb_zone_t *zone,
+    const wsb_request_t *req, wsb_appended_t *out);
 static size_t wsb_zone_align(size_t n, size_t a);
 
 
 wsb_rc_t
-wsb_zone_init(void *mem, size_t size, size_t history, uint64_t epoch,
-    const uint8_t key[16])
+wsb_zone_init(void *mem, size_t size, size_t history, size_t nidem,
+    uint64_t epoch, const uint8_t key[16])
 {
-    size_t       off, owners, index, ring, chunks, n;
+    size_t       off, owners, idem, index, ring, chunks, n;
     wsb_zone_t  *zone;
 
     zone = mem;
 
     history &= ~(size_t) 7;
 
-    if (history < WSB_LOG_MIN || history >= size) {
+    if (history < WSB_LOG_MIN || history >= size
+        || nidem > size / sizeof(wsb_answer_t))
+    {
         return WSB_ERROR;
     }
 
@@ -26,8 +30,9 @@ wsb_zone_init(void *mem, size_t size, size_t history, uint64_t epoch,
 
     /* as many owner words as there could be chunks at the most */
 
-    index = wsb_zone_align(owners + size / WSB_CHUNK_SIZE * sizeof(uint32_t),
-                           64);
+    idem = wsb_zone_align(owners + size / WSB_CHUNK_SIZE * sizeof(uint32_t),
+                          64);
+    index = wsb_zone_align(idem + wsb_idem_size(nidem), 64);
     ring = wsb_zone_align(index + wsb_log_index_size(history), 64);
     chunks = wsb_zone_align(ring + history, WSB_CHUNK_SIZE);
 
@@ -37,7 +42,7 @@ wsb_zone_init(void *mem, size_t size, size_t history, uint64_t epoch,
 
     n = (size - chunks) / WSB_CHUNK_SIZE;
 
-    memset(mem, 0, index);
+    memset(mem, 0, idem);
 
     zone->layout = WSB_ZONE_LAYOUT;
     zone->size = size;
@@ -46,9 +51,12 @@ wsb_zone_init(void *mem, size_t size, size_t history, uint64_t epoch,
     zone->slots = off;
     zone->owners = owners;
     zone->chunks = chunks;
+    zone->idem = idem;
     zone->nchunks = (uint32_t) n;
 
     memcpy(zone->key, key, 16);
+
+    wsb_idem_init((wsb_idem_t *) ((uint8_t *) mem + idem), nidem);
 
     wsb_log_init(&zone->log, (uint8_t *) mem + ring, history,
                  (uint8_t *) mem + index);
@@ -68,20 +76,32 @@ wsb_zone_valid(const wsb_zone_t *zone)
 
 wsb_rc_t
 wsb_zone_append_locked(wsb_zone_t *zone, wsb_batch_t *batch, uint64_t msec,
-    wsb_appended_t *out)
+    const wsb_request_t *req, wsb_appended_t *out)
 {
     size_t         i;
     uint64_t       pos, seq;
+    wsb_rc_t       rc;
+    wsb_idem_t    *idem;
     wsb_entry_t   *entry;
     wsb_record_t  *rec;
+
+    memset(out, 0, sizeof(wsb_appended_t));
+
+    seq = wsb_log_head(&zone->log);
+    idem = wsb_zone_idem(zone);
+
+    wsb_idem_settle_locked(idem, seq);
+
+    if (req != NULL) {
+        rc = wsb_zone_repeat_locked(zone, req, out);
+        if (rc != WSB_NOTFOUND) {
+            return rc;
+        }
+    }
 
     if (batch->len > wsb_log_max_batch(&zone->log)) {
         return WSB_ERROR;
     }
-
-    seq = wsb_log_head(&zone->log);
-
-    memset(out, 0, sizeof(wsb_appended_t));
 
     out->first = seq + 1;
     out->last = seq + batch->nentries;
@@ -100,6 +120,12 @@ wsb_zone_append_locked(wsb_zone_t *zone, wsb_batch_t *batch, uint64_t msec,
         wsb_interest_notify_locked(zone, &entry->parts, seq + 1 + i, out);
     }
 
+    if (req != NULL) {
+        wsb_idem_prepare_locked(idem, req, out->first,
+                                (uint32_t) batch->nentries,
+                                (uint32_t) out->subscribers);
+    }
+
     /*
      * The release store also keeps the compiler from moving a store to
      * pending_from behind it: a death in between must leave a needless wake,
@@ -108,7 +134,32 @@ wsb_zone_append_locked(wsb_zone_t *zone, wsb_batch_t *batch, uint64_t msec,
 
     wsb_log_commit_locked(&zone->log, out->last, pos + batch->len);
 
+    wsb_idem_settle_locked(idem, out->last);
+
     return WSB_OK;
+}
+
+
+/* WSB_NOTFOUND: it is no repetition. */
+
+static wsb_rc_t
+wsb_zone_repeat_locked(wsb_zone_t *zone, const wsb_request_t *req,
+    wsb_appended_t *out)
+{
+    wsb_rc_t      rc;
+    wsb_answer_t  answer;
+
+    rc = wsb_idem_find_locked(wsb_zone_idem(zone), req, &answer);
+
+    if (rc != WSB_OK) {
+        return rc;
+    }
+
+    out->first = answer.first;
+    out->last = answer.first + answer.count - 1;
+    out->subscribers = answer.subscribers;
+
+    return WSB_DONE;
 }
 
 

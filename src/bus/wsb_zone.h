@@ -1,7 +1,8 @@
 /*
  * A zone: one block of shared memory that holds a bus.
  *
- *   wsb_zone_t | slots | owner words | index | ring | chunks
+ *   wsb_zone_t | slots | owner words | idempotency keys | index | ring |
+ *   chunks
  *
  * The block is taken once; nothing in it is ever allocated by the slab
  * allocator again.  Everything but the log's ends is changed only under the
@@ -14,12 +15,13 @@
 
 
 #include "wsb_log.h"
+#include "wsb_idem.h"
 #include "wsb_key.h"
 #include "wsb_publish.h"
 
 
 #define WSB_ZONE_MAGIC            0x7a7375625f73770aULL
-#define WSB_ZONE_LAYOUT           1       /* of this file's structures */
+#define WSB_ZONE_LAYOUT           2       /* of this file's structures */
 
 #define WSB_ZONE_MIN              (1024 * 1024)
 
@@ -92,6 +94,7 @@ typedef struct {
     uint64_t              slots;          /* offsets from here, in bytes */
     uint64_t              owners;
     uint64_t              chunks;
+    uint64_t              idem;
 
     uint32_t              nslots;         /* slots below this have been used */
     uint32_t              hint;           /* where to look for a free chunk */
@@ -115,10 +118,11 @@ typedef struct {
 
 /*
  * Lays the zone out in `size` bytes at mem, aligned to 64.  history is the
- * size of the ring; WSB_ERROR: the block is too small for it.
+ * size of the ring, nidem the number of idempotency keys remembered.
+ * WSB_ERROR: the block is too small for them.
  */
 
-wsb_rc_t wsb_zone_init(void *mem, size_t size, size_t history,
+wsb_rc_t wsb_zone_init(void *mem, size_t size, size_t history, size_t nidem,
     uint64_t epoch, const uint8_t key[16]);
 
 /* Is this a zone of our layout? */
@@ -126,15 +130,22 @@ int wsb_zone_valid(const wsb_zone_t *zone);
 
 
 /*
- * Appends a batch as one: readers see all of it or nothing.  WSB_ERROR: it is
- * longer than wsb_log_max_batch(), nothing has changed.  Then, after unlocking, the caller wakes each slot that
- * it concerns and for which wsb_slot_disarm() is true.
+ * Appends a batch as one: readers see all of it or nothing.  req is NULL, or
+ * the request for the memory of idempotency keys.
  *
- * A death before the commit leaves at most a needless wake.
+ *   WSB_OK        appended
+ *   WSB_DONE      out is what the same request was answered, nothing is
+ *                 appended, nobody need be woken
+ *   WSB_CONFLICT  its key was used for another body
+ *   WSB_ERROR     it is longer than wsb_log_max_batch()
+ *
+ * After unlocking, the caller wakes each slot that it concerns and for which
+ * wsb_slot_disarm() is true.  A death before the commit leaves at most a
+ * needless wake.
  */
 
 wsb_rc_t wsb_zone_append_locked(wsb_zone_t *zone, wsb_batch_t *batch,
-    uint64_t msec, wsb_appended_t *out);
+    uint64_t msec, const wsb_request_t *req, wsb_appended_t *out);
 
 
 /* Chunks: 4096 bytes, each owned by at most one slot. */
@@ -149,6 +160,13 @@ static inline wsb_slot_t *
 wsb_zone_slot(const wsb_zone_t *zone, unsigned slot)
 {
     return (wsb_slot_t *) ((uint8_t *) zone + zone->slots) + slot;
+}
+
+
+static inline wsb_idem_t *
+wsb_zone_idem(const wsb_zone_t *zone)
+{
+    return (wsb_idem_t *) ((uint8_t *) zone + zone->idem);
 }
 
 

@@ -114,6 +114,7 @@ ngx_http_ws_bus_open_conn(ngx_http_ws_bus_conn_t *wc)
     /* so nginx tells us, once, that the worker is to exit */
     c->idle = 1;
 
+    ngx_http_ws_bus_start_heartbeat(wc);
     ngx_http_ws_bus_welcome(wc);
 
     if (ngx_exiting && !wc->closed) {
@@ -228,6 +229,7 @@ ngx_http_ws_bus_read(ngx_http_ws_bus_conn_t *wc)
             return;
         }
 
+        wc->heard = ngx_current_msec;
         pos = ngx_http_ws_bus_buffer;
 
         if (ngx_http_ws_bus_parse(wc, pos, pos + n) != NGX_OK) {
@@ -555,6 +557,8 @@ ngx_http_ws_bus_close_conn(ngx_http_ws_bus_conn_t *wc)
         wc->dirty = 0;
         wc->catching = 0;
     }
+
+    ngx_http_ws_bus_stop_heartbeat(wc);
 
     if (wc->counted) {
         ngx_queue_remove(&wc->conns);

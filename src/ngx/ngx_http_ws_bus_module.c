@@ -9,6 +9,7 @@ typedef struct {
     const char                   *expected;
     size_t                        min;
     size_t                        max;
+    ngx_uint_t                    zero;       /* 0 is good as well */
 } ngx_http_ws_bus_value_t;
 
 
@@ -43,26 +44,38 @@ static const wsb_codec_t  *ngx_http_ws_bus_codecs[] = {
 
 static ngx_http_ws_bus_value_t  ngx_http_ws_bus_message_size = {
     ngx_conf_set_size_slot, "a size from 125 to 1g, such as \"64k\"",
-    125, 1024 * 1024 * 1024
+    125, 1024 * 1024 * 1024, 0
 };
 
 static ngx_http_ws_bus_value_t  ngx_http_ws_bus_subscriptions = {
-    ngx_conf_set_num_slot, "a number from 1 to 1000000", 1, 1000000
+    ngx_conf_set_num_slot, "a number from 1 to 1000000", 1, 1000000, 0
 };
 
 static ngx_http_ws_bus_value_t  ngx_http_ws_bus_sndbuf = {
     ngx_conf_set_size_slot,
-    "a size from 8k to 64m, or 0 for the system's own", 0, 64 * 1024 * 1024
+    "a size from 8k to 64m, or 0 for the system's own",
+    8192, 64 * 1024 * 1024, 1
 };
 
 static ngx_http_ws_bus_value_t  ngx_http_ws_bus_min_length = {
     ngx_conf_set_size_slot, "a size of at most 1g, such as \"256\"",
-    0, 1024 * 1024 * 1024
+    0, 1024 * 1024 * 1024, 0
+};
+
+static ngx_http_ws_bus_value_t  ngx_http_ws_bus_interval = {
+    ngx_conf_set_msec_slot,
+    "a time from 1s to 1d such as \"30s\", or 0 for no heartbeat",
+    1000, 86400 * 1000, 1
+};
+
+static ngx_http_ws_bus_value_t  ngx_http_ws_bus_timeout = {
+    ngx_conf_set_msec_slot, "a time from 1s to 1d, such as \"30s\"",
+    1000, 86400 * 1000, 0
 };
 
 static ngx_http_ws_bus_value_t  ngx_http_ws_bus_window = {
     ngx_conf_set_msec_slot, "a time of at most 1h, such as \"10s\"",
-    0, 3600 * 1000
+    0, 3600 * 1000, 0
 };
 
 static ngx_conf_enum_t  ngx_http_ws_bus_gap_enum[] = {
@@ -164,6 +177,20 @@ static ngx_command_t  ngx_http_ws_bus_commands[] = {
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_ws_bus_loc_conf_t, on_gap),
       &ngx_http_ws_bus_gap_enum },
+
+    { ngx_string("ws_bus_ping_interval"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_ws_bus_value,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_ws_bus_loc_conf_t, ping_interval),
+      &ngx_http_ws_bus_interval },
+
+    { ngx_string("ws_bus_pong_timeout"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_ws_bus_value,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_ws_bus_loc_conf_t, pong_timeout),
+      &ngx_http_ws_bus_timeout },
 
     { ngx_string("ws_bus_drain_window"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
@@ -408,7 +435,10 @@ ngx_http_ws_bus_value(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     rv = v->slot(cf, &plain, conf);
 
-    if (rv == NGX_CONF_OK && *field >= v->min && *field <= v->max) {
+    if (rv == NGX_CONF_OK
+        && ((*field >= v->min && *field <= v->max)
+            || (*field == 0 && v->zero)))
+    {
         return NGX_CONF_OK;
     }
 
@@ -479,6 +509,8 @@ ngx_http_ws_bus_create_loc_conf(ngx_conf_t *cf)
     wlcf->deflate_min_length = NGX_CONF_UNSET_SIZE;
     wlcf->on_gap = NGX_CONF_UNSET_UINT;
     wlcf->drain_window = NGX_CONF_UNSET_MSEC;
+    wlcf->ping_interval = NGX_CONF_UNSET_MSEC;
+    wlcf->pong_timeout = NGX_CONF_UNSET_MSEC;
 
     return wlcf;
 }
@@ -507,13 +539,9 @@ ngx_http_ws_bus_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_uint_value(conf->on_gap, prev->on_gap,
                               NGX_HTTP_WS_BUS_GAP_NOTIFY);
     ngx_conf_merge_msec_value(conf->drain_window, prev->drain_window, 10000);
-
-    if (conf->sndbuf != 0 && conf->sndbuf < 8192) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"ws_bus_sndbuf\" is %uz: expected %s",
-                           conf->sndbuf, ngx_http_ws_bus_sndbuf.expected);
-        return NGX_CONF_ERROR;
-    }
+    ngx_conf_merge_msec_value(conf->ping_interval, prev->ping_interval,
+                              30000);
+    ngx_conf_merge_msec_value(conf->pong_timeout, prev->pong_timeout, 30000);
 
     conf->codec = ngx_http_ws_bus_codecs[conf->protocol];
     conf->codec_index = conf->protocol;

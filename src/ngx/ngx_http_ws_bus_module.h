@@ -65,6 +65,7 @@ struct ngx_http_ws_bus_zone_s {
     ngx_str_t                    name;
     size_t                       size;
     size_t                       history;
+    size_t                       idempotency; /* keys remembered */
     ngx_shm_zone_t              *shm_zone;
     ngx_slab_pool_t             *shpool;
     wsb_zone_t                  *zone;
@@ -103,6 +104,8 @@ typedef struct {
     size_t                       deflate_min_length;
     ngx_uint_t                   on_gap;
     ngx_msec_t                   drain_window;
+    ngx_msec_t                   ping_interval;   /* 0: no heartbeat */
+    ngx_msec_t                   pong_timeout;
 
     wsb_reader_conf_t            reader;
 } ngx_http_ws_bus_loc_conf_t;
@@ -193,6 +196,9 @@ struct ngx_http_ws_bus_conn_s {
     unsigned                     paused:1;    /* not read: answers wait */
     unsigned                     counted:1;
     unsigned                     deflate_bits:4;     /* window; 0: none */
+    unsigned                     beating:1;   /* in the wheel */
+    unsigned                     pinged:1;    /* at pinged_at */
+    unsigned                     resumed:1;   /* it was blocked before */
 
     ngx_queue_t                  link;        /* dirty or behind */
 
@@ -214,6 +220,9 @@ struct ngx_http_ws_bus_conn_s {
     ngx_str_t                    tenant;
 
     ngx_queue_t                  conns;
+    ngx_queue_t                  beat;
+    ngx_msec_t                   heard;       /* last sign of life */
+    ngx_msec_t                   pinged_at;
     u_char                       id[16];
 };
 
@@ -366,6 +375,10 @@ void ngx_http_ws_bus_write_handler(ngx_event_t *wev);
 void ngx_http_ws_bus_welcome(ngx_http_ws_bus_conn_t *wc);
 void ngx_http_ws_bus_message(ngx_http_ws_bus_conn_t *wc,
     const wsb_message_t *msg);
+
+/* To a client that resumes: how far it has been served, if that has moved. */
+void ngx_http_ws_bus_tell_position(ngx_http_ws_bus_conn_t *wc);
+
 void ngx_http_ws_bus_unsubscribe_all(ngx_http_ws_bus_conn_t *wc);
 
 /* Each subscription that lacks something up to `to` is told. */
@@ -424,6 +437,13 @@ ngx_int_t ngx_http_ws_bus_negotiate(ngx_http_request_t *r,
 ngx_int_t ngx_http_ws_bus_send_deflated(ngx_http_ws_bus_conn_t *wc,
     ngx_uint_t opcode, const u_char *data, size_t len);
 
+
+
+/* heartbeat */
+
+void ngx_http_ws_bus_heartbeat_init(ngx_cycle_t *cycle);
+void ngx_http_ws_bus_start_heartbeat(ngx_http_ws_bus_conn_t *wc);
+void ngx_http_ws_bus_stop_heartbeat(ngx_http_ws_bus_conn_t *wc);
 
 
 /* publish, status */

@@ -428,6 +428,7 @@ ngx_http_ws_bus_write_handler(ngx_event_t *wev)
 
     ngx_http_ws_bus_turn();
 
+    wc->resumed = wc->blocked;
     wc->blocked = 0;
 
     if (ngx_http_ws_bus_flush(wc) == NGX_OK && wc->behind && !wc->closing) {
@@ -656,6 +657,12 @@ ngx_http_ws_bus_written(ngx_http_ws_bus_conn_t *wc, size_t n)
 
     if (wc->worker != NULL) {
         ngx_http_ws_bus_counters(wc->worker)->bytes_out += n;
+    }
+
+    if (wc->resumed && n > 0) {
+        /* it does read, if slowly */
+        wc->resumed = 0;
+        wc->heard = ngx_current_msec;
     }
 
     if (wc->sent) {

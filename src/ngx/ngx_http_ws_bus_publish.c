@@ -20,8 +20,14 @@ static ngx_int_t ngx_http_ws_bus_publish_tenant(ngx_http_request_t *r,
     wsb_str_t *tenant);
 static ngx_int_t ngx_http_ws_bus_publish_body(ngx_http_request_t *r,
     wsb_batch_t *batch, wsb_str_t body);
+static ngx_int_t ngx_http_ws_bus_request_key(ngx_http_request_t *r,
+    ngx_str_t *key);
 static ngx_int_t ngx_http_ws_bus_append(ngx_http_request_t *r,
-    wsb_batch_t *batch);
+    wsb_batch_t *batch, wsb_request_t *req);
+static ngx_int_t ngx_http_ws_bus_accepted(ngx_http_request_t *r,
+    const wsb_appended_t *appended);
+static ngx_int_t ngx_http_ws_bus_answered(ngx_http_request_t *r,
+    const char *title, const char *detail);
 static ngx_int_t ngx_http_ws_bus_problem(ngx_http_request_t *r,
     ngx_uint_t status, const char *title, const char *detail, long index);
 
@@ -222,10 +228,13 @@ ngx_http_ws_bus_publish_body(ngx_http_request_t *r, wsb_batch_t *batch,
     wsb_str_t body)
 {
     wsb_rc_t                     rc;
+    wsb_str_t                    idem;
     ngx_int_t                    err;
+    ngx_str_t                    key;
     wsb_zone_t                  *zone;
     wsb_format_t                 format;
     wsb_problem_t                problem;
+    wsb_request_t                req;
     wsb_publish_conf_t           conf;
     ngx_http_ws_bus_loc_conf_t  *wlcf;
 
@@ -237,8 +246,13 @@ ngx_http_ws_bus_publish_body(ngx_http_request_t *r, wsb_batch_t *batch,
     conf.max_batch = wsb_log_max_batch(&zone->log);
 
     err = ngx_http_ws_bus_publish_tenant(r, &conf.tenant);
+
+    if (err == NGX_OK) {
+        err = ngx_http_ws_bus_request_key(r, &key);
+    }
+
     if (err != NGX_OK) {
-        return err;
+        return err == NGX_DONE ? NGX_OK : err;
     }
 
     (void) ngx_http_ws_bus_format(r, &format);
@@ -256,7 +270,63 @@ ngx_http_ws_bus_publish_body(ngx_http_request_t *r, wsb_batch_t *batch,
                                        problem.detail, problem.index);
     }
 
-    return ngx_http_ws_bus_append(r, batch);
+    if (key.len == 0) {
+        return ngx_http_ws_bus_append(r, batch, NULL);
+    }
+
+    idem.data = key.data;
+    idem.len = key.len;
+
+    wsb_request(&req, zone->key, conf.tenant, idem, body);
+
+    return ngx_http_ws_bus_append(r, batch, &req);
+}
+
+
+/* The Idempotency-Key; empty: there is none. */
+
+static ngx_int_t
+ngx_http_ws_bus_request_key(ngx_http_request_t *r, ngx_str_t *key)
+{
+    ngx_uint_t        i, n;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    ngx_str_null(key);
+    n = 0;
+
+    part = &r->headers_in.headers.part;
+    h = part->elts;
+
+    for (i = 0; /* void */ ; i++) {
+
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                break;
+            }
+
+            part = part->next;
+            h = part->elts;
+            i = 0;
+        }
+
+        if (h[i].key.len == sizeof("Idempotency-Key") - 1
+            && ngx_strncasecmp(h[i].key.data, (u_char *) "Idempotency-Key",
+                               h[i].key.len)
+               == 0)
+        {
+            *key = h[i].value;
+            n++;
+        }
+    }
+
+    if (n > 1 || (n == 1 && (key->len == 0 || key->len > WSB_IDEM_KEY_MAX))) {
+        return ngx_http_ws_bus_answered(r, "Bad Idempotency-Key",
+                                        "Send one Idempotency-Key of 1 to "
+                                        "256 bytes");
+    }
+
+    return NGX_OK;
 }
 
 
@@ -280,10 +350,9 @@ ngx_http_ws_bus_publish_tenant(ngx_http_request_t *r, wsb_str_t *tenant)
     }
 
     if (value.len == 0 || value.len > 256) {
-        return ngx_http_ws_bus_problem(r, NGX_HTTP_BAD_REQUEST,
-                                       "No tenant",
-                                       "The tenant of this location is empty "
-                                       "or too long", -1);
+        return ngx_http_ws_bus_answered(r, "No tenant",
+                                        "The tenant of this location is "
+                                        "empty or too long");
     }
 
     tenant->data = value.data;
@@ -294,12 +363,11 @@ ngx_http_ws_bus_publish_tenant(ngx_http_request_t *r, wsb_str_t *tenant)
 
 
 static ngx_int_t
-ngx_http_ws_bus_append(ngx_http_request_t *r, wsb_batch_t *batch)
+ngx_http_ws_bus_append(ngx_http_request_t *r, wsb_batch_t *batch,
+    wsb_request_t *req)
 {
-    u_char                      *p;
     uint64_t                     msec;
     wsb_rc_t                     rc;
-    wsb_zone_t                  *zone;
     ngx_time_t                  *tp;
     wsb_appended_t               appended;
     ngx_http_ws_bus_zone_t      *bus;
@@ -307,24 +375,46 @@ ngx_http_ws_bus_append(ngx_http_request_t *r, wsb_batch_t *batch)
 
     wlcf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_module);
     bus = wlcf->publish;
-    zone = bus->zone;
 
     tp = ngx_timeofday();
     msec = (uint64_t) tp->sec * 1000 + tp->msec;
 
     ngx_shmtx_lock(&bus->shpool->mutex);
-    rc = wsb_zone_append_locked(zone, batch, msec, &appended);
+    rc = wsb_zone_append_locked(bus->zone, batch, msec, req, &appended);
     ngx_shmtx_unlock(&bus->shpool->mutex);
 
-    if (rc != WSB_OK) {
+    if (rc == WSB_CONFLICT) {
+        return ngx_http_ws_bus_problem(r, 422, "Idempotency-Key reused",
+                                       "This Idempotency-Key was used with "
+                                       "another body", -1);
+    }
+
+    if (rc == WSB_OK) {
+        ngx_http_ws_bus_wake(bus, &appended);
+
+        if (bus->worker != NULL && bus->worker->slot != -1) {
+            ngx_http_ws_bus_counters(bus->worker)->published +=
+                                                             batch->nentries;
+        }
+
+    } else if (rc != WSB_DONE) {
         return NGX_HTTP_REQUEST_ENTITY_TOO_LARGE;
     }
 
-    ngx_http_ws_bus_wake(bus, &appended);
+    return ngx_http_ws_bus_accepted(r, &appended);
+}
 
-    if (bus->worker != NULL && bus->worker->slot != -1) {
-        ngx_http_ws_bus_counters(bus->worker)->published += batch->nentries;
-    }
+
+static ngx_int_t
+ngx_http_ws_bus_accepted(ngx_http_request_t *r,
+    const wsb_appended_t *appended)
+{
+    u_char                      *p;
+    uint64_t                     epoch;
+    ngx_http_ws_bus_loc_conf_t  *wlcf;
+
+    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_module);
+    epoch = wlcf->publish->zone->epoch;
 
     p = ngx_pnalloc(r->pool, 128 + 2 * WSB_ID_LEN + 2 * NGX_INT64_LEN);
     if (p == NULL) {
@@ -332,12 +422,27 @@ ngx_http_ws_bus_append(ngx_http_request_t *r, wsb_batch_t *batch)
     }
 
     return ngx_http_ws_bus_send_body(r, NGX_HTTP_OK, "application/json", p,
-               ngx_sprintf(p, "{\"published\":%uz,\"first_id\":\"%012xL-%uL\","
+               ngx_sprintf(p, "{\"published\":%uL,\"first_id\":\"%012xL-%uL\","
                               "\"last_id\":\"%012xL-%uL\","
                               "\"subscribers\":%uL}",
-                           batch->nentries, zone->epoch, appended.first,
-                           zone->epoch, appended.last, appended.subscribers)
+                           appended->last - appended->first + 1,
+                           epoch, appended->first, epoch, appended->last,
+                           appended->subscribers)
                - p);
+}
+
+
+/* A 400, by which the request is done: NGX_DONE if it could be sent. */
+
+static ngx_int_t
+ngx_http_ws_bus_answered(ngx_http_request_t *r, const char *title,
+    const char *detail)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_http_ws_bus_problem(r, NGX_HTTP_BAD_REQUEST, title, detail, -1);
+
+    return rc == NGX_OK ? NGX_DONE : rc;
 }
 
 

@@ -15,8 +15,6 @@ static wsb_sub_t *ngx_http_ws_bus_add_sub(ngx_http_ws_bus_conn_t *wc,
     wsb_op_t *op, const char **code, const char **text);
 static ngx_int_t ngx_http_ws_bus_count_in(ngx_http_ws_bus_conn_t *wc,
     wsb_sub_t *sub, wsb_plan_t *plan, wsb_op_t *op);
-static wsb_str_t ngx_http_ws_bus_filter_text(wsb_text_t *text,
-    const wsb_filter_t *filter);
 static void ngx_http_ws_bus_start(ngx_http_ws_bus_conn_t *wc, wsb_sub_t *sub,
     wsb_op_t *op);
 static void ngx_http_ws_bus_rewind(ngx_http_ws_bus_conn_t *wc,
@@ -275,11 +273,12 @@ ngx_http_ws_bus_count_in(ngx_http_ws_bus_conn_t *wc, wsb_sub_t *sub,
     ngx_memzero(&text, sizeof(wsb_text_t));
 
     if (node->nsubs == 1) {
-        filter = ngx_http_ws_bus_filter_text(&text, &op->filter);
-    } else {
-        filter.data = NULL;
-        filter.len = 0;
+        /* for the status page */
+        wc->conf->codec->filter(&text, &op->filter);
     }
+
+    filter.data = text.data;
+    filter.len = text.failed ? 0 : text.len;
 
     ngx_shmtx_lock(&w->shpool->mutex);
 
@@ -315,52 +314,6 @@ ngx_http_ws_bus_count_in(ngx_http_ws_bus_conn_t *wc, wsb_sub_t *sub,
     }
 
     return NGX_OK;
-}
-
-
-/* For the status page. */
-
-static wsb_str_t
-ngx_http_ws_bus_filter_text(wsb_text_t *text, const wsb_filter_t *filter)
-{
-    static const char  *names[WSB_NROUTING] = {
-        "kind", "entity_type", "event_type", "entity_id"
-    };
-
-    unsigned   i, k;
-    wsb_str_t  s;
-
-    wsb_text_lit(text, "{");
-
-    for (i = 0; i < WSB_NROUTING; i++) {
-
-        if (filter->n[i] == 0) {
-            continue;
-        }
-
-        wsb_text_lit(text, text->len > 1 ? ",\"" : "\"");
-        wsb_text_lit(text, names[i]);
-        wsb_text_lit(text, filter->array[i] ? "\":[" : "\":");
-
-        for (k = 0; k < filter->n[i]; k++) {
-            if (k > 0) {
-                wsb_text_lit(text, ",");
-            }
-
-            wsb_text_json(text, filter->value[i][k]);
-        }
-
-        if (filter->array[i]) {
-            wsb_text_lit(text, "]");
-        }
-    }
-
-    wsb_text_lit(text, "}");
-
-    s.data = text->data;
-    s.len = text->failed ? 0 : text->len;
-
-    return s;
 }
 
 
@@ -612,6 +565,37 @@ ngx_http_ws_bus_gap(ngx_http_ws_bus_conn_t *wc, uint64_t to,
             return;
         }
     }
+}
+
+
+void
+ngx_http_ws_bus_tell_position(ngx_http_ws_bus_conn_t *wc)
+{
+    u_char      id[WSB_ID_LEN];
+    uint64_t    last;
+    wsb_str_t   last_id;
+    wsb_text_t  text;
+
+    if (!wc->aware || wc->nsubs == 0 || wc->conf->codec->position == NULL) {
+        return;
+    }
+
+    last = ngx_http_ws_bus_last_id(wc);
+
+    if (last <= wc->said) {
+        return;
+    }
+
+    wc->said = last;
+
+    last_id.data = id;
+    last_id.len = wsb_id(id, wc->worker->zone->epoch, last);
+
+    ngx_memzero(&text, sizeof(wsb_text_t));
+
+    wc->conf->codec->position(&text, last_id);
+
+    ngx_http_ws_bus_send_text(wc, &text);
 }
 
 

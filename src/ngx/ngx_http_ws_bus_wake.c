@@ -104,6 +104,8 @@ ngx_http_ws_bus_wake_init_process(ngx_cycle_t *cycle)
         return NGX_OK;
     }
 
+    ngx_http_ws_bus_heartbeat_init(cycle);
+
     wmcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_ws_bus_module);
 
     if (wmcf == NULL || wmcf->zones.nelts == 0) {

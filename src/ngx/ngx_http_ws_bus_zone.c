@@ -25,6 +25,7 @@ ngx_http_ws_bus_zone_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf)
 {
     size_t                   size, history;
+    ngx_int_t                idem;
     ngx_str_t               *value, name, s;
     ngx_uint_t               i;
     ngx_http_ws_bus_zone_t  *bus;
@@ -34,6 +35,7 @@ ngx_http_ws_bus_zone_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     ngx_str_null(&name);
     size = 0;
     history = 0;
+    idem = NGX_CONF_UNSET;
 
     for (i = 1; i < cf->args->nelts; i++) {
 
@@ -65,10 +67,25 @@ ngx_http_ws_bus_zone_directive(ngx_conf_t *cf, ngx_command_t *cmd,
             continue;
         }
 
+        if (ngx_strncmp(value[i].data, "idempotency=", 12) == 0) {
+            idem = ngx_atoi(value[i].data + 12, value[i].len - 12);
+
+            if (idem == NGX_ERROR || idem > 1024 * 1024) {
+                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                                   "invalid parameter \"%V\" in "
+                                   "\"ws_bus_zone\": write a number of keys "
+                                   "from 0 to 1048576, such as "
+                                   "\"idempotency=4096\"", &value[i]);
+                return NGX_CONF_ERROR;
+            }
+
+            continue;
+        }
+
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "invalid parameter \"%V\" in \"ws_bus_zone\": "
-                           "write \"zone=name:size [history=size]\"",
-                           &value[i]);
+                           "write \"zone=name:size [history=size] "
+                           "[idempotency=number]\"", &value[i]);
         return NGX_CONF_ERROR;
     }
 
@@ -109,6 +126,13 @@ ngx_http_ws_bus_zone_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     bus->declared = 1;
     bus->size = size;
     bus->history = history & ~(size_t) 7;
+
+    if (idem == NGX_CONF_UNSET) {
+        /* 4,096 take 160 KB: a small zone needs them for its subscriptions */
+        idem = size < 8 * 1024 * 1024 ? 512 : 4096;
+    }
+
+    bus->idempotency = idem;
 
     if (ngx_http_ws_bus_zone_same_size(cf, bus) != NGX_CONF_OK) {
         return NGX_CONF_ERROR;
@@ -354,11 +378,14 @@ ngx_http_ws_bus_init_zone(ngx_shm_zone_t *shm_zone, void *data)
         return NGX_ERROR;
     }
 
-    if (wsb_zone_init(mem, size, bus->history, epoch, key) != WSB_OK) {
+    if (wsb_zone_init(mem, size, bus->history, bus->idempotency, epoch, key)
+        != WSB_OK)
+    {
         ngx_log_error(NGX_LOG_EMERG, shm_zone->shm.log, 0,
-                      "ws_bus zone \"%V\" is too small for a history of %uz: "
-                      "make the zone larger, or the history smaller",
-                      &bus->name, bus->history);
+                      "ws_bus zone \"%V\" is too small for a history of %uz "
+                      "and %uz idempotency keys: make the zone larger, or "
+                      "these smaller",
+                      &bus->name, bus->history, bus->idempotency);
         return NGX_ERROR;
     }
 
@@ -384,12 +411,15 @@ ngx_http_ws_bus_reuse_zone(ngx_http_ws_bus_zone_t *bus, ngx_log_t *log)
         return NGX_ERROR;
     }
 
-    if (zone->history != bus->history) {
+    if (zone->history != bus->history
+        || wsb_zone_idem(zone)->n != bus->idempotency)
+    {
         ngx_log_error(NGX_LOG_EMERG, log, 0,
                       "\"ws_bus_zone\" cannot change the history of zone "
-                      "\"%V\" from %uL to %uz on a reload: restart nginx, or "
-                      "keep the size",
-                      &bus->name, zone->history, bus->history);
+                      "\"%V\" from %uL to %uz, or its idempotency keys from "
+                      "%uD to %uz, on a reload: restart nginx, or keep them",
+                      &bus->name, zone->history, bus->history,
+                      wsb_zone_idem(zone)->n, bus->idempotency);
         return NGX_ERROR;
     }
 

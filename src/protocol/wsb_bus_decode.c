@@ -203,17 +203,23 @@ wsb_bus_id(wsb_op_t *op, const wsb_json_t *message)
 }
 
 
-/* What a subscribe may ask for, but not of this version. */
+/*
+ * What a subscribe may ask for, but not of this version.  Conditions are not
+ * passed over, wherever they stand: the client would get more than it wants.
+ */
 
 static int
 wsb_bus_options(wsb_op_t *op, const wsb_json_t *message)
 {
-    wsb_json_t   value;
+    wsb_json_t   filter, value;
     const char  *name;
 
     name = "where";
 
-    if (!wsb_bus_get(message, name, &value)) {
+    if (!wsb_bus_get(message, name, &value)
+        && !(wsb_bus_get(message, "filter", &filter)
+             && wsb_bus_get(&filter, name, &value)))
+    {
         name = "snapshot";
 
         if (!wsb_bus_get(message, name, &value)

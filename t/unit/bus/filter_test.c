@@ -159,7 +159,7 @@ test_random(void)
         bits[i] = meaning(&f);
         id[i] = plan->id;
 
-        keys += plan->nkeys < 1 || plan->nkeys > WORDS;
+        keys += plan->nkeys < 1 || plan->nkeys > WSB_FILTER_VALUES;
 
         for (j = 1; j < plan->nkeys; j++) {
             order += !wsb_key_less(&plan->keys[j - 1], &plan->keys[j]);
@@ -174,7 +174,7 @@ test_random(void)
     }
 
     is_uint(bad, 0, "300 filters and 625 events: as defined");
-    is_uint(keys, 0, "one key for each value of one array");
+    is_uint(keys, 0, "1 to 128 keys");
     is_uint(order, 0, "sorted");
 
     ids = 0;
@@ -193,8 +193,9 @@ test_random(void)
 static void
 test_spread(void)
 {
+    char           text[WSB_FILTER_VALUES][8];
     unsigned       i;
-    wsb_str_t      two[2] = { wsb_string("a"), wsb_string("b") };
+    wsb_str_t      values[WSB_FILTER_VALUES];
     wsb_str_t      same[3] = {
         wsb_string("a"), wsb_string("a"), wsb_string("a")
     };
@@ -202,26 +203,40 @@ test_spread(void)
     wsb_filter_t   f;
 
     static const struct {
-        unsigned     arrays;            /* bit i: field i has two values */
-        wsb_field_t  spread;
+        unsigned     n[WSB_NROUTING];   /* kind, type, action, id */
+        unsigned     mask;
+        unsigned     nkeys;
     } table[] = {
-        { 1 << WSB_KIND, WSB_KIND },
-        { 1 << WSB_ACTION | 1 << WSB_KIND, WSB_ACTION },
-        { 1 << WSB_ENTITY_TYPE | 1 << WSB_ACTION, WSB_ENTITY_TYPE },
-        { 15, WSB_ENTITY_ID },
+        { { 2, 0, 0, 0 }, 1, 2 },
+        { { 128, 0, 0, 0 }, 1, 128 },
+        { { 1, 1, 1, 1 }, 15, 1 },
+        { { 2, 2, 2, 2 }, 15, 16 },
+        { { 2, 4, 4, 4 }, 15, 128 },
+        { { 3, 4, 4, 4 }, 14, 64 },
+        { { 1, 4, 4, 8 }, 15, 128 },
+        { { 1, 128, 0, 128 }, 9, 128 },
+        { { 2, 64, 2, 128 }, 8, 128 },
+        { { 4, 32, 2, 2 }, 14, 128 },
+        { { 2, 65, 2, 2 }, 13, 8 },
+        { { 0, 11, 12, 0 }, 2, 11 },
+        { { 0, 11, 11, 0 }, 6, 121 },
     };
 
+    for (i = 0; i < WSB_FILTER_VALUES; i++) {
+        sprintf(text[i], "v%u", i);
+        values[i] = str(text[i]);
+    }
+
     for (i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
-        unsigned  j, rest = 0;
+        unsigned  j, rest = 0, want = 0;
 
         memset(&f, 0, sizeof(f));
 
         for (j = 0; j < WSB_NROUTING; j++) {
-            if (table[i].arrays & 1u << j) {
-                f.value[j] = two;
-                f.n[j] = 2;
-                f.array[j] = 1;
-            }
+            f.value[j] = values;
+            f.n[j] = table[i].n[j];
+            f.array[j] = 1;
+            want |= (table[i].n[j] != 0) << j;
         }
 
         plan = wsb_plan_create(key, str(NULL), &f);
@@ -230,11 +245,11 @@ test_spread(void)
             rest |= (plan->nrest[j] != 0) << j;
         }
 
-        is_uint(plan->mask, 1u << table[i].spread, "spread %u", i);
-        is_uint(plan->nkeys, 2, "two keys");
-        is_uint(rest, table[i].arrays & ~(1u << table[i].spread),
-                "the others are the rest");
-        ok(!wsb_plan_simple(plan), "not simple");
+        is_uint(plan->mask, table[i].mask, "spread %u: mask", i);
+        is_uint(plan->nkeys, table[i].nkeys, "keys");
+        is_uint(rest, want & ~table[i].mask, "the others are the rest");
+        is_uint(wsb_plan_simple(plan), table[i].nkeys == 1 && rest == 0,
+                "simple?");
         wsb_free(plan);
     }
 

@@ -76,7 +76,7 @@ zone_create(size_t size, size_t history)
     void  *p;
 
     if (posix_memalign(&p, 4096, size) != 0
-        || wsb_zone_init(p, size, history, 1, secret) != WSB_OK)
+        || wsb_zone_init(p, size, history, 8, 1, secret) != WSB_OK)
     {
         abort();
     }

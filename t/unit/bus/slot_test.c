@@ -121,7 +121,8 @@ __typeof__(wsb_interest_notify_locked)  stepped_interest_notify_locked;
 
 typedef struct {
     wsb_rc_t     (*append)(wsb_zone_t *zone, wsb_batch_t *batch,
-                           uint64_t msec, wsb_appended_t *out);
+                           uint64_t msec, const wsb_request_t *req,
+                           wsb_appended_t *out);
     wsb_rc_t     (*add)(wsb_zone_t *zone, unsigned slot,
                         const wsb_key_t *keys, unsigned nkeys,
                         unsigned mask);
@@ -355,7 +356,7 @@ append(wsb_zone_t *zone)
     wsb_appended_t  out;
 
     expect(zone);
-    wsb_zone_append_locked(zone, &batch, 1, &out);
+    wsb_zone_append_locked(zone, &batch, 1, NULL, &out);
     batch_clear();
 }
 
@@ -687,7 +688,7 @@ prepare(wsb_zone_t *zone)
     salts = 0;
     batch_clear();
 
-    if (wsb_zone_init(zone, SIZE, WSB_LOG_MIN, 1, secret) != WSB_OK) {
+    if (wsb_zone_init(zone, SIZE, WSB_LOG_MIN, 8, 1, secret) != WSB_OK) {
         abort();
     }
 
@@ -859,7 +860,7 @@ run_append(const ops_t *ops, wsb_zone_t *zone)
     unsigned        i;
     wsb_appended_t  out;
 
-    ops->append(zone, &batch, 1, &out);
+    ops->append(zone, &batch, 1, NULL, &out);
 
     for (i = 0; i < 2; i++) {
         if (out.slots[0] & 1 << i) {
@@ -974,7 +975,7 @@ run_take(const ops_t *ops, wsb_zone_t *zone)
 
     ops->take(zone, A, &hand);
     ops->arm(zone, A);
-    ops->append(zone, &batch, 1, &out);
+    ops->append(zone, &batch, 1, NULL, &out);
     ops->disarm(zone, A);
     ops->take(zone, A, &hand);
 }
@@ -1270,7 +1271,7 @@ test_enter(void)
     wsb_zone_t  *zone;
 
     zone = map();
-    wsb_zone_init(zone, SIZE, WSB_LOG_MIN, 1, secret);
+    wsb_zone_init(zone, SIZE, WSB_LOG_MIN, 8, 1, secret);
 
     batch_clear();
     batch_add(2, 64);
@@ -1336,7 +1337,7 @@ test_take(void)
     wsb_zone_t  *zone;
 
     zone = map();
-    wsb_zone_init(zone, SIZE, WSB_LOG_MIN, 1, secret);
+    wsb_zone_init(zone, SIZE, WSB_LOG_MIN, 8, 1, secret);
     wsb_slot_enter_locked(zone, 10, 0, 3, nobody_gone, &hand);
     slot = wsb_zone_slot(zone, 0);
 

@@ -446,7 +446,7 @@ publish(actor_t *a, unsigned choice)
         append_head_first_locked(b, &a->out);
 
     } else {
-        wsb_zone_append_locked(zone, b, 1, &a->out);
+        wsb_zone_append_locked(zone, b, 1, NULL, &a->out);
     }
 
     unlock();
@@ -1349,7 +1349,7 @@ zone_create(void)
     unsigned   i;
 
     if (posix_memalign(&p, 4096, SIZE) != 0
-        || wsb_zone_init(p, SIZE, WSB_LOG_MIN, 1, secret) != WSB_OK)
+        || wsb_zone_init(p, SIZE, WSB_LOG_MIN, 8, 1, secret) != WSB_OK)
     {
         abort();
     }

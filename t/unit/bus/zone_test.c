@@ -224,14 +224,14 @@ layout_fault(uint8_t *p, size_t size, size_t history)
     }
 
     for (i = 0; i < 5; i++) {
-        if (wsb_zone_append_locked(zone, &batch, 77, &out) != WSB_OK) {
+        if (wsb_zone_append_locked(zone, &batch, 77, NULL, &out) != WSB_OK) {
             return "append";
         }
     }
 
     batch_add(&batch, &parts, 48 + history / 16);
 
-    if (wsb_zone_append_locked(zone, &batch, 77, &out) != WSB_ERROR) {
+    if (wsb_zone_append_locked(zone, &batch, 77, NULL, &out) != WSB_ERROR) {
         return "a batch longer than the longest";
     }
 
@@ -303,7 +303,7 @@ test_layout(void)
             history = k < 40 ? WSB_LOG_MIN + (size - WSB_LOG_MIN) / 40 * k
                              : size - 1000 * (k - 40) * (k - 40);
 
-            if (wsb_zone_init(p, size, history, 1, secret) != WSB_OK) {
+            if (wsb_zone_init(p, size, history, 8, 1, secret) != WSB_OK) {
                 refused++;
                 fault = block_intact(p, size) ? NULL : "refused, and wrote";
                 continue;
@@ -341,15 +341,15 @@ test_too_small(void)
     zone = (wsb_zone_t *) p;
 
     for (i = 0; i < sizeof(bad) / sizeof(size_t); i++) {
-        is_uint(wsb_zone_init(p, SIZE, bad[i], 1, secret), WSB_ERROR,
+        is_uint(wsb_zone_init(p, SIZE, bad[i], 8, 1, secret), WSB_ERROR,
                 "a history of %zu does not fit", bad[i]);
     }
 
-    is_uint(wsb_zone_init(p, WSB_LOG_MIN + 1000, WSB_LOG_MIN, 1, secret),
+    is_uint(wsb_zone_init(p, WSB_LOG_MIN + 1000, WSB_LOG_MIN, 8, 1, secret),
             WSB_ERROR, "nor do the slots");
     ok(!wsb_zone_valid(zone), "what was refused is no zone");
 
-    is_uint(wsb_zone_init(p, SIZE, WSB_LOG_MIN, 1, secret), WSB_OK,
+    is_uint(wsb_zone_init(p, SIZE, WSB_LOG_MIN, 8, 1, secret), WSB_OK,
             "the smallest history");
 
     zone->layout++;
@@ -368,7 +368,7 @@ test_chunks(void)
     wsb_zone_t  *zone;
 
     p = block_create(SIZE);
-    wsb_zone_init(p, SIZE, HISTORY, 1, secret);
+    wsb_zone_init(p, SIZE, HISTORY, 8, 1, secret);
 
     zone = (wsb_zone_t *) p;
     n = zone->nchunks;
@@ -442,7 +442,7 @@ test_append(void)
     wsb_appended_t   out;
 
     p = block_create(SIZE);
-    wsb_zone_init(p, SIZE, HISTORY, 1, secret);
+    wsb_zone_init(p, SIZE, HISTORY, 8, 1, secret);
     zone = (wsb_zone_t *) p;
 
     memset(&batch, 0, sizeof(wsb_batch_t));
@@ -459,7 +459,7 @@ test_append(void)
 
     ev = event(1, 2, 3, 4, 5);
     batch_add(&batch, &ev, 64);
-    wsb_zone_append_locked(zone, &batch, 1234, &out);
+    wsb_zone_append_locked(zone, &batch, 1234, NULL, &out);
 
     ok(out.first == 1 && out.last == 1, "the first event is seq 1");
     ok(out.subscribers == 0 && out.slots[0] == 0, "nobody subscribed");
@@ -486,7 +486,7 @@ test_append(void)
     batch_done(&batch);
     ev = event(1, 2, 3, 4, 5);
     batch_add(&batch, &ev, 64);
-    wsb_zone_append_locked(zone, &batch, 1, &out);
+    wsb_zone_append_locked(zone, &batch, 1, NULL, &out);
 
     is_uint(out.subscribers, 6, "subscriptions are counted");
     is_uint(out.slots[0], 5, "slots of another tenant are not concerned");
@@ -506,7 +506,7 @@ test_append(void)
     ev = event(1, 0, 3, 4, 0);
     batch_add(&batch, &ev, 64);
 
-    wsb_zone_append_locked(zone, &batch, 1, &out);
+    wsb_zone_append_locked(zone, &batch, 1, NULL, &out);
 
     ok(out.first == 3 && out.last == 6, "a batch has contiguous seqs");
     is_uint(out.subscribers, 1 + 1 + 4, "the sum over its events");
@@ -518,7 +518,7 @@ test_append(void)
 
     wsb_zone_slot(zone, 0)->pending_from = 11;
     wsb_zone_slot(zone, 2)->pending_from = 10;
-    wsb_zone_append_locked(zone, &batch, 1, &out);
+    wsb_zone_append_locked(zone, &batch, 1, NULL, &out);
 
     is_uint(wsb_zone_slot(zone, 0)->pending_from, 10, "it is lowered");
     is_uint(wsb_zone_slot(zone, 2)->pending_from, 10, "the same stays");
@@ -528,7 +528,7 @@ test_append(void)
     batch_done(&batch);
     ev = event(1, 0, 0, 0, 0);
     batch_add(&batch, &ev, 24);
-    wsb_zone_append_locked(zone, &batch, 1, &out);
+    wsb_zone_append_locked(zone, &batch, 1, NULL, &out);
 
     is_uint(out.subscribers, 1, "an event without fields");
 
@@ -538,7 +538,7 @@ test_append(void)
     batch_done(&batch);
     ev = event(1, 0, 3, 4, 0);
     batch_add(&batch, &ev, 24);
-    wsb_zone_append_locked(zone, &batch, 1, &out);
+    wsb_zone_append_locked(zone, &batch, 1, NULL, &out);
 
     is_uint(out.slots[0], 1, "a slot without a process is not woken");
 
@@ -554,7 +554,7 @@ test_append(void)
     ok(b > 190, "many slots");
     ev = event(1, 0, 3, 4, 0);
     subscribe(zone, (unsigned) b, &ev, 4, 9);
-    wsb_zone_append_locked(zone, &batch, 1, &out);
+    wsb_zone_append_locked(zone, &batch, 1, NULL, &out);
 
     ok(out.slots[b / 64] == (uint64_t) 1 << b % 64 && out.slots[0] == 5,
        "each slot has its bit");

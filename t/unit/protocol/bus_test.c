@@ -133,7 +133,7 @@ static const struct {
       SUBSCRIBED("{\"entity_type\":\"\xc3\xa9\\n\\\"\\u0001/"
                  "\xf0\x9f\x98\x80\"}") },
     { SUBSCRIBE("{\"\\u006bind\":\"k\"}"), SUBSCRIBED("{\"kind\":\"k\"}") },
-    { SUBSCRIBE("{\"where\":[1],\"data\":{\"a\":[]},\"since\":7}"),
+    { SUBSCRIBE("{\"where\":null,\"data\":{\"a\":[]},\"since\":7}"),
       SUBSCRIBED("{}") },
     { "{\"type\":\"\\u0073ubscribe\",\"filter\":{},\"extra\":[{}]}",
       SUBSCRIBED("{}") },
@@ -159,6 +159,8 @@ static const struct {
       "{\"type\":\"error\",\"message\":\"snapshot is not supported by this"
       " version\",\"code\":\"unsupported\",\"id\":\"q\"}" },
     { "{\"type\":\"subscribe\",\"filter\":{},\"where\":[]}",
+      ERROR("unsupported", "where is not supported by this version") },
+    { SUBSCRIBE("{\"where\":[]}"),
       ERROR("unsupported", "where is not supported by this version") },
     { "{\"type\":\"request\",\"id\":\"1\",\"operation\":\"read\"}",
       "{\"type\":\"error\",\"message\":\"request is not supported by this"
