@@ -123,6 +123,8 @@ wsb_log_end_get(const wsb_log_end_t *end, uint64_t *pos)
         word = again;
         *pos = load_relaxed(&end->pos[word & 1]);
 
+        WSB_STEP("end read");
+
         __atomic_thread_fence(__ATOMIC_ACQUIRE);
 
         again = load_acquire(&end->word);
@@ -297,7 +299,11 @@ wsb_log_read(const wsb_log_t *log, wsb_cursor_t *cursor, wsb_copy_t *copy)
         copy->size = size;
     }
 
+    WSB_STEP("header read");
+
     wsb_log_copy(log, cursor->pos, copy->data, rec.len);
+
+    WSB_STEP("copied");
 
     /* only if it was still retained after the copy is it a record at all */
     __atomic_thread_fence(__ATOMIC_ACQUIRE);

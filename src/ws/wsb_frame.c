@@ -121,6 +121,8 @@ wsb_reader_header(wsb_reader_t *rd, const wsb_reader_conf_t *conf,
 
     memcpy(rd->header + rd->nheader, *pos, n);
     have = rd->nheader + n;
+    need = 0;
+    len = 0;
 
     rc = wsb_reader_check(rd, conf, have, &need, &len);
 

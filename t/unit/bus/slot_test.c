@@ -20,10 +20,10 @@
 #include <unistd.h>
 
 
-static void step(void);
+static void step(const char *name);
 
 #undef WSB_STEP
-#define WSB_STEP(name)  step()
+#define WSB_STEP(name)  step(name)
 
 __typeof__(wsb_slot_reclaim_locked)     stepped_slot_reclaim_locked;
 __typeof__(wsb_interest_remove_locked)  stepped_interest_remove_locked;
@@ -41,6 +41,12 @@ __typeof__(wsb_interest_notify_locked)  stepped_interest_notify_locked;
 #define wsb_log_used                  stepped_log_used
 #define wsb_log_end                   stepped_log_end
 #define wsb_log_read                  stepped_log_read
+#define wsb_idem_size                 stepped_idem_size
+#define wsb_idem_init                 stepped_idem_init
+#define wsb_request                   stepped_request
+#define wsb_idem_find_locked          stepped_idem_find_locked
+#define wsb_idem_prepare_locked       stepped_idem_prepare_locked
+#define wsb_idem_settle_locked        stepped_idem_settle_locked
 #define wsb_zone_init                 stepped_zone_init
 #define wsb_zone_valid                stepped_zone_valid
 #define wsb_zone_append_locked        stepped_zone_append_locked
@@ -62,6 +68,7 @@ __typeof__(wsb_interest_notify_locked)  stepped_interest_notify_locked;
 #define wsb_filter_texts_drop_locked  stepped_filter_texts_drop_locked
 
 #include "../../../src/bus/wsb_log.c"
+#include "../../../src/bus/wsb_idem.c"
 #include "../../../src/bus/wsb_zone.c"
 #include "../../../src/bus/wsb_slot.c"
 #include "../../../src/bus/wsb_interest.c"
@@ -76,6 +83,12 @@ __typeof__(wsb_interest_notify_locked)  stepped_interest_notify_locked;
 #undef wsb_log_used
 #undef wsb_log_end
 #undef wsb_log_read
+#undef wsb_idem_size
+#undef wsb_idem_init
+#undef wsb_request
+#undef wsb_idem_find_locked
+#undef wsb_idem_prepare_locked
+#undef wsb_idem_settle_locked
 #undef wsb_zone_init
 #undef wsb_zone_valid
 #undef wsb_zone_append_locked
@@ -102,6 +115,7 @@ __typeof__(wsb_interest_notify_locked)  stepped_interest_notify_locked;
 #define RECORDS    20000
 #define KEYS       400
 #define STORM      400
+#define IDEM       8
 
 /* the mortal one, the one that stays, the successor */
 #define PID_A      1001
@@ -171,6 +185,7 @@ static const uint8_t  secret[16] = "0123456789abcdef";
 
 static uint64_t       random_state = 88172645463325252ULL;
 static unsigned       steps_left;
+static void         (*on_step)(const char *name);
 
 static wsb_copy_t     copy;
 static wsb_batch_t    batch;
@@ -185,6 +200,8 @@ static uint64_t       head, oldest_after;
 static unsigned       concerned;          /* B: entry of the batch + 1 */
 static uint32_t       owned_by_b;
 static wsb_counters_t before;
+static unsigned       requests;           /* with a key */
+static wsb_answer_t   answers[2 * IDEM];
 
 
 static uint64_t
@@ -199,8 +216,12 @@ rnd(uint64_t n)
 
 
 static void
-step(void)
+step(const char *name)
 {
+    if (on_step != NULL) {
+        on_step(name);
+    }
+
     if (steps_left != 0 && --steps_left == 0) {
         kill(getpid(), SIGKILL);
 
@@ -443,6 +464,59 @@ log_fault(const wsb_zone_t *zone)
 }
 
 
+static void
+request_of(unsigned i, wsb_request_t *req)
+{
+    char       text[16];
+    wsb_str_t  tenant = wsb_null_string, s;
+
+    s.data = (const uint8_t *) text;
+    s.len = (size_t) snprintf(text, sizeof(text), "key %u", i);
+
+    wsb_request(req, secret, tenant, s, s);
+}
+
+
+/* A repeated request is answered as it was, or is new if its events are. */
+
+static const char *
+requests_fault(const wsb_zone_t *zone, int appended)
+{
+    unsigned        i;
+    wsb_rc_t        rc;
+    wsb_answer_t    answer;
+    wsb_request_t   req;
+
+    for (i = 0; i <= requests; i++) {
+        request_of(i, &req);
+        rc = wsb_idem_find_locked(wsb_zone_idem(zone), &req, &answer);
+
+        if (rc == WSB_NOTFOUND) {
+
+            if (i == requests ? !appended : i + IDEM <= requests) {
+                /* it is not, or it had to make room */
+                continue;
+            }
+
+            return "a request is forgotten";
+        }
+
+        if (rc != WSB_OK || (i == requests && !appended)) {
+            return "a request is remembered that was none";
+        }
+
+        if (answer.first != answers[i].first
+            || answer.count != answers[i].count
+            || answer.subscribers != answers[i].subscribers)
+        {
+            return "another answer than was given";
+        }
+    }
+
+    return NULL;
+}
+
+
 static uint32_t
 owned(const wsb_zone_t *zone, unsigned slot)
 {
@@ -596,6 +670,10 @@ zone_fault(wsb_zone_t *zone)
 
     fault = append_fault(zone);
 
+    if (fault == NULL && requests != 0) {
+        fault = requests_fault(zone, now != head);
+    }
+
     if (fault != NULL) {
         return fault;
     }
@@ -686,9 +764,10 @@ prepare(wsb_zone_t *zone)
     wsb_hand_t   hand;
 
     salts = 0;
+    requests = 0;
     batch_clear();
 
-    if (wsb_zone_init(zone, SIZE, WSB_LOG_MIN, 8, 1, secret) != WSB_OK) {
+    if (wsb_zone_init(zone, SIZE, WSB_LOG_MIN, IDEM, 1, secret) != WSB_OK) {
         abort();
     }
 
@@ -762,6 +841,35 @@ prepare_batch(wsb_zone_t *zone)
 
     for (i = 0; i < 5; i++) {
         batch_add(i == 0 || i == 3 ? 2 : 1, 24 + 40 * i);
+    }
+}
+
+
+static void
+prepare_request(wsb_zone_t *zone)
+{
+    unsigned         i;
+    wsb_request_t    req;
+    wsb_appended_t   out;
+
+    prepare_table(zone, 2);
+
+    for (i = 0; i <= IDEM + 2; i++) {
+        request_of(i, &req);
+        batch_add(1, 64);
+        batch_add(1 + i % 2, 32);
+
+        expect(zone);
+
+        answers[i].first = head + 1;
+        answers[i].count = 2;
+        answers[i].subscribers = i % 2 ? 4 : 8;
+
+        if (i < IDEM + 2) {
+            wsb_zone_append_locked(zone, &batch, 1, &req, &out);
+            batch_clear();
+            requests++;
+        }
     }
 }
 
@@ -867,6 +975,17 @@ run_append(const ops_t *ops, wsb_zone_t *zone)
             ops->disarm(zone, i);
         }
     }
+}
+
+
+static void
+run_request(const ops_t *ops, wsb_zone_t *zone)
+{
+    wsb_request_t   req;
+    wsb_appended_t  out;
+
+    request_of(requests, &req);
+    ops->append(zone, &batch, 1, &req, &out);
 }
 
 
@@ -984,6 +1103,7 @@ run_take(const ops_t *ops, wsb_zone_t *zone)
 static const scene_t  scenes[] = {
     { "append", prepare_append, run_append, 0 },
     { "append a batch", prepare_batch, run_append, 0 },
+    { "append with a key", prepare_request, run_request, 0 },
     { "append the longest", prepare_longest, run_append, 0 },
     { "first subscription", prepare, run_add, 0 },
     { "subscribe, split", prepare_100, run_add, 0 },
@@ -1271,7 +1391,7 @@ test_enter(void)
     wsb_zone_t  *zone;
 
     zone = map();
-    wsb_zone_init(zone, SIZE, WSB_LOG_MIN, 8, 1, secret);
+    wsb_zone_init(zone, SIZE, WSB_LOG_MIN, IDEM, 1, secret);
 
     batch_clear();
     batch_add(2, 64);
@@ -1337,7 +1457,7 @@ test_take(void)
     wsb_zone_t  *zone;
 
     zone = map();
-    wsb_zone_init(zone, SIZE, WSB_LOG_MIN, 8, 1, secret);
+    wsb_zone_init(zone, SIZE, WSB_LOG_MIN, IDEM, 1, secret);
     wsb_slot_enter_locked(zone, 10, 0, 3, nobody_gone, &hand);
     slot = wsb_zone_slot(zone, 0);
 
@@ -1406,6 +1526,114 @@ test_take(void)
 }
 
 
+/* A reader, and what is appended while it reads. */
+
+static wsb_zone_t  *reading;
+static unsigned     append_at, appended_at;
+
+
+static void
+append_meanwhile(const char *name)
+{
+    unsigned         i;
+    wsb_appended_t   out;
+
+    if (--append_at != 0) {
+        return;
+    }
+
+    on_step = NULL;
+    appended_at = strcmp(name, "copied") == 0;
+
+    /* over everything, or over a part of it */
+
+    for (i = 0; i < 1 + salts % 3; i++) {
+        batch_clear();
+        batch_add(2, WSB_LOG_MIN / 4);
+        batch_add(2, WSB_LOG_MIN / (salts % 2 ? 4 : 64));
+        expect(reading);
+        wsb_zone_append_locked(reading, &batch, 1, NULL, &out);
+    }
+}
+
+
+static void
+test_read(void)
+{
+    unsigned      k, bad, gaps, whole, copied, reads;
+    uint64_t      seq;
+    wsb_rc_t      rc;
+    wsb_zone_t   *zone, *first;
+    wsb_copy_t    kept;
+    wsb_cursor_t  cursor;
+
+    zone = map();
+    first = map();
+    reading = zone;
+    bad = 0;
+    gaps = 0;
+    whole = 0;
+    copied = 0;
+    reads = 0;
+
+    memset(&kept, 0, sizeof(wsb_copy_t));
+    prepare(first);
+
+    for (seq = wsb_log_oldest(&first->log);
+         seq <= wsb_log_head(&first->log);
+         seq++)
+    {
+        for (k = 1; k < 200; k++) {
+            memcpy(zone, first, SIZE);
+            salts = 100000 + k + seq;
+            append_at = k;
+            on_step = append_meanwhile;
+
+            cursor.seq = seq;
+            cursor.pos = WSB_LOG_POS_UNKNOWN;
+            rc = stepped_log_read(&zone->log, &cursor, &kept);
+            reads++;
+
+            if (on_step != NULL) {
+                /* it was read in fewer steps */
+                on_step = NULL;
+                bad += rc != WSB_OK;
+                break;
+            }
+
+            copied += appended_at;
+
+            if (rc == WSB_GAP) {
+                bad += seq >= wsb_log_oldest(&zone->log);
+                gaps++;
+
+            } else if (rc == WSB_OK
+                       && ((wsb_record_t *) kept.data)->seq == seq
+                       && kept.len == len[seq]
+                       && ((wsb_record_t *) kept.data)->present == salt[seq]
+                       && (kept.len == HEADER
+                           || memcmp(kept.data + kept.len - 8,
+                                     &(uint64_t) { word(salt[seq],
+                                     (kept.len - HEADER) / 8 - 1) }, 8) == 0))
+            {
+                whole++;
+
+            } else {
+                bad++;
+            }
+        }
+    }
+
+    is_uint(bad, 0, "what is overtaken while it is read is a gap, or whole");
+    ok(gaps > 100 && whole > 100 && copied > 100,
+       "%u reads, %u gaps, %u whole", reads, gaps, whole);
+
+    free(kept.data);
+    munmap(zone, SIZE);
+    munmap(first, SIZE);
+}
+
+
 static void
 test_reclaim(void)
 {
@@ -1444,6 +1672,7 @@ main(void)
     test_enter();
     test_take();
     test_reclaim();
+    test_read();
 
     for (i = 0; i < NSCENES; i++) {
         test_steps(&scenes[i]);
