@@ -121,9 +121,10 @@ wsb_log_end_get(const wsb_log_end_t *end, uint64_t *pos)
 
     do {
         word = again;
-        *pos = load_relaxed(&end->pos[word & 1]);
 
         WSB_STEP("end read");
+
+        *pos = load_relaxed(&end->pos[word & 1]);
 
         __atomic_thread_fence(__ATOMIC_ACQUIRE);
 

@@ -4,6 +4,8 @@
 
 #include "ngx_http_ws_bus_module.h"
 
+#include <sys/random.h>
+
 
 static void ngx_http_ws_bus_read_handler(ngx_event_t *rev);
 static void ngx_http_ws_bus_read(ngx_http_ws_bus_conn_t *wc);
@@ -37,8 +39,19 @@ ngx_http_ws_bus_create_conn(ngx_connection_t *c,
         return NULL;
     }
 
+    if (getrandom(wc->id, sizeof(wc->id), 0) != sizeof(wc->id)) {
+        ngx_free(wc);
+        return NULL;
+    }
+
+    /* a UUID of version 4, without its hyphens */
+
+    wc->id[6] = (wc->id[6] & 0x0f) | 0x40;
+    wc->id[8] = (wc->id[8] & 0x3f) | 0x80;
+
     wc->connection = c;
     wc->conf = conf;
+    wc->opened = ngx_current_msec;
     wc->worker = conf->zone ? conf->zone->worker : NULL;
     wc->items = &wc->one;
     wc->control_last = &wc->control;
@@ -63,6 +76,14 @@ ngx_http_ws_bus_free_conn(ngx_http_ws_bus_conn_t *wc)
 
     if (wc->subs != NULL) {
         wsb_free(wc->subs);
+    }
+
+    if (wc->session.data != NULL) {
+        wsb_free(wc->session.data);
+    }
+
+    if (wc->close_reason.data != NULL) {
+        ngx_free(wc->close_reason.data);
     }
 
     ngx_free(wc);
@@ -362,6 +383,7 @@ ngx_http_ws_bus_peer_close(ngx_http_ws_bus_conn_t *wc, wsb_message_t *msg)
     wc->close_seen = 1;
 
     if (!wc->closing) {
+        ngx_http_ws_bus_log_close(wc, msg->code, msg->data, msg->len);
         ngx_http_ws_bus_start_close(wc, msg->code, NULL);
         return;
     }
@@ -402,6 +424,11 @@ ngx_http_ws_bus_start_close(ngx_http_ws_bus_conn_t *wc, ngx_uint_t code,
         }
 
         ngx_http_ws_bus_unsubscribe_all(wc);
+    }
+
+    if (wc->close_code == 0) {
+        ngx_http_ws_bus_log_close(wc, code, (u_char *) reason,
+                                  reason ? ngx_strlen(reason) : 0);
     }
 
     wc->closing = 1;
@@ -551,6 +578,7 @@ ngx_http_ws_bus_close_conn(ngx_http_ws_bus_conn_t *wc)
     }
 
     ngx_http_ws_bus_drop_out(wc);
+    ngx_http_ws_bus_log_end(wc);
 
     if (wc->dirty || wc->catching) {
         ngx_queue_remove(&wc->link);

@@ -346,13 +346,19 @@ ngx_http_ws_bus_catch(ngx_http_ws_bus_conn_t *wc)
 
         rc = ngx_http_ws_bus_catch_record(wc);
 
-        if (rc == NGX_DECLINED) {
+        if (rc == NGX_DECLINED || (rc == NGX_ABORT && wc->nitems > 0)) {
 
-            /* the queue is full */
+            /*
+             * The queue is full; or a gap is due, which goes out before the
+             * events and so waits until those of before it are written.
+             */
 
             if (ngx_http_ws_bus_flush(wc) != NGX_OK) {
                 return NGX_OK;
             }
+
+        } else if (rc == NGX_ABORT) {
+            ngx_http_ws_bus_cursor_gap(wc);
 
         } else if (rc != NGX_OK) {
             return NGX_OK;
@@ -370,7 +376,7 @@ ngx_http_ws_bus_catch(ngx_http_ws_bus_conn_t *wc)
 /*
  * The record at the cursor, against the connection's own subscriptions, in
  * the order of their ordinals.  NGX_DECLINED: the queue is full, the cursor
- * stands at the frame that found no place.
+ * stands at the frame that found no place.  NGX_ABORT: the record is gone.
  */
 
 static ngx_int_t
@@ -388,8 +394,7 @@ ngx_http_ws_bus_catch_record(ngx_http_ws_bus_conn_t *wc)
     rc = ngx_http_ws_bus_fetch(wc->worker, &cursor, &rec);
 
     if (rc == WSB_GAP || rc == WSB_ERROR) {
-        ngx_http_ws_bus_cursor_gap(wc);
-        return NGX_OK;
+        return NGX_ABORT;
     }
 
     if (rc != WSB_OK) {
@@ -429,7 +434,10 @@ ngx_http_ws_bus_catch_record(ngx_http_ws_bus_conn_t *wc)
 }
 
 
-/* The ring has overtaken it: it goes on in the middle of what is retained. */
+/*
+ * The ring has overtaken it, and nothing is queued: it goes on in the middle
+ * of what is retained.
+ */
 
 static void
 ngx_http_ws_bus_cursor_gap(ngx_http_ws_bus_conn_t *wc)

@@ -178,6 +178,13 @@ static ngx_command_t  ngx_http_ws_bus_commands[] = {
       offsetof(ngx_http_ws_bus_loc_conf_t, on_gap),
       &ngx_http_ws_bus_gap_enum },
 
+    { ngx_string("ws_bus_session_log"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,
+      ngx_http_ws_bus_session_log,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("ws_bus_ping_interval"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_http_ws_bus_value,
@@ -204,7 +211,7 @@ static ngx_command_t  ngx_http_ws_bus_commands[] = {
 
 
 static ngx_http_module_t  ngx_http_ws_bus_module_ctx = {
-    NULL,                                  /* preconfiguration */
+    ngx_http_ws_bus_add_variables,         /* preconfiguration */
     NULL,                                  /* postconfiguration */
 
     ngx_http_ws_bus_create_main_conf,      /* create main configuration */
@@ -511,6 +518,7 @@ ngx_http_ws_bus_create_loc_conf(ngx_conf_t *cf)
     wlcf->drain_window = NGX_CONF_UNSET_MSEC;
     wlcf->ping_interval = NGX_CONF_UNSET_MSEC;
     wlcf->pong_timeout = NGX_CONF_UNSET_MSEC;
+    wlcf->session_log = NGX_CONF_UNSET_PTR;
 
     return wlcf;
 }
@@ -542,6 +550,8 @@ ngx_http_ws_bus_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_msec_value(conf->ping_interval, prev->ping_interval,
                               30000);
     ngx_conf_merge_msec_value(conf->pong_timeout, prev->pong_timeout, 30000);
+
+    ngx_conf_merge_ptr_value(conf->session_log, prev->session_log, NULL);
 
     conf->codec = ngx_http_ws_bus_codecs[conf->protocol];
     conf->codec_index = conf->protocol;

@@ -81,6 +81,12 @@ typedef struct {
 } ngx_http_ws_bus_main_conf_t;
 
 
+typedef struct {
+    ngx_open_file_t             *file;
+    ngx_array_t                  parts;       /* of the line: see log */
+} ngx_http_ws_bus_session_log_t;
+
+
 #define NGX_HTTP_WS_BUS_GAP_NOTIFY     0
 #define NGX_HTTP_WS_BUS_GAP_CLOSE      1
 
@@ -106,6 +112,7 @@ typedef struct {
     ngx_msec_t                   drain_window;
     ngx_msec_t                   ping_interval;   /* 0: no heartbeat */
     ngx_msec_t                   pong_timeout;
+    ngx_http_ws_bus_session_log_t  *session_log;  /* NULL: off */
 
     wsb_reader_conf_t            reader;
 } ngx_http_ws_bus_loc_conf_t;
@@ -224,6 +231,16 @@ struct ngx_http_ws_bus_conn_s {
     ngx_msec_t                   heard;       /* last sign of life */
     ngx_msec_t                   pinged_at;
     u_char                       id[16];
+
+    /* for the session log */
+    ngx_str_t                    session;     /* the line, with marks */
+    ngx_str_t                    close_reason;
+    ngx_msec_t                   opened;
+    uint64_t                     messages_in;
+    uint64_t                     events_out;
+    uint64_t                     bytes_out;
+    uint32_t                     gaps;
+    uint16_t                     close_code;  /* 0: it just vanished */
 };
 
 
@@ -305,6 +322,9 @@ ngx_uint_t ngx_http_ws_bus_succeeded(void);
 /* upgrade */
 
 ngx_int_t ngx_http_ws_bus_handler(ngx_http_request_t *r);
+
+/* The id of the connection that this handshake makes, 16 bytes, or NULL. */
+u_char *ngx_http_ws_bus_request_id(ngx_http_request_t *r);
 
 /* name and value live as long as the request. */
 ngx_int_t ngx_http_ws_bus_add_header(ngx_http_request_t *r, const char *name,
@@ -444,6 +464,22 @@ ngx_int_t ngx_http_ws_bus_send_deflated(ngx_http_ws_bus_conn_t *wc,
 void ngx_http_ws_bus_heartbeat_init(ngx_cycle_t *cycle);
 void ngx_http_ws_bus_start_heartbeat(ngx_http_ws_bus_conn_t *wc);
 void ngx_http_ws_bus_stop_heartbeat(ngx_http_ws_bus_conn_t *wc);
+
+
+/* log */
+
+ngx_int_t ngx_http_ws_bus_add_variables(ngx_conf_t *cf);
+char *ngx_http_ws_bus_session_log(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+/* At the handshake, and at the very end. */
+void ngx_http_ws_bus_log_begin(ngx_http_request_t *r,
+    ngx_http_ws_bus_conn_t *wc);
+void ngx_http_ws_bus_log_end(ngx_http_ws_bus_conn_t *wc);
+
+/* How it was closed, by whoever closed it first. */
+void ngx_http_ws_bus_log_close(ngx_http_ws_bus_conn_t *wc, ngx_uint_t code,
+    const u_char *reason, size_t len);
 
 
 /* publish, status */

@@ -655,6 +655,8 @@ ngx_http_ws_bus_written(ngx_http_ws_bus_conn_t *wc, size_t n)
     size_t                  len;
     ngx_http_ws_bus_out_t  *out;
 
+    wc->bytes_out += n;
+
     if (wc->worker != NULL) {
         ngx_http_ws_bus_counters(wc->worker)->bytes_out += n;
     }
@@ -715,6 +717,7 @@ ngx_http_ws_bus_written_item(ngx_http_ws_bus_conn_t *wc, size_t n)
 
     ngx_http_ws_bus_release(wc->worker, item->record);
     ngx_http_ws_bus_counters(wc->worker)->deliveries++;
+    wc->events_out++;
 
     wc->nitems--;
     ngx_memmove(wc->items, wc->items + 1,

@@ -5,8 +5,6 @@
 
 #include "ngx_http_ws_bus_module.h"
 
-#include <sys/random.h>
-
 
 static void ngx_http_ws_bus_binary(ngx_http_ws_bus_conn_t *wc);
 static void ngx_http_ws_bus_subscribe(ngx_http_ws_bus_conn_t *wc,
@@ -36,16 +34,6 @@ ngx_http_ws_bus_welcome(ngx_http_ws_bus_conn_t *wc)
     wsb_str_t   id;
     wsb_text_t  text;
     u_char      name[sizeof("conn_") - 1 + 32];
-
-    if (getrandom(wc->id, sizeof(wc->id), 0) != sizeof(wc->id)) {
-        ngx_http_ws_bus_start_close(wc, WSB_CLOSE_INTERNAL, "no entropy");
-        return;
-    }
-
-    /* a UUID of version 4, without its hyphens */
-
-    wc->id[6] = (wc->id[6] & 0x0f) | 0x40;
-    wc->id[8] = (wc->id[8] & 0x3f) | 0x80;
 
     if (wc->worker == NULL || wc->conf->codec->welcome == NULL) {
         return;
@@ -80,6 +68,8 @@ ngx_http_ws_bus_message(ngx_http_ws_bus_conn_t *wc, const wsb_message_t *msg)
     if (msg->opcode == WSB_FRAME_PONG) {
         return;
     }
+
+    wc->messages_in++;
 
     if (wc->worker == NULL) {
 
@@ -389,6 +379,8 @@ ngx_http_ws_bus_start(ngx_http_ws_bus_conn_t *wc, wsb_sub_t *sub,
                          "history");
 
     ngx_http_ws_bus_counters(wc->worker)->gaps++;
+    wc->gaps++;
+
     ngx_http_ws_bus_send_text(wc, &text);
 }
 
@@ -559,6 +551,8 @@ ngx_http_ws_bus_gap(ngx_http_ws_bus_conn_t *wc, uint64_t to,
                              reason);
 
         ngx_http_ws_bus_counters(wc->worker)->gaps++;
+        wc->gaps++;
+
         ngx_http_ws_bus_send_text(wc, &text);
 
         if (wc->closed) {

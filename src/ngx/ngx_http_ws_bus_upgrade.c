@@ -17,7 +17,8 @@
 
 typedef struct {
     ngx_http_request_t          *request;
-    ngx_http_ws_bus_conn_t      *wc;
+    ngx_http_ws_bus_conn_t      *wc;          /* until it is on its own */
+    u_char                      *id;          /* of it */
     ngx_event_t                  event;
     ngx_msec_t                   wait;
 } ngx_http_ws_bus_upgrade_t;
@@ -323,6 +324,7 @@ ngx_http_ws_bus_wait(ngx_http_request_t *r, ngx_http_ws_bus_conn_t *wc)
 
     up->request = r;
     up->wc = wc;
+    up->id = wc->id;
     up->wait = NGX_HTTP_WS_BUS_WAIT_MIN;
 
     /* not cancelable: an exiting worker waits for the handshake to end */
@@ -333,9 +335,22 @@ ngx_http_ws_bus_wait(ngx_http_request_t *r, ngx_http_ws_bus_conn_t *wc)
 
     ngx_http_set_ctx(r, up, ngx_http_ws_bus_module);
 
+    ngx_http_ws_bus_log_begin(r, wc);
+
     ngx_post_event(&up->event, &ngx_posted_events);
 
     return NGX_OK;
+}
+
+
+u_char *
+ngx_http_ws_bus_request_id(ngx_http_request_t *r)
+{
+    ngx_http_ws_bus_upgrade_t  *up;
+
+    up = ngx_http_get_module_ctx(r, ngx_http_ws_bus_module);
+
+    return up ? up->id : NULL;
 }
 
 

@@ -12,14 +12,11 @@ use strict;
 use warnings;
 
 use Mojo::JSON qw(decode_json encode_json);
-use Socket;
+use Socket qw(:DEFAULT IPPROTO_TCP TCP_NODELAY);
 use Time::HiRes qw(time);
 
 use WSBus::Ledger;
 use WSBus::Raw;
-
-our $RCVBUF = 0;
-
 
 # port    where to connect
 # subs    list of { filter, since }; without a since it is plain: it never
@@ -43,7 +40,7 @@ sub new {
         read   => $o{read} // 262_144,
         once   => $o{once},
         ping   => $o{ping} // 0,
-        rcvbuf => $o{rcvbuf} // $RCVBUF,
+        rcvbuf => $o{rcvbuf} // 0,
         note   => $o{note},
         seen   => $o{seen},
         state  => 'idle',
@@ -122,6 +119,7 @@ sub connect {
     $self->{by}      = [];
     $self->{pinged}  = time;
     delete $self->{close};
+    delete $_->{expect_gap} for @{ $self->{subs} };
 
     return 1;
 }

@@ -20,7 +20,7 @@ use WSBus::Raw;
 sub new {
     my ($class) = @_;
     return bless { class => '', head => 0, publishers => [], lost => 0,
-                   refused => [], events => 0 }, $class;
+                   refused => [], events => 0, owner => $$ }, $class;
 }
 
 
@@ -137,8 +137,16 @@ sub start_publisher {
 sub publisher {
     my ($port, $file, %o) = @_;
 
-    my $stop = 0;
-    local $SIG{TERM} = sub { $stop = 1 };
+    # it is told to stop between two requests, never in one
+    my $term = POSIX::SigSet->new(POSIX::SIGTERM());
+    POSIX::sigprocmask(POSIX::SIG_BLOCK(), $term);
+
+    my $stop = sub {
+        my $pending = POSIX::SigSet->new;
+        POSIX::sigpending($pending);
+        return $pending->ismember(POSIX::SIGTERM()) || getppid() == 1;
+    };
+
     srand($o{seed} // 1);
 
     open my $fh, '>>', $file or die "$file: $!\n";
@@ -149,7 +157,7 @@ sub publisher {
     my $t0   = time;
     my $turn = 0;
 
-    while (!$stop && !($o{n} && $n >= $o{n})) {
+    while (!$stop->() && !($o{n} && $n >= $o{n})) {
         my $batch = ref $o{batch} ? $o{batch}->() : $o{batch} // 1;
         my $size  = ref $o{size}  ? $o{size}->()  : $o{size} // 20;
 
@@ -165,7 +173,7 @@ sub publisher {
             if (!$raw) {
                 $raw = eval { WSBus::Raw->new($port) };
                 if (!$raw) {
-                    last if $stop;
+                    last if $stop->();
                     sleep(0.02);
                     next;
                 }
@@ -205,8 +213,6 @@ sub publisher {
 
 sub stop {
     my ($self, $timeout) = @_;
-
-    my $ok = 1;
 
     kill 'TERM', $_->{pid} for @{ $self->{publishers} };
 
@@ -405,9 +411,9 @@ sub first_few { return @_[ 0 .. ($#_ < 9 ? $#_ : 9) ] }
 
 sub DESTROY {
     my ($self) = @_;
+    return if $self->{owner} != $$;
     local ($?, $@, $!);
     for my $pub (@{ $self->{publishers} }) {
-        next if getppid() == ($pub->{owner} // -1);
         kill 'KILL', $pub->{pid};
         waitpid $pub->{pid}, 0;
     }

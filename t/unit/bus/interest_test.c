@@ -543,6 +543,63 @@ test_evil(int kind)
 }
 
 
+/* Growth that fails at each of its chunks. */
+
+static void
+test_evil_full(void)
+{
+    model_t      m;
+    uint32_t     n, k, free_chunks;
+    unsigned     id;
+    wsb_zone_t  *zone;
+    const char  *fault;
+
+    evil = 1;
+    fault = NULL;
+    model_init(&m, 130);
+
+    for (n = 0; n < 40 && fault == NULL; n++) {
+        zone = zone_create(WSB_ZONE_MIN, WSB_LOG_MIN);
+
+        while (wsb_chunks_free(zone) > n) {
+            wsb_chunk_take_locked(zone, 9);
+        }
+
+        for (id = 0; id < m.n && fault == NULL; id++) {
+            add(zone, 3, &m, &id, 1);
+            fault = table_fault(zone, 3);
+        }
+
+        fault = fault ? fault : counts_fault(zone, 3, &m);
+
+        for (id = 0; id < m.n; id++) {
+            while (m.count[id] != 0) {
+                sub(zone, 3, &m, &id, 1);
+            }
+        }
+
+        free_chunks = wsb_chunks_free(zone);
+
+        if (free_chunks != n) {
+            fault = "not all is given back";
+        }
+
+        for (k = 0; k < WSB_DIR_PAGES; k++) {
+            if (wsb_zone_slot(zone, 3)->dir[k] != 0) {
+                fault = "pages are left";
+            }
+        }
+
+        free(zone);
+    }
+
+    no_fault(fault, "growth fails at each chunk, and nothing is lost");
+
+    model_done(&m);
+    evil = 0;
+}
+
+
 static void
 test_two_slots(void)
 {
@@ -782,6 +839,7 @@ main(void)
     test_full();
     test_evil(1);
     test_evil(2);
+    test_evil_full();
     test_two_slots();
     test_texts();
     test_broken();

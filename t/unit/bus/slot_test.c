@@ -1314,6 +1314,12 @@ test_storm(void)
     for (i = 0; i < STORM; i++) {
         run = scenes[rnd(NSCENES)].run;
 
+        if (wsb_zone_slot(zone, A)->pid == 0) {
+            /* who acts has a slot */
+            wsb_zone_slot(zone, 2)->process = 2;
+            wsb_slot_enter_locked(zone, PID_A, 0, i, is_gone, &hand);
+        }
+
         batch_clear();
         k = 1 + (unsigned) rnd(6);
 

@@ -68,6 +68,7 @@ typedef enum {
     AS_BUILT = 0,
     ONE_LOOK,                   /* arm does not look at pending_from */
     ARM_NEVER_FIRST,            /* a fresh worker does not arm itself */
+    WAKE_IF_PENDING,            /* who finds nothing pending does not arm */
     TAKE_UNLOCKED,
     SUBSCRIBE_UNLOCKED,
     PENDING_IF_ZERO,            /* stored only if there is none */
@@ -251,7 +252,14 @@ step(const char *name)
         return;
     }
 
-    if (strcmp(name, "counter cleared") == 0) {
+    /* and these are steps for nobody but slot_test.c */
+
+    if (strcmp(name, "counter cleared") == 0
+        || strcmp(name, "end read") == 0
+        || strcmp(name, "seek") == 0
+        || strcmp(name, "header read") == 0
+        || strcmp(name, "copied") == 0)
+    {
         return;
     }
 
@@ -530,6 +538,11 @@ between(actor_t *a)
 static void
 take(actor_t *a)
 {
+    if (!wsb_slot_pending(zone, (unsigned) a->slot)) {
+        /* what is not in hand concerns nobody here */
+        return;
+    }
+
     if (plan->broken == TAKE_UNLOCKED) {
         pause_at("take", at_once);
         wsb_slot_take_locked(zone, (unsigned) a->slot, &a->hand);
@@ -715,6 +728,12 @@ worker(actor_t *a)
 
             if (by == BY_EVENTFD) {
                 world.eventfd[a->slot] = 0;
+
+                if (plan->broken == WAKE_IF_PENDING
+                    && !wsb_slot_pending(zone, (unsigned) a->slot))
+                {
+                    continue;
+                }
             }
 
 again:
@@ -1452,6 +1471,8 @@ main(void)
           1, 1, 1, 2, 0, 0, 0, 0, ONE_LOOK, 0 },
         { "a fresh worker that does not arm itself",
           1, 1, 1, 1, 0, 0, 0, 0, ARM_NEVER_FIRST, 0 },
+        { "going back to sleep when nothing is pending",
+          1, 1, 1, 2, 0, 0, 0, 0, WAKE_IF_PENDING, 0 },
         { "taking without the mutex",
           1, 1, 1, 3, 0, 0, 0, 0, TAKE_UNLOCKED, 0 },
         { "subscribing without the mutex",

@@ -138,7 +138,7 @@ never_gone(uint32_t pid)
 /* Every part in its place, none over another: fills all of them. */
 
 static const char *
-layout_fault(uint8_t *p, size_t size, size_t history)
+layout_fault(uint8_t *p, size_t size, size_t history, size_t nidem)
 {
     size_t       i, used;
     uint32_t     chunk;
@@ -169,7 +169,8 @@ layout_fault(uint8_t *p, size_t size, size_t history)
 
     if (zone->slots < sizeof(wsb_zone_t)
         || zone->owners < zone->slots + WSB_SLOTS * sizeof(wsb_slot_t)
-        || index < p + zone->owners + zone->nchunks * sizeof(uint32_t)
+        || zone->idem < zone->owners + zone->nchunks * sizeof(uint32_t)
+        || index < p + zone->idem + wsb_idem_size(nidem)
         || ring < index + wsb_log_index_size(history)
         || ring < index + zone->log.nindex * sizeof(uint64_t)
         || p + zone->chunks < ring + history
@@ -179,7 +180,8 @@ layout_fault(uint8_t *p, size_t size, size_t history)
     }
 
     if (zone->slots % 64 || (uintptr_t) ring % 8 || (uintptr_t) index % 8
-        || zone->owners % 4 || zone->chunks % WSB_CHUNK_SIZE
+        || zone->owners % 4 || zone->idem % 8
+        || zone->chunks % WSB_CHUNK_SIZE
         || (uintptr_t) &zone->log.head % 64
         || (uintptr_t) &zone->log.oldest % 64
         || (uintptr_t) &wsb_zone_slot(zone, 1)->counters % 64)
@@ -282,7 +284,7 @@ layout_fault(uint8_t *p, size_t size, size_t history)
 static void
 test_layout(void)
 {
-    size_t       size, history, fits, refused;
+    size_t       size, history, nidem, fits, refused;
     uint8_t     *p;
     unsigned     i, k;
     const char  *fault;
@@ -303,14 +305,17 @@ test_layout(void)
             history = k < 40 ? WSB_LOG_MIN + (size - WSB_LOG_MIN) / 40 * k
                              : size - 1000 * (k - 40) * (k - 40);
 
-            if (wsb_zone_init(p, size, history, 8, 1, secret) != WSB_OK) {
+            nidem = k % 7 * k;
+
+            if (wsb_zone_init(p, size, history, nidem, 1, secret) != WSB_OK)
+            {
                 refused++;
                 fault = block_intact(p, size) ? NULL : "refused, and wrote";
                 continue;
             }
 
             fits++;
-            fault = layout_fault(p, size, history & ~(size_t) 7);
+            fault = layout_fault(p, size, history & ~(size_t) 7, nidem);
         }
 
         if (fault != NULL) {
@@ -345,6 +350,10 @@ test_too_small(void)
                 "a history of %zu does not fit", bad[i]);
     }
 
+    is_uint(wsb_zone_init(p, SIZE, HISTORY, SIZE_MAX / 8, 1, secret),
+            WSB_ERROR, "nor do so many idempotency keys");
+    is_uint(wsb_zone_init(p, SIZE, HISTORY, SIZE / 32, 1, secret),
+            WSB_ERROR, "nor fewer");
     is_uint(wsb_zone_init(p, WSB_LOG_MIN + 1000, WSB_LOG_MIN, 8, 1, secret),
             WSB_ERROR, "nor do the slots");
     ok(!wsb_zone_valid(zone), "what was refused is no zone");
@@ -567,6 +576,78 @@ test_append(void)
 }
 
 
+static void
+test_request(void)
+{
+    uint8_t         *p;
+    unsigned         i, bad;
+    wsb_str_t        key, body, tenant = wsb_null_string;
+    wsb_zone_t      *zone;
+    wsb_batch_t      batch;
+    wsb_parts_t      ev;
+    wsb_request_t    req;
+    wsb_appended_t   out;
+
+    p = block_create(SIZE);
+    wsb_zone_init(p, SIZE, HISTORY, 8, 1, secret);
+    zone = (wsb_zone_t *) p;
+
+    memset(&batch, 0, sizeof(wsb_batch_t));
+    ev = event(1, 2, 3, 4, 5);
+    batch_add(&batch, &ev, 64);
+    batch_add(&batch, &ev, 64);
+
+    key.data = p + SIZE - 8;
+    key.len = 4;
+    body.data = p + SIZE - 8;
+    body.len = 4;
+    bad = 0;
+
+    for (i = 0; i < 40; i++) {
+        memset(p + SIZE - 8, (int) i, 8);
+        wsb_request(&req, secret, tenant, key, body);
+
+        bad += wsb_zone_append_locked(zone, &batch, 1, &req, &out) != WSB_OK
+               || out.first != 2 * i + 1 || out.last != 2 * i + 2;
+        bad += wsb_zone_append_locked(zone, &batch, 1, &req, &out) != WSB_DONE
+               || out.first != 2 * i + 1 || out.last != 2 * i + 2
+               || out.slots[0] != 0;
+    }
+
+    is_uint(bad, 0, "a repeated request gets the first answer");
+    is_uint(wsb_log_head(&zone->log), 80, "and nothing is appended");
+
+    body.len = 5;
+    wsb_request(&req, secret, tenant, key, body);
+    is_uint(wsb_zone_append_locked(zone, &batch, 1, &req, &out),
+            WSB_CONFLICT, "another body under the same key");
+
+    body.len = 4;
+    tenant.data = (const uint8_t *) "t";
+    tenant.len = 1;
+    wsb_request(&req, secret, tenant, key, body);
+    is_uint(wsb_zone_append_locked(zone, &batch, 1, &req, &out), WSB_OK,
+            "a key of another tenant is another key");
+
+    tenant.data = NULL;
+    tenant.len = 0;
+    memset(p + SIZE - 8, 32, 8);
+    wsb_request(&req, secret, tenant, key, body);
+    is_uint(wsb_zone_append_locked(zone, &batch, 1, &req, &out), WSB_OK,
+            "what was forgotten is new");
+
+    memset(p + SIZE - 8, 39, 8);
+    wsb_request(&req, secret, tenant, key, body);
+    is_uint(wsb_zone_append_locked(zone, &batch, 1, &req, &out), WSB_DONE,
+            "the last ones are not");
+
+    ok(block_intact(p, SIZE), "nothing else was touched");
+
+    batch_done(&batch);
+    free(p);
+}
+
+
 int
 main(void)
 {
@@ -574,6 +655,7 @@ main(void)
     test_too_small();
     test_chunks();
     test_append();
+    test_request();
 
     return tap_done();
 }
