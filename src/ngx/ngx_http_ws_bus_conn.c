@@ -243,6 +243,13 @@ ngx_http_ws_bus_read(ngx_http_ws_bus_conn_t *wc)
             break;
         }
 
+        if (n == 0 && wc->control != NULL) {
+            /* half closed: it gets what it is owed, in a bounded time */
+            wc->close_seen = 1;
+            ngx_http_ws_bus_start_close(wc, WSB_CLOSE_NO_STATUS, NULL);
+            return;
+        }
+
         if (n == NGX_ERROR || n == 0) {
             ngx_log_error(NGX_LOG_INFO, c->log, 0,
                           "client closed a websocket without a Close frame");

@@ -29,6 +29,7 @@ static ngx_http_ws_bus_out_t *ngx_http_ws_bus_new_out(
     ngx_http_ws_bus_conn_t *wc, ngx_uint_t opcode, size_t len);
 static void ngx_http_ws_bus_enqueue(ngx_http_ws_bus_conn_t *wc,
     ngx_http_ws_bus_out_t *out);
+static void ngx_http_ws_bus_drop_pongs(ngx_http_ws_bus_conn_t *wc);
 static ngx_int_t ngx_http_ws_bus_more_items(ngx_http_ws_bus_conn_t *wc);
 static void ngx_http_ws_bus_give_items(ngx_http_ws_bus_conn_t *wc);
 static void ngx_http_ws_bus_drop_items(ngx_http_ws_bus_conn_t *wc,
@@ -129,44 +130,47 @@ ngx_http_ws_bus_new_out(ngx_http_ws_bus_conn_t *wc, ngx_uint_t opcode,
 }
 
 
-/*
- * Of pongs only the latest counts (RFC 6455, section 5.5.3): one that waits
- * whole gives its place to the new one.
- */
-
 static void
 ngx_http_ws_bus_enqueue(ngx_http_ws_bus_conn_t *wc,
     ngx_http_ws_bus_out_t *out)
 {
-    ngx_http_ws_bus_out_t  *old, **p;
+    if (out->opcode == WSB_FRAME_PONG && wc->blocked) {
+        ngx_http_ws_bus_drop_pongs(wc);
+    }
 
     wc->control_size += out->last - out->pos;
 
-    if (out->opcode == WSB_FRAME_PONG) {
-
-        for (p = &wc->control; *p != NULL; p = &(*p)->next) {
-            old = *p;
-
-            if (old->opcode != WSB_FRAME_PONG || old->pos != old->data) {
-                continue;
-            }
-
-            out->next = old->next;
-            *p = out;
-
-            if (wc->control_last == &old->next) {
-                wc->control_last = &out->next;
-            }
-
-            wc->control_size -= old->last - old->pos;
-            ngx_free(old);
-
-            return;
-        }
-    }
-
     *wc->control_last = out;
     wc->control_last = &out->next;
+}
+
+
+/*
+ * A client that pings without reading is answered its latest ping only: RFC
+ * 6455, section 5.5.3.  A pong that has been begun is finished.
+ */
+
+static void
+ngx_http_ws_bus_drop_pongs(ngx_http_ws_bus_conn_t *wc)
+{
+    ngx_http_ws_bus_out_t  *out, **p;
+
+    p = &wc->control;
+
+    while (*p != NULL) {
+        out = *p;
+
+        if (out->opcode != WSB_FRAME_PONG || out->pos != out->data) {
+            p = &out->next;
+            continue;
+        }
+
+        *p = out->next;
+        wc->control_size -= out->last - out->pos;
+        ngx_free(out);
+    }
+
+    wc->control_last = p;
 }
 
 
