@@ -64,26 +64,24 @@ sub deflate {
 }
 
 # the message, or nothing if a window of these bits does not suffice. What
-# one call of inflate() puts out may be referred to whatever the window is: a
-# call puts out 16 bytes
+# one call of zlib's puts out may be referred to whatever the window is, so
+# with bits it puts out little
 
 sub inflate {
     my ($payload, $bits) = @_;
 
     my ($i) = Compress::Raw::Zlib::Inflate->new(
-        -WindowBits => -($bits // 15), -AppendOutput => 1,
+        -WindowBits => -($bits // 15),
         $bits ? (-Bufsize => 16, -LimitOutput => 1) : ())
         or die "inflate\n";
 
     my ($in, $out) = ($payload . $TAIL, '');
 
     while (1) {
-        my $had = length $in;
-        my $got = length $out;
-        my $rc  = $i->inflate($in, $out);
+        my $rc = $i->inflate($in, my $more);
         return if $rc != Z_OK && $rc != Z_BUF_ERROR && $rc != Z_STREAM_END;
-        last if length $in == $had && length $out == $got;
-        last if !$bits && !length $in;
+        $out .= $more;
+        last if !$bits || !length $more;
     }
 
     return length $in ? undef : $out;

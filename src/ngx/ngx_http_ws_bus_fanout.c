@@ -56,24 +56,33 @@ ngx_http_ws_bus_work_handler(ngx_event_t *ev)
 void
 ngx_http_ws_bus_work(ngx_http_ws_bus_worker_t *w)
 {
-    uint64_t   until;
+    uint64_t   now;
     ngx_int_t  rc;
 
     if (w->slot == -1) {
         return;
     }
 
-    until = ngx_http_ws_bus_now() + NGX_HTTP_WS_BUS_TURN;
+    /* each has a share of the turn of its own, so that none starves */
 
     ngx_http_ws_bus_take(w);
 
-    rc = ngx_http_ws_bus_match(w, until);
+    now = ngx_http_ws_bus_now();
+    rc = ngx_http_ws_bus_match(w, now + NGX_HTTP_WS_BUS_MATCH_TIME);
 
-    if (ngx_http_ws_bus_flush_dirty(w, until) == NGX_AGAIN) {
+    now = ngx_http_ws_bus_now();
+
+    if (ngx_http_ws_bus_flush_dirty(w, now + NGX_HTTP_WS_BUS_FLUSH_TIME)
+        == NGX_AGAIN)
+    {
         rc = NGX_AGAIN;
     }
 
-    if (ngx_http_ws_bus_serve_behind(w, until) == NGX_AGAIN) {
+    now = ngx_http_ws_bus_now();
+
+    if (ngx_http_ws_bus_serve_behind(w, now + NGX_HTTP_WS_BUS_BEHIND_TIME)
+        == NGX_AGAIN)
+    {
         rc = NGX_AGAIN;
     }
 

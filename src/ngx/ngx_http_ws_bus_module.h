@@ -35,7 +35,9 @@
 #define NGX_HTTP_WS_BUS_QUEUE_BYTES    65536
 #define NGX_HTTP_WS_BUS_CLOSE_TIMEOUT  5000     /* ms, for the peer's Close */
 #define NGX_HTTP_WS_BUS_LINGER         2000     /* ms, for the peer's FIN */
-#define NGX_HTTP_WS_BUS_TURN           4000     /* us, flushing in one turn */
+#define NGX_HTTP_WS_BUS_MATCH_TIME     2000     /* us of a turn */
+#define NGX_HTTP_WS_BUS_FLUSH_TIME     4000
+#define NGX_HTTP_WS_BUS_BEHIND_TIME    2000
 #define NGX_HTTP_WS_BUS_CATCH_TIME     1000     /* us, one connection's */
 #define NGX_HTTP_WS_BUS_CATCH_RECORDS  256
 #define NGX_HTTP_WS_BUS_CACHE_BYTES    (4 * 1024 * 1024)

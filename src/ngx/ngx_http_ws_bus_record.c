@@ -311,12 +311,19 @@ static ngx_http_ws_bus_form_t *
 ngx_http_ws_bus_deflated(ngx_http_ws_bus_record_t *rec,
     ngx_http_ws_bus_conn_t *wc, ngx_http_ws_bus_form_t *plain)
 {
-    size_t                   len;
-    wsb_str_t                body;
-    wsb_deflate_t           *d;
-    ngx_http_ws_bus_form_t  *form;
+    size_t                    len;
+    wsb_str_t                 body;
+    wsb_deflate_t            *d;
+    ngx_http_ws_bus_form_t   *form, **last;
 
-    for (form = plain->next; form != NULL; form = form->next) {
+    /*
+     * The first that fits, in the order in which they were made: a frame that
+     * has been begun must be finished in the same form.
+     */
+
+    for (last = &plain->next; *last != NULL; last = &(*last)->next) {
+        form = *last;
+
         if (form->bits <= wc->deflate_bits) {
             return form->body ? form : plain;
         }
@@ -355,8 +362,7 @@ ngx_http_ws_bus_deflated(ngx_http_ws_bus_record_t *rec,
 
     ngx_http_ws_bus_counters(wc->worker)->deflations++;
 
-    form->next = plain->next;
-    plain->next = form;
+    *last = form;
 
     return form->body ? form : plain;
 }
