@@ -78,7 +78,8 @@ sub inflate {
     my ($in, $out) = ($payload . $TAIL, '');
 
     while (1) {
-        my $rc = $i->inflate($in, my $more);
+        undef(my $more);    # of a call before it has room for much
+        my $rc = $i->inflate($in, $more);
         return if $rc != Z_OK && $rc != Z_BUF_ERROR && $rc != Z_STREAM_END;
         $out .= $more;
         last if !$bits || !length $more;

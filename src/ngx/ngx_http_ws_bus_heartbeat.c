@@ -182,7 +182,7 @@ ngx_http_ws_bus_beat(ngx_http_ws_bus_conn_t *wc)
 
     if (wc->pinged) {
 
-        if ((ngx_msec_int_t) (wc->heard - wc->pinged_at) > 0) {
+        if ((ngx_msec_int_t) (wc->heard - wc->pinged_at) >= 0) {
             wc->pinged = 0;
 
         } else if (now - wc->pinged_at >= conf->pong_timeout) {

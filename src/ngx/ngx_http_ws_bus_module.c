@@ -25,6 +25,8 @@ static char *ngx_http_ws_bus_protocol(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_ws_bus_deflate_level(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
+static char *ngx_http_ws_bus_on_gap(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 static char *ngx_http_ws_bus_value(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_ws_bus_take_location(ngx_conf_t *cf,
@@ -77,13 +79,6 @@ static ngx_http_ws_bus_value_t  ngx_http_ws_bus_window = {
     ngx_conf_set_msec_slot, "a time of at most 1h, such as \"10s\"",
     0, 3600 * 1000, 0
 };
-
-static ngx_conf_enum_t  ngx_http_ws_bus_gap_enum[] = {
-    { ngx_string("notify"), NGX_HTTP_WS_BUS_GAP_NOTIFY },
-    { ngx_string("close"), NGX_HTTP_WS_BUS_GAP_CLOSE },
-    { ngx_null_string, 0 }
-};
-
 
 static ngx_command_t  ngx_http_ws_bus_commands[] = {
 
@@ -173,10 +168,10 @@ static ngx_command_t  ngx_http_ws_bus_commands[] = {
 
     { ngx_string("ws_bus_on_gap"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_enum_slot,
+      ngx_http_ws_bus_on_gap,
       NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_ws_bus_loc_conf_t, on_gap),
-      &ngx_http_ws_bus_gap_enum },
+      0,
+      NULL },
 
     { ngx_string("ws_bus_session_log"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,
@@ -279,6 +274,9 @@ ngx_http_ws_bus_publish(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         }
 
         wlcf->publish_any = 1;
+
+    } else {
+        wlcf->publish_any = 0;
     }
 
     wlcf->publish = ngx_http_ws_bus_zone_get(cf, &value[1]);
@@ -311,6 +309,9 @@ ngx_http_ws_bus_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         }
 
         wlcf->status_any = 1;
+
+    } else {
+        wlcf->status_any = 0;
     }
 
     return ngx_http_ws_bus_take_location(cf, cmd,
@@ -321,7 +322,11 @@ ngx_http_ws_bus_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 static char *
 ngx_http_ws_bus_echo(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    /* a ws_bus location without a zone */
+    ngx_http_ws_bus_loc_conf_t  *wlcf = conf;
+
+    /* a ws_bus location without a zone, whatever is around it */
+
+    wlcf->zone = NULL;
 
     return ngx_http_ws_bus_take_location(cf, cmd, ngx_http_ws_bus_handler);
 }
@@ -331,9 +336,11 @@ static char *
 ngx_http_ws_bus_take_location(ngx_conf_t *cf, ngx_command_t *cmd,
     ngx_http_handler_pt handler)
 {
-    ngx_http_core_loc_conf_t  *clcf;
+    ngx_http_core_loc_conf_t    *clcf;
+    ngx_http_ws_bus_loc_conf_t  *wlcf;
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    wlcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_ws_bus_module);
 
     if (clcf->handler != NULL) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
@@ -344,6 +351,7 @@ ngx_http_ws_bus_take_location(ngx_conf_t *cf, ngx_command_t *cmd,
     }
 
     clcf->handler = handler;
+    wlcf->handler = handler;
 
     return NGX_CONF_OK;
 }
@@ -414,6 +422,36 @@ ngx_http_ws_bus_deflate_level(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
                            "invalid value \"%V\" in \"ws_bus_deflate\": "
                            "expected \"off\", \"on\" (level 1), or a level "
                            "from 1 to 9", &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_ws_bus_on_gap(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_ws_bus_loc_conf_t  *wlcf = conf;
+
+    ngx_str_t  *value;
+
+    if (wlcf->on_gap != NGX_CONF_UNSET_UINT) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (ngx_strcmp(value[1].data, "notify") == 0) {
+        wlcf->on_gap = NGX_HTTP_WS_BUS_GAP_NOTIFY;
+
+    } else if (ngx_strcmp(value[1].data, "close") == 0) {
+        wlcf->on_gap = NGX_HTTP_WS_BUS_GAP_CLOSE;
+
+    } else {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid value \"%V\" in \"ws_bus_on_gap\": "
+                           "expected \"notify\" or \"close\"", &value[1]);
         return NGX_CONF_ERROR;
     }
 
@@ -500,13 +538,15 @@ ngx_http_ws_bus_create_loc_conf(ngx_conf_t *cf)
     /*
      * set by ngx_pcalloc():
      *
-     *     wlcf->zone = NULL;
-     *     wlcf->publish = NULL;
-     *     wlcf->publish_any = 0;
-     *     wlcf->status_any = 0;
+     *     wlcf->handler = NULL;
      *     wlcf->codec = NULL;
      *     wlcf->tenant = NULL;
      */
+
+    wlcf->zone = NGX_CONF_UNSET_PTR;
+    wlcf->publish = NGX_CONF_UNSET_PTR;
+    wlcf->publish_any = NGX_CONF_UNSET_UINT;
+    wlcf->status_any = NGX_CONF_UNSET_UINT;
 
     wlcf->protocol = NGX_CONF_UNSET_UINT;
     wlcf->max_message_size = NGX_CONF_UNSET_SIZE;
@@ -529,6 +569,25 @@ ngx_http_ws_bus_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 {
     ngx_http_ws_bus_loc_conf_t  *prev = parent;
     ngx_http_ws_bus_loc_conf_t  *conf = child;
+
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (conf->handler != NULL && clcf->handler != conf->handler) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "location \"%V\" is given to ws_bus and to another "
+                           "handler: give each a location of its own",
+                           &clcf->name);
+        return NGX_CONF_ERROR;
+    }
+
+    /* an "if" within a location runs the handler with a conf of its own */
+
+    ngx_conf_merge_ptr_value(conf->zone, prev->zone, NULL);
+    ngx_conf_merge_ptr_value(conf->publish, prev->publish, NULL);
+    ngx_conf_merge_uint_value(conf->publish_any, prev->publish_any, 0);
+    ngx_conf_merge_uint_value(conf->status_any, prev->status_any, 0);
 
     ngx_conf_merge_uint_value(conf->protocol, prev->protocol, 0);
 

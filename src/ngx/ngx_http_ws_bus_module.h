@@ -94,7 +94,9 @@ typedef struct {
 
 
 typedef struct {
-    ngx_http_ws_bus_zone_t      *zone;        /* of a ws_bus location */
+    ngx_http_handler_pt          handler;     /* that we gave the location */
+    ngx_http_ws_bus_zone_t      *zone;        /* of a ws_bus location; NULL:
+                                                 an echo */
     ngx_http_ws_bus_zone_t      *publish;     /* of a ws_bus_publish one */
     ngx_uint_t                   publish_any;
     ngx_uint_t                   status_any;

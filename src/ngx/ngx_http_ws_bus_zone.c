@@ -41,6 +41,13 @@ ngx_http_ws_bus_zone_directive(ngx_conf_t *cf, ngx_command_t *cmd,
 
         if (ngx_strncmp(value[i].data, "zone=", 5) == 0) {
 
+            if (name.len != 0) {
+                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                                   "a second zone \"%V\" in \"ws_bus_zone\": "
+                                   "write a directive for each", &value[i]);
+                return NGX_CONF_ERROR;
+            }
+
             if (ngx_http_ws_bus_zone_size(cf, &value[i], &name, &size)
                 != NGX_CONF_OK)
             {

@@ -33,8 +33,6 @@ if [ $# -gt 0 ]; then
     exit
 fi
 
-expect=0
-
 # what holds
 
 verify ring.pml
@@ -47,6 +45,8 @@ verify wake.pml "-DONEPUB -DONEW -DMORTAL_W -DTIMER -DSWEEP -DMORTAL_SWEEP"
 verify wake.pml "-DONEPUB"
 verify cursor.pml "-DNSEQ=3"
 verify cursor.pml "-DNSEQ=3 -DEVICT"
+verify cursor.pml "-DNSEQ=3 -DEVICT -DREACH_EQ"
+verify cursor.pml "-DNSEQ=2 -DEVICT -DNPING=2 -DMONO2"
 
 # what must fail: one rule is broken in each
 
@@ -71,10 +71,10 @@ done
 
 verify wake.pml "-DONEPUB -DMORTAL_W -DTIMER -DSWEEP -DMORTAL_SWEEP -DBY_ROOT"
 
-for flag in NO_SUBTAKE NO_RAISE FWD BARE_SEQ PONG_WCUR PONG_MAXQ EV_FIRST; do
+for flag in NO_SUBTAKE NO_RAISE FWD BARE_SEQ PONG_WCUR PONG_MAXQ EV_FIRST MONO; do
     verify cursor.pml "-DNSEQ=3 -D$flag"
 done
 
-for flag in "REACH_GE -DNO_GAPRAISE" GAP_ONE W_SKIP; do
+for flag in NO_GAPRAISE GAP_ONE GAP_QUEUED W_SKIP; do
     verify cursor.pml "-DNSEQ=3 -DEVICT -D$flag"
 done

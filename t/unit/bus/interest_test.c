@@ -730,6 +730,10 @@ test_texts(void)
     is_uint(handle, handles[500], "a free one is used again");
     is_uint(wsb_filter_text_add_locked(zone, 1, s), 0, "once");
 
+    wsb_filter_text_count_locked(zone, handles[3], 0);
+    is_uint(wsb_filter_text_add_locked(zone, 1, s), handles[3],
+            "one in another chunk, too");
+
     wsb_filter_texts_drop_locked(zone, 1);
     is_uint(wsb_chunks_free(zone), free_chunks, "all are given back");
 

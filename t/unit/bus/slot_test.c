@@ -383,12 +383,35 @@ append(wsb_zone_t *zone)
 
 
 static const char *
-record_fault(const wsb_zone_t *zone, wsb_cursor_t *cursor)
+copy_fault(const wsb_copy_t *c, uint64_t seq)
 {
     size_t               i;
-    uint64_t             seq;
     const uint64_t      *w;
     const wsb_record_t  *rec;
+
+    rec = (const wsb_record_t *) c->data;
+    w = (const uint64_t *) (rec + 1);
+
+    if (rec->seq != seq || c->len != len[seq]
+        || rec->present != (uint32_t) salt[seq])
+    {
+        return "another record than was appended";
+    }
+
+    for (i = 0; i < (c->len - HEADER) / 8; i++) {
+        if (w[i] != word(salt[seq], i)) {
+            return "a torn record";
+        }
+    }
+
+    return NULL;
+}
+
+
+static const char *
+record_fault(const wsb_zone_t *zone, wsb_cursor_t *cursor)
+{
+    uint64_t  seq;
 
     seq = cursor->seq;
 
@@ -396,22 +419,7 @@ record_fault(const wsb_zone_t *zone, wsb_cursor_t *cursor)
         return "a retained record cannot be read";
     }
 
-    rec = (const wsb_record_t *) copy.data;
-    w = (const uint64_t *) (rec + 1);
-
-    if (rec->seq != seq || copy.len != len[seq]
-        || rec->present != (uint32_t) salt[seq])
-    {
-        return "another record than was appended";
-    }
-
-    for (i = 0; i < (copy.len - HEADER) / 8; i++) {
-        if (w[i] != word(salt[seq], i)) {
-            return "a torn record";
-        }
-    }
-
-    return NULL;
+    return copy_fault(&copy, seq);
 }
 
 
@@ -1613,21 +1621,28 @@ test_read(void)
                 bad += seq >= wsb_log_oldest(&zone->log);
                 gaps++;
 
-            } else if (rc == WSB_OK
-                       && ((wsb_record_t *) kept.data)->seq == seq
-                       && kept.len == len[seq]
-                       && ((wsb_record_t *) kept.data)->present == salt[seq]
-                       && (kept.len == HEADER
-                           || memcmp(kept.data + kept.len - 8,
-                                     &(uint64_t) { word(salt[seq],
-                                     (kept.len - HEADER) / 8 - 1) }, 8) == 0))
-            {
+            } else if (rc == WSB_OK && copy_fault(&kept, seq) == NULL) {
                 whole++;
 
             } else {
                 bad++;
             }
         }
+    }
+
+    for (k = 1; k < 12; k++) {
+        memcpy(zone, first, SIZE);
+        salts = 200000 + k;
+        append_at = 1 + k % 2;
+        on_step = append_meanwhile;
+
+        cursor = stepped_log_end(&zone->log);
+        on_step = NULL;
+
+        bad += cursor.pos != (append_at == 0 ? wsb_log_end(&zone->log)
+                                             : wsb_log_end(&first->log)).pos;
+        bad += cursor.seq != (append_at == 0 ? wsb_log_end(&zone->log)
+                                             : wsb_log_end(&first->log)).seq;
     }
 
     is_uint(bad, 0, "what is overtaken while it is read is a gap, or whole");
