@@ -164,22 +164,26 @@ sub published {
     }
 }
 
-# n of a kind, batch by batch. What the first batch takes, the worker may
-# keep for the next: after all of them it has not much more
+# n of a kind, batch by batch. What the first batch (or a few) takes, the
+# worker may keep for the next: after all of them it has not much more
 
 sub kind {
-    my ($what, $n, $batch, $code) = @_;
+    my ($what, $n, $batch, $code, $first) = @_;
+
+    $first //= 1;
 
     subtest "$what: $n" => sub {
         my $start = time;
         my ($wrong, $silent, $done) = (0, 0, 0);
 
-        $code->($batch);
-        ok(alone(), 'the first of them are gone');
+        for (1 .. $first) {
+            $code->($batch);
+            ok(alone(), 'the first of them are gone');
+        }
 
         my $before = memory();
 
-        for ($done = $batch; $done < $n; $done += $batch) {
+        for ($done = $first * $batch; $done < $n; $done += $batch) {
             $wrong += $code->($batch) // 0;
             $silent++ if !answered();
             $wrong++ if !alone();
@@ -217,6 +221,14 @@ sub all_closed {
     $_->close for @ws;
 
     return $wrong;
+}
+
+
+# as many as any kind has at once, before anything is measured
+
+for (1 .. 3) {
+    $_->vanish for open_many(500), open_many(500, '/echo');
+    alone() or die "they are not gone\n";
 }
 
 
@@ -606,7 +618,9 @@ my $hello = do {
 
 cmp_ok(length $hello, '>', 100, 'there is a ClientHello');
 
-kind('TLS, half open', 3000, 500, sub {
+# n that are at different points of the handshake
+
+sub half_open {
     my ($n) = @_;
 
     my @ws  = map { WSBus::Raw->new($nginx->port(1)) } 1 .. $n;
@@ -617,13 +631,24 @@ kind('TLS, half open', 3000, 500, sub {
                        (0, 1, 5, $cut / 2, $cut - 1, $cut)[ $i % 6 ]);
     }
 
-    # those that wait are sent away after client_header_timeout, the others
-    # leave
-    my @stay = @ws[ 0 .. 59 ];
-    $_->vanish for @ws[ 60 .. $#ws ];
+    # a whole one is answered: by then all of them are known
+    $ws[$_]->fill or die "no answer\n" for grep { $_ % 6 == 5 } 0 .. $#ws;
 
-    my $wrong = wrong('eof', map { $_->read_end } @stay);
-    $_->close for @stay;
+    return @ws;
+}
+
+kind('TLS, half open and cut off', 10_000, 200, sub {
+    my ($n) = @_;
+    $_->vanish for half_open($n);
+    return 0;
+}, 3);
+
+kind('TLS, half open until they are sent away', 600, 200, sub {
+    my ($n) = @_;
+
+    my @ws = half_open($n);
+    my $wrong = wrong('eof', map { $_->read_end } @ws);
+    $_->close for @ws;
 
     return $wrong;
 });

@@ -49,7 +49,7 @@ typedef struct {
     uint64_t              deflations;
     uint64_t              cursor;         /* seq of the last event done */
     uint64_t              longest_turn;   /* microseconds */
-    uint64_t              spare;
+    uint64_t              captured;       /* events of proxied mutations */
 } wsb_counters_t;
 
 

@@ -48,6 +48,8 @@ static ngx_int_t ngx_http_ws_bus_variable_tenant(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_ws_bus_variable_version(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_ws_bus_variable_captured_id(
+    ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_ws_bus_variable_late(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 
@@ -76,6 +78,10 @@ static ngx_http_variable_t  ngx_http_ws_bus_variables[] = {
 
     { ngx_string("ws_bus_version"), NULL,
       ngx_http_ws_bus_variable_version, 0, 0, 0 },
+
+    { ngx_string("ws_bus_captured_id"), NULL,
+      ngx_http_ws_bus_variable_captured_id, 0,
+      NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("ws_bus_close_code"), NULL, ngx_http_ws_bus_variable_late,
       ngx_http_ws_bus_late_close_code, 0, 0 },
@@ -561,6 +567,29 @@ ngx_http_ws_bus_variable_version(ngx_http_request_t *r,
     v->len = sizeof(NGX_HTTP_WS_BUS_VERSION) - 1;
     v->valid = 1;
     v->no_cacheable = 0;
+    v->not_found = 0;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_ws_bus_variable_captured_id(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_str_t  id;
+
+    id = ngx_http_ws_bus_captured_id(r);
+
+    if (id.len == 0) {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    v->data = id.data;
+    v->len = id.len;
+    v->valid = 1;
+    v->no_cacheable = 1;
     v->not_found = 0;
 
     return NGX_OK;

@@ -17,6 +17,10 @@ static char *ngx_http_ws_bus_location(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_ws_bus_publish(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+static char *ngx_http_ws_bus_capture(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_ws_bus_capture_data(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 static char *ngx_http_ws_bus_status(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_ws_bus_echo(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -32,6 +36,8 @@ static char *ngx_http_ws_bus_value(ngx_conf_t *cf, ngx_command_t *cmd,
 static char *ngx_http_ws_bus_take_location(ngx_conf_t *cf,
     ngx_command_t *cmd, ngx_http_handler_pt handler);
 
+static void ngx_http_ws_bus_merge_value(ngx_http_complex_value_t **conf,
+    ngx_http_complex_value_t *prev);
 static void *ngx_http_ws_bus_create_main_conf(ngx_conf_t *cf);
 static char *ngx_http_ws_bus_init_main_conf(ngx_conf_t *cf, void *conf);
 static void *ngx_http_ws_bus_create_loc_conf(ngx_conf_t *cf);
@@ -57,6 +63,11 @@ static ngx_http_ws_bus_value_t  ngx_http_ws_bus_sndbuf = {
     ngx_conf_set_size_slot,
     "a size from 8k to 64m, or 0 for the system's own",
     8192, 64 * 1024 * 1024, 1
+};
+
+static ngx_http_ws_bus_value_t  ngx_http_ws_bus_max_body = {
+    ngx_conf_set_size_slot, "a size from 1k to 64m, such as \"256k\"",
+    1024, 64 * 1024 * 1024, 0
 };
 
 static ngx_http_ws_bus_value_t  ngx_http_ws_bus_min_length = {
@@ -101,6 +112,62 @@ static ngx_command_t  ngx_http_ws_bus_commands[] = {
       ngx_http_ws_bus_publish,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
+      NULL },
+
+    { ngx_string("ws_bus_capture"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_ws_bus_capture,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("ws_bus_capture_entity"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_set_complex_value_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_ws_bus_loc_conf_t, capture_entity),
+      NULL },
+
+    { ngx_string("ws_bus_capture_id"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_set_complex_value_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_ws_bus_loc_conf_t, capture_id),
+      NULL },
+
+    { ngx_string("ws_bus_capture_action"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_set_complex_value_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_ws_bus_loc_conf_t, capture_action),
+      NULL },
+
+    { ngx_string("ws_bus_capture_data"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_ws_bus_capture_data,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("ws_bus_capture_max_body"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_ws_bus_value,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_ws_bus_loc_conf_t, capture_max_body),
+      &ngx_http_ws_bus_max_body },
+
+    { ngx_string("ws_bus_schema"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_set_complex_value_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_ws_bus_loc_conf_t, schema),
+      NULL },
+
+    { ngx_string("ws_bus_section"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_set_complex_value_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_ws_bus_loc_conf_t, section),
       NULL },
 
     { ngx_string("ws_bus_status"),
@@ -207,7 +274,7 @@ static ngx_command_t  ngx_http_ws_bus_commands[] = {
 
 static ngx_http_module_t  ngx_http_ws_bus_module_ctx = {
     ngx_http_ws_bus_add_variables,         /* preconfiguration */
-    NULL,                                  /* postconfiguration */
+    ngx_http_ws_bus_capture_init,          /* postconfiguration */
 
     ngx_http_ws_bus_create_main_conf,      /* create main configuration */
     ngx_http_ws_bus_init_main_conf,        /* init main configuration */
@@ -286,6 +353,64 @@ ngx_http_ws_bus_publish(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     return ngx_http_ws_bus_take_location(cf, cmd,
                                          ngx_http_ws_bus_publish_handler);
+}
+
+
+static char *
+ngx_http_ws_bus_capture(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_ws_bus_loc_conf_t  *wlcf = conf;
+
+    ngx_str_t  *value;
+
+    if (wlcf->capture != NGX_CONF_UNSET_PTR) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (ngx_strcmp(value[1].data, "off") == 0) {
+        wlcf->capture = NULL;
+        return NGX_CONF_OK;
+    }
+
+    wlcf->capture = ngx_http_ws_bus_zone_get(cf, &value[1]);
+
+    return wlcf->capture ? NGX_CONF_OK : NGX_CONF_ERROR;
+}
+
+
+static char *
+ngx_http_ws_bus_capture_data(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_ws_bus_loc_conf_t  *wlcf = conf;
+
+    ngx_str_t  *value;
+
+    if (wlcf->capture_data != NGX_CONF_UNSET_UINT) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (ngx_strcmp(value[1].data, "response") == 0) {
+        wlcf->capture_data = NGX_HTTP_WS_BUS_DATA_RESPONSE;
+
+    } else if (ngx_strcmp(value[1].data, "request") == 0) {
+        wlcf->capture_data = NGX_HTTP_WS_BUS_DATA_REQUEST;
+
+    } else if (ngx_strcmp(value[1].data, "none") == 0) {
+        wlcf->capture_data = NGX_HTTP_WS_BUS_DATA_NONE;
+
+    } else {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid value \"%V\" in \"ws_bus_capture_data\": "
+                           "expected \"response\", \"request\" or \"none\"",
+                           &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
 }
 
 
@@ -497,6 +622,16 @@ ngx_http_ws_bus_value(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
+static void
+ngx_http_ws_bus_merge_value(ngx_http_complex_value_t **conf,
+    ngx_http_complex_value_t *prev)
+{
+    if (*conf == NULL) {
+        *conf = prev;
+    }
+}
+
+
 static void *
 ngx_http_ws_bus_create_main_conf(ngx_conf_t *cf)
 {
@@ -541,10 +676,18 @@ ngx_http_ws_bus_create_loc_conf(ngx_conf_t *cf)
      *     wlcf->handler = NULL;
      *     wlcf->codec = NULL;
      *     wlcf->tenant = NULL;
+     *     wlcf->schema = NULL;
+     *     wlcf->section = NULL;
+     *     wlcf->capture_entity = NULL;
+     *     wlcf->capture_id = NULL;
+     *     wlcf->capture_action = NULL;
      */
 
     wlcf->zone = NGX_CONF_UNSET_PTR;
     wlcf->publish = NGX_CONF_UNSET_PTR;
+    wlcf->capture = NGX_CONF_UNSET_PTR;
+    wlcf->capture_data = NGX_CONF_UNSET_UINT;
+    wlcf->capture_max_body = NGX_CONF_UNSET_SIZE;
     wlcf->publish_any = NGX_CONF_UNSET_UINT;
     wlcf->status_any = NGX_CONF_UNSET_UINT;
 
@@ -591,9 +734,18 @@ ngx_http_ws_bus_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     ngx_conf_merge_uint_value(conf->protocol, prev->protocol, 0);
 
-    if (conf->tenant == NULL) {
-        conf->tenant = prev->tenant;
-    }
+    ngx_conf_merge_ptr_value(conf->capture, prev->capture, NULL);
+    ngx_conf_merge_uint_value(conf->capture_data, prev->capture_data,
+                              NGX_HTTP_WS_BUS_DATA_DEFAULT);
+    ngx_conf_merge_size_value(conf->capture_max_body, prev->capture_max_body,
+                              256 * 1024);
+
+    ngx_http_ws_bus_merge_value(&conf->tenant, prev->tenant);
+    ngx_http_ws_bus_merge_value(&conf->schema, prev->schema);
+    ngx_http_ws_bus_merge_value(&conf->section, prev->section);
+    ngx_http_ws_bus_merge_value(&conf->capture_entity, prev->capture_entity);
+    ngx_http_ws_bus_merge_value(&conf->capture_id, prev->capture_id);
+    ngx_http_ws_bus_merge_value(&conf->capture_action, prev->capture_action);
 
     ngx_conf_merge_size_value(conf->max_message_size,
                               prev->max_message_size, 65536);

@@ -89,6 +89,11 @@ typedef struct {
 } ngx_http_ws_bus_session_log_t;
 
 
+#define NGX_HTTP_WS_BUS_DATA_DEFAULT   0
+#define NGX_HTTP_WS_BUS_DATA_RESPONSE  1
+#define NGX_HTTP_WS_BUS_DATA_REQUEST   2
+#define NGX_HTTP_WS_BUS_DATA_NONE      3
+
 #define NGX_HTTP_WS_BUS_GAP_NOTIFY     0
 #define NGX_HTTP_WS_BUS_GAP_CLOSE      1
 
@@ -106,6 +111,15 @@ typedef struct {
     ngx_uint_t                   protocol;
 
     ngx_http_complex_value_t    *tenant;
+    ngx_http_complex_value_t    *schema;
+    ngx_http_complex_value_t    *section;
+
+    ngx_http_ws_bus_zone_t      *capture;
+    ngx_http_complex_value_t    *capture_entity;
+    ngx_http_complex_value_t    *capture_id;
+    ngx_http_complex_value_t    *capture_action;
+    ngx_uint_t                   capture_data;
+    size_t                       capture_max_body;
 
     size_t                       max_message_size;
     ngx_int_t                    max_subscriptions;
@@ -490,6 +504,18 @@ void ngx_http_ws_bus_log_close(ngx_http_ws_bus_conn_t *wc, ngx_uint_t code,
 
 ngx_int_t ngx_http_ws_bus_publish_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_ws_bus_status_handler(ngx_http_request_t *r);
+
+/* Appends a batch and wakes whom it concerns: see wsb_zone_append_locked(). */
+wsb_rc_t ngx_http_ws_bus_publish_batch(ngx_http_ws_bus_zone_t *bus,
+    wsb_batch_t *batch, const wsb_request_t *req, wsb_appended_t *appended);
+
+
+/* capture */
+
+ngx_int_t ngx_http_ws_bus_capture_init(ngx_conf_t *cf);
+
+/* The id of the event that was captured of this request; len 0: none. */
+ngx_str_t ngx_http_ws_bus_captured_id(ngx_http_request_t *r);
 
 /* Is the peer on loopback or a unix socket? */
 ngx_uint_t ngx_http_ws_bus_local(ngx_http_request_t *r);

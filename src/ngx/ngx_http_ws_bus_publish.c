@@ -366,22 +366,13 @@ static ngx_int_t
 ngx_http_ws_bus_append(ngx_http_request_t *r, wsb_batch_t *batch,
     wsb_request_t *req)
 {
-    uint64_t                     msec;
     wsb_rc_t                     rc;
-    ngx_time_t                  *tp;
     wsb_appended_t               appended;
-    ngx_http_ws_bus_zone_t      *bus;
     ngx_http_ws_bus_loc_conf_t  *wlcf;
 
     wlcf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_module);
-    bus = wlcf->publish;
 
-    tp = ngx_timeofday();
-    msec = (uint64_t) tp->sec * 1000 + tp->msec;
-
-    ngx_shmtx_lock(&bus->shpool->mutex);
-    rc = wsb_zone_append_locked(bus->zone, batch, msec, req, &appended);
-    ngx_shmtx_unlock(&bus->shpool->mutex);
+    rc = ngx_http_ws_bus_publish_batch(wlcf->publish, batch, req, &appended);
 
     if (rc == WSB_CONFLICT) {
         return ngx_http_ws_bus_problem(r, 422, "Idempotency-Key reused",
@@ -389,19 +380,40 @@ ngx_http_ws_bus_append(ngx_http_request_t *r, wsb_batch_t *batch,
                                        "another body", -1);
     }
 
-    if (rc == WSB_OK) {
-        ngx_http_ws_bus_wake(bus, &appended);
-
-        if (bus->worker != NULL && bus->worker->slot != -1) {
-            ngx_http_ws_bus_counters(bus->worker)->published +=
-                                                             batch->nentries;
-        }
-
-    } else if (rc != WSB_DONE) {
+    if (rc != WSB_OK && rc != WSB_DONE) {
         return NGX_HTTP_REQUEST_ENTITY_TOO_LARGE;
     }
 
     return ngx_http_ws_bus_accepted(r, &appended);
+}
+
+
+wsb_rc_t
+ngx_http_ws_bus_publish_batch(ngx_http_ws_bus_zone_t *bus,
+    wsb_batch_t *batch, const wsb_request_t *req, wsb_appended_t *appended)
+{
+    uint64_t     msec;
+    wsb_rc_t     rc;
+    ngx_time_t  *tp;
+
+    tp = ngx_timeofday();
+    msec = (uint64_t) tp->sec * 1000 + tp->msec;
+
+    ngx_shmtx_lock(&bus->shpool->mutex);
+    rc = wsb_zone_append_locked(bus->zone, batch, msec, req, appended);
+    ngx_shmtx_unlock(&bus->shpool->mutex);
+
+    if (rc != WSB_OK) {
+        return rc;
+    }
+
+    ngx_http_ws_bus_wake(bus, appended);
+
+    if (bus->worker != NULL && bus->worker->slot != -1) {
+        ngx_http_ws_bus_counters(bus->worker)->published += batch->nentries;
+    }
+
+    return WSB_OK;
 }
 
 

@@ -265,6 +265,7 @@ ngx_http_ws_bus_status_totals(cJSON *zone, const wsb_counters_t *n,
     item = cJSON_AddObjectToObject(zone, "totals");
 
     if (ngx_http_ws_bus_add(item, "events", head) != NGX_OK
+        || ngx_http_ws_bus_add(item, "captured", n->captured) != NGX_OK
         || ngx_http_ws_bus_add(item, "deliveries", n->deliveries) != NGX_OK
         || ngx_http_ws_bus_add(item, "errors", n->errors) != NGX_OK
         || ngx_http_ws_bus_add(item, "refused_publishes", n->refused)

@@ -190,7 +190,8 @@ sub publisher {
             $raw = undef
                 if ($res->{headers}{connection} // '') eq 'close';
         } elsif ($res && $res->{status}) {
-            print $fh "! $res->{status} $res->{body}\n";
+            print $fh "! $res->{status} ",
+                      join(' ', split ' ', $res->{body}), "\n";
         } else {
             print $fh "? $batch\n";
         }
