@@ -43,7 +43,14 @@ all: module
 
 module: $(MODULE)
 
-$(BUILD)/nginx/Makefile: config $(if $(NGINX_SRC),,$(DEB_SRC)/conf_flags)
+# configure names the sources, so it runs again when there are others
+
+SOURCES  := $(PURE) $(GLUE) $(HEADERS)
+$(shell mkdir -p $(BUILD); echo '$(SOURCES)' >$(BUILD)/sources.new; \
+    cmp -s $(BUILD)/sources.new $(BUILD)/sources \
+    || cp $(BUILD)/sources.new $(BUILD)/sources)
+
+$(BUILD)/nginx/Makefile: config $(BUILD)/sources $(if $(NGINX_SRC),,$(DEB_SRC)/conf_flags)
 	@mkdir -p $(BUILD)
 	cd $(TREE) && unset CFLAGS && $(CONFIGURE) \
 	    --add-dynamic-module=$(TOP) --builddir=$(BUILD)/nginx \

@@ -163,6 +163,37 @@ wsb_zone_repeat_locked(wsb_zone_t *zone, const wsb_request_t *req,
 }
 
 
+void
+wsb_zone_captured_locked(wsb_zone_t *zone, wsb_str_t name, uint64_t n)
+{
+    size_t          i;
+    wsb_capture_t  *c;
+
+    if (name.len > WSB_CAPTURE_NAME) {
+        name.len = WSB_CAPTURE_NAME;
+    }
+
+    for (i = 0; i < WSB_CAPTURES; i++) {
+        c = &zone->captures[i];
+
+        if (c->len == 0) {
+            memcpy(c->name, name.data, name.len);
+
+            /* the length last: until then the place is free */
+            __atomic_store_n(&c->len, (uint8_t) name.len, __ATOMIC_RELEASE);
+        }
+
+        if (i == WSB_CAPTURES - 1
+            || (c->len == name.len
+                && memcmp(c->name, name.data, name.len) == 0))
+        {
+            c->count += n;
+            return;
+        }
+    }
+}
+
+
 uint32_t
 wsb_chunk_take_locked(wsb_zone_t *zone, unsigned slot)
 {

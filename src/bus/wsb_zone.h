@@ -21,7 +21,7 @@
 
 
 #define WSB_ZONE_MAGIC            0x7a7375625f73770aULL
-#define WSB_ZONE_LAYOUT           2       /* of this file's structures */
+#define WSB_ZONE_LAYOUT           3       /* of this file's structures */
 
 #define WSB_ZONE_MIN              (1024 * 1024)
 
@@ -51,6 +51,21 @@ typedef struct {
     uint64_t              longest_turn;   /* microseconds */
     uint64_t              captured;       /* events of proxied mutations */
 } wsb_counters_t;
+
+
+/*
+ * Events captured at a location.  Those for which there is no place left are
+ * counted at the last one.  Changed under the mutex.
+ */
+
+#define WSB_CAPTURES              32
+#define WSB_CAPTURE_NAME          55
+
+typedef struct {
+    uint64_t              count;
+    uint8_t               len;            /* 0: free */
+    uint8_t               name[WSB_CAPTURE_NAME];
+} wsb_capture_t;
 
 
 /*
@@ -101,6 +116,7 @@ typedef struct {
 
     /* of slots that were reclaimed; a death in the middle may lose some */
     wsb_counters_t        past;
+    wsb_capture_t         captures[WSB_CAPTURES];
 
     wsb_log_t             log;
 } wsb_zone_t;
@@ -146,6 +162,10 @@ int wsb_zone_valid(const wsb_zone_t *zone);
 
 wsb_rc_t wsb_zone_append_locked(wsb_zone_t *zone, wsb_batch_t *batch,
     uint64_t msec, const wsb_request_t *req, wsb_appended_t *out);
+
+
+/* Counts n events in that were captured at the location of this name. */
+void wsb_zone_captured_locked(wsb_zone_t *zone, wsb_str_t name, uint64_t n);
 
 
 /* Chunks: 4096 bytes, each owned by at most one slot. */

@@ -681,6 +681,7 @@ ngx_http_ws_bus_mutation_append(ngx_http_ws_bus_mutation_t *m)
 {
     u_char                  *p;
     wsb_rc_t                 rc;
+    wsb_str_t                location;
     wsb_appended_t           appended;
     ngx_http_ws_bus_zone_t  *bus;
 
@@ -694,6 +695,13 @@ ngx_http_ws_bus_mutation_append(ngx_http_ws_bus_mutation_t *m)
                       "than the zone \"%V\" can take", &bus->name);
         return;
     }
+
+    location.data = m->cap->clcf->name.data;
+    location.len = m->cap->clcf->name.len;
+
+    ngx_shmtx_lock(&bus->shpool->mutex);
+    wsb_zone_captured_locked(bus->zone, location, m->batch.nentries);
+    ngx_shmtx_unlock(&bus->shpool->mutex);
 
     if (bus->worker != NULL && bus->worker->slot != -1) {
         ngx_http_ws_bus_counters(bus->worker)->captured +=

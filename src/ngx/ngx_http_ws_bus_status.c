@@ -18,6 +18,8 @@ static ngx_int_t ngx_http_ws_bus_status_worker(cJSON *workers,
     wsb_slot_t *slot, uint64_t head);
 static ngx_int_t ngx_http_ws_bus_status_totals(cJSON *zone,
     const wsb_counters_t *totals, uint64_t head);
+static ngx_int_t ngx_http_ws_bus_status_captures(cJSON *zone,
+    ngx_http_ws_bus_zone_t *bus);
 static ngx_int_t ngx_http_ws_bus_status_filters(cJSON *zone,
     ngx_http_ws_bus_zone_t *bus);
 static ngx_int_t ngx_http_ws_bus_status_texts(cJSON *filters,
@@ -164,7 +166,8 @@ ngx_http_ws_bus_status_zone(cJSON *zones, ngx_http_ws_bus_zone_t *bus)
         || ngx_http_ws_bus_add_id(item, "last_id", zone->epoch, head)
            != NGX_OK
         || ngx_http_ws_bus_status_workers(item, bus, &totals) != NGX_OK
-        || ngx_http_ws_bus_status_totals(item, &totals, head) != NGX_OK)
+        || ngx_http_ws_bus_status_totals(item, &totals, head) != NGX_OK
+        || ngx_http_ws_bus_status_captures(item, bus) != NGX_OK)
     {
         return NGX_ERROR;
     }
@@ -282,6 +285,44 @@ ngx_http_ws_bus_status_totals(cJSON *zone, const wsb_counters_t *n,
         || ngx_http_ws_bus_add(item, "bytes_out", n->bytes_out) != NGX_OK)
     {
         return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_ws_bus_status_captures(cJSON *zone, ngx_http_ws_bus_zone_t *bus)
+{
+    char            name[WSB_CAPTURE_NAME + 1];
+    cJSON          *captures, *item;
+    ngx_uint_t      i;
+    wsb_capture_t  *c;
+
+    captures = cJSON_AddArrayToObject(zone, "captures");
+
+    for (i = 0; i < WSB_CAPTURES; i++) {
+        c = &bus->zone->captures[i];
+
+        if (c->len == 0 || c->len > WSB_CAPTURE_NAME) {
+            break;
+        }
+
+        ngx_memcpy(name, c->name, c->len);
+        name[c->len] = '\0';
+
+        item = cJSON_CreateObject();
+
+        if (!cJSON_AddItemToArray(captures, item)) {
+            cJSON_Delete(item);
+            return NGX_ERROR;
+        }
+
+        if (cJSON_AddStringToObject(item, "location", name) == NULL
+            || ngx_http_ws_bus_add(item, "events", c->count) != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
     }
 
     return NGX_OK;

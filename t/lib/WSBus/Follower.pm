@@ -25,6 +25,7 @@ use WSBus::Raw;
 # pause   code: seconds until it connects again (0.01)
 # read    bytes of one read, 0: does not read (262144)
 # once    does not come back
+# again   a plain one comes back, as another
 # ping    seconds between pings (0: none)
 # rcvbuf  size of its receive buffer
 # note    code, called with each message that is no event
@@ -39,6 +40,7 @@ sub new {
         pause  => $o{pause},
         read   => $o{read} // 262_144,
         once   => $o{once},
+        again  => $o{again},
         ping   => $o{ping} // 0,
         rcvbuf => $o{rcvbuf} // 0,
         note   => $o{note},

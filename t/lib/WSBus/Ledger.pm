@@ -239,7 +239,7 @@ sub wait {
 
         for my $line (split /\n/, WSBus::Nginx::slurp("$pub->{file}")) {
             my ($first, @rest) = split ' ', $line;
-            if ($first eq '?')    { $self->{lost}++; next }
+            if ($first eq '?')    { $self->{lost} += $rest[0]; next }
             if ($first eq '!')    { push @{ $self->{refused} }, $line; next }
             $self->note($first, @rest);
         }
@@ -346,6 +346,18 @@ sub check {
         in_gap  => count($mask & $gap),
         first   => first_of($miss),
     };
+}
+
+
+# ids that nobody was answered: at most what publishers lost
+
+sub orphans {
+    my ($self) = @_;
+    my $n = 0;
+    for my $seq (1 .. $self->{head}) {
+        $n++ if !vec $self->{class}, $seq, 8;
+    }
+    return $n;
 }
 
 

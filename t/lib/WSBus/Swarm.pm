@@ -37,9 +37,16 @@ sub over {
     my ($self, $f) = @_;
 
     $f->drop;
-    $self->{lost}->($f) if $self->{lost};
 
-    $f->{due} = $f->{once} || $f->{plain} ? undef
+    # who never sends a since cannot go on: what it had is an account by itself
+
+    if ($f->{plain} && $f->{again}) {
+        push @{ $self->{accounts} }, grep { defined $_->{pos} } @{ $f->{subs} };
+        $_ = { filter => $_->{filter}, got => '', gap => '', events => 0,
+               gaps => 0 } for @{ $f->{subs} };
+    }
+
+    $f->{due} = $f->{once} || $f->{plain} && !$f->{again} ? undef
               : time + ($f->{pause} ? $f->{pause}->($f) : 0.01);
     return;
 }

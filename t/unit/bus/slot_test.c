@@ -49,6 +49,7 @@ __typeof__(wsb_interest_notify_locked)  stepped_interest_notify_locked;
 #define wsb_idem_settle_locked        stepped_idem_settle_locked
 #define wsb_zone_init                 stepped_zone_init
 #define wsb_zone_valid                stepped_zone_valid
+#define wsb_zone_captured_locked  stepped_zone_captured_locked
 #define wsb_zone_append_locked        stepped_zone_append_locked
 #define wsb_chunk_take_locked         stepped_chunk_take_locked
 #define wsb_chunk_give_locked         stepped_chunk_give_locked
@@ -91,6 +92,7 @@ __typeof__(wsb_interest_notify_locked)  stepped_interest_notify_locked;
 #undef wsb_idem_settle_locked
 #undef wsb_zone_init
 #undef wsb_zone_valid
+#undef wsb_zone_captured_locked
 #undef wsb_zone_append_locked
 #undef wsb_chunk_take_locked
 #undef wsb_chunk_give_locked
