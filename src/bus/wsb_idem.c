@@ -106,6 +106,9 @@ wsb_idem_prepare_locked(wsb_idem_t *idem, const wsb_request_t *req,
 
     ids[i] = 0;
 
+    /* the old answer is forgotten before it is overwritten */
+    __atomic_thread_fence(__ATOMIC_RELEASE);
+
     WSB_STEP("entry freed");
 
     answer->id = req->id.h[1];

@@ -69,8 +69,17 @@ int wsb_slot_arm(wsb_zone_t *zone, unsigned slot);
 
 int wsb_slot_disarm(wsb_zone_t *zone, unsigned slot);
 
-/* What the timer looks at, whatever armed says.  Without the mutex. */
+/* What the timer looks at.  Without the mutex. */
 int wsb_slot_pending(const wsb_zone_t *zone, unsigned slot);
+
+
+static inline int
+wsb_slot_armed(const wsb_zone_t *zone, unsigned slot)
+{
+    return (int) __atomic_load_n(&wsb_zone_slot(zone, slot)->armed,
+                                 __ATOMIC_RELAXED);
+}
+
 
 /*
  * May a worker with nothing in hand say that it has done everything up to

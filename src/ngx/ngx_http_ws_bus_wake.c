@@ -337,17 +337,28 @@ ngx_http_ws_bus_eventfd_handler(ngx_event_t *ev)
     for (i = 0; i < ngx_http_ws_bus_zones->nelts; i++) {
         w = bus[i]->worker;
 
-        if (w->slot != -1 && wsb_slot_pending(w->zone, (unsigned) w->slot)) {
-            ngx_http_ws_bus_counters(w)->wakeups++;
-            ngx_post_event(&w->event, &ngx_posted_events);
+        if (w->slot == -1) {
+            continue;
         }
+
+        /*
+         * Also with nothing pending: what this wake is for may have been
+         * taken with an earlier one, but it has disarmed the worker, which
+         * must arm itself again.
+         */
+
+        if (wsb_slot_pending(w->zone, (unsigned) w->slot)) {
+            ngx_http_ws_bus_counters(w)->wakeups++;
+        }
+
+        ngx_post_event(&w->event, &ngx_posted_events);
     }
 }
 
 
 /*
  * Repairs a wake that died with its writer: it looks at what is pending,
- * whatever armed says.  And it sweeps the slots of the dead, some of which
+ * whatever armed says, and arms the worker if that writer had disarmed it.  And it sweeps the slots of the dead, some of which
  * have no successor.
  */
 
@@ -370,6 +381,7 @@ ngx_http_ws_bus_tick_handler(ngx_event_t *ev)
         }
 
         if (wsb_slot_pending(w->zone, (unsigned) w->slot)
+            || !wsb_slot_armed(w->zone, (unsigned) w->slot)
             || !wsb_hand_empty(&w->hand))
         {
             ngx_post_event(&w->event, &ngx_posted_events);

@@ -37,6 +37,7 @@ sub over {
     my ($self, $f) = @_;
 
     $f->drop;
+    $self->{lost}->($f) if $self->{lost};
 
     # who never sends a since cannot go on: what it had is an account by itself
 
