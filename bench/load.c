@@ -54,7 +54,6 @@ typedef enum {
     LOAD_PHASE_WARM,
     LOAD_PHASE_MEASURE,
     LOAD_PHASE_DRAIN,
-    LOAD_PHASE_VERIFY,
     LOAD_PHASE_EXIT
 } load_phase_t;
 
@@ -107,7 +106,7 @@ typedef struct {
     uint64_t           gaps;
     uint64_t           refused;
     uint64_t           bad;             /* connections, of --verify */
-    uint64_t           verified;
+    volatile uint64_t  verified;
     uint64_t           last;            /* when the last event came */
     char               code[64];        /* of the first refusal */
     uint64_t           bucket[LOAD_BUCKETS];
@@ -120,6 +119,7 @@ typedef struct {
     volatile uint64_t  first;           /* n of the first event measured */
     volatile uint64_t  expect_count;
     volatile uint64_t  expect_sum;
+    volatile uint64_t  verify;          /* how often it was asked for */
     load_proc_t        proc[LOAD_PROCESSES];
 } load_shared_t;
 
@@ -161,6 +161,7 @@ static struct {
     uint32_t           stalled;         /* percent */
     int                verify;
     int                latency;
+    int                interactive;
     pid_t              pid[LOAD_PIDS];
     uint32_t           npids;
     double             timeout;
@@ -1393,12 +1394,16 @@ load_drain(uint64_t expected)
 }
 
 
+/* By number or by time; where an event is lost and awaited, it gives up. */
+
 static void
 load_publish_for(uint64_t events, double seconds)
 {
-    uint64_t  until;
+    uint64_t  until, now, n, last, since;
 
-    until = load_now() + (uint64_t) (seconds * 1e6);
+    since = load_now();
+    until = since + (uint64_t) (seconds * 1e6);
+    last = 0;
 
     published_base = published;
     delivered_base = load_sum(deliveries);
@@ -1409,7 +1414,20 @@ load_publish_for(uint64_t events, double seconds)
     while (published - published_base < publish_limit) {
         load_turn(5);
 
-        if (!events && load_now() >= until) {
+        now = load_now();
+
+        if (!events && now >= until) {
+            break;
+        }
+
+        n = load_sum(deliveries) + published;
+
+        if (n != last) {
+            last = n;
+            since = now;
+        }
+
+        if (now - since > LOAD_DRAIN) {
             break;
         }
     }
@@ -1486,11 +1504,12 @@ load_verify_own(void)
     uint32_t      i, k;
     load_conn_t  *c;
 
-    if (me->verified || shared->phase != LOAD_PHASE_VERIFY) {
+    if (me->verified == shared->verify) {
         return;
     }
 
-    k = shared->wanted;
+    k = conf.nsubscribe ? shared->wanted : 1;
+    me->bad = 0;
 
     for (i = 0; i < nconns; i++) {
         c = &conns[i];
@@ -1502,32 +1521,72 @@ load_verify_own(void)
         }
     }
 
-    me->verified = 1;
+    me->verified = shared->verify;
+}
+
+
+/*
+ * With --interactive a line on stdin begins a round, and its end is the end;
+ * so runs against several servers are interleaved.
+ */
+
+static int
+load_go(void)
+{
+    static int  rounds;
+
+    if (!conf.interactive) {
+        return rounds++ == 0;
+    }
+
+    if (rounds++ == 0) {
+        console.kind = LOAD_KIND_STDIN;
+        console.fd = STDIN_FILENO;
+        load_watch(&console, EPOLL_CTL_ADD, EPOLLIN);
+    }
+
+    printf("{\"connections\":%lu,\"subscriptions\":%lu,\"closed\":%lu,"
+           "\"refused\":%lu,\"code\":\"%s\"}\n",
+           load_sum(ready), load_sum(subscriptions), load_sum(closed),
+           load_sum(refused), shared->proc[0].code);
+    fflush(stdout);
+
+    while (!console_closed && strchr(command, '\n') == NULL) {
+        load_turn(100);
+    }
+
+    command_len = 0;
+    memset(command, 0, sizeof(command));
+
+    return !console_closed;
 }
 
 
 static void
-load_publish_mode(void)
+load_clear(void)
+{
+    uint32_t  i;
+
+    for (i = 0; i < nprocs; i++) {
+        memset(shared->proc[i].bucket, 0, sizeof(me->bucket));
+    }
+}
+
+
+static void
+load_publish_round(void)
 {
     double    elapsed, events;
-    uint64_t  start, cpu, expected, got, bytes;
+    uint32_t  i;
+    uint64_t  start, cpu, expected, got, bytes, last, ok, bad;
 
-    load_timer();
+    load_clear();
 
-    shared->phase = LOAD_PHASE_WARM;
-
-    if (conf.warm) {
-        load_publish_for(conf.warm, 0);
-        load_drain((uint64_t) ((double) (published - published_base)
-                               * conf.match));
-    }
-
-    memset(me->bucket, 0, sizeof(me->bucket));
-    sum = 0;
-    shared->first = published;
+    ok = accepted;
+    bad = refused;
+    bytes = load_sum(bytes);
     shared->phase = LOAD_PHASE_MEASURE;
 
-    bytes = load_sum(bytes);
     cpu = load_cpu();
     start = load_now();
 
@@ -1541,23 +1600,30 @@ load_publish_mode(void)
     shared->phase = LOAD_PHASE_DRAIN;
 
     events = (double) (published - published_base);
-    expected = (uint64_t) (events * conf.match);
+    expected = (uint64_t) (events * conf.match + 0.5);
 
     load_drain(expected);
 
     cpu = load_cpu() - cpu;
     got = load_sum(deliveries) - delivered_base;
+    last = 0;
 
-    elapsed = (double) ((got ? me->last : load_now()) - start) / 1e6;
+    for (i = 0; i < nprocs; i++) {
+        last = shared->proc[i].last > last ? shared->proc[i].last : last;
+    }
+
+    elapsed = (double) ((got ? last : load_now()) - start) / 1e6;
 
     if (conf.verify) {
-        shared->expect_count = published - published_base;
+        shared->expect_count = published - shared->first;
         shared->expect_sum = sum;
-        shared->phase = LOAD_PHASE_VERIFY;
+        shared->verify++;
+        load_verify_own();
 
-        while (load_sum(verified) < nprocs) {
-            load_verify_own();
-            usleep(1000);
+        for (i = 0; i < nprocs; i++) {
+            while (shared->proc[i].verified != shared->verify) {
+                usleep(1000);
+            }
         }
     }
 
@@ -1570,46 +1636,51 @@ load_publish_mode(void)
            "\"cpu_per_event_ns\":%.1f,\"p50_us\":%lu,\"p99_us\":%lu,"
            "\"refused\":%lu,\"code\":\"%s\"}\n",
            conf.connections, load_sum(subscriptions), conf.publishers,
-           elapsed, events, accepted, refused, got, expected,
+           elapsed, events, accepted - ok, refused - bad, got, expected,
            (long) (expected - got), load_sum(bad), load_sum(gaps),
-           load_sum(closed), events / elapsed, (double) got / elapsed,
-           load_sum(bytes) - bytes, cpu, got ? (double) cpu / (double) got : 0,
+           load_sum(closed),
+           (double) got / (conf.match > 0 ? conf.match : 1) / elapsed,
+           (double) got / elapsed, load_sum(bytes) - bytes, cpu,
+           got ? (double) cpu / (double) got : 0,
            events > 0 ? (double) cpu / events : 0, load_percentile(0.5),
            load_percentile(0.99), load_sum(refused), shared->proc[0].code);
+    fflush(stdout);
+}
+
+
+static void
+load_publish_mode(void)
+{
+    load_timer();
+
+    shared->phase = LOAD_PHASE_WARM;
+
+    if (conf.warm) {
+        load_publish_for(conf.warm, 0);
+        load_drain((uint64_t) ((double) (published - published_base)
+                               * conf.match + 0.5));
+    }
+
+    sum = 0;
+    shared->first = published;
+
+    while (load_go()) {
+        load_publish_round();
+    }
 }
 
 
 /* Round trips, or cycles: for a time, and what they cost the server. */
 
 static void
-load_round_mode(void)
+load_round(void)
 {
     double    elapsed;
-    uint32_t  i;
     uint64_t  start, cpu, base, n, until;
 
-    until = load_now() + 300000;
-
-    if (conf.mode == LOAD_MODE_CYCLE) {
-
-        /* until the first ones are through everything is warm */
-
-        while (load_now() < until) {
-            load_turn(5);
-        }
-
-    } else {
-        shared->phase = LOAD_PHASE_MEASURE;
-
-        for (i = 0; i < nconns; i++) {
-            load_ping(&conns[i]);
-        }
-    }
-
-    shared->phase = LOAD_PHASE_MEASURE;
+    load_clear();
 
     base = load_sum(cycles) + load_sum(pongs);
-    memset(me->bucket, 0, sizeof(me->bucket));
     cpu = load_cpu();
     start = load_now();
     until = start + (uint64_t) (conf.seconds * 1e6);
@@ -1630,6 +1701,49 @@ load_round_mode(void)
            n ? (double) cpu / (double) n : 0, load_percentile(0.5),
            load_percentile(0.99), load_sum(closed), load_sum(refused),
            shared->proc[0].code);
+    fflush(stdout);
+}
+
+
+static void
+load_ping_mode(void)
+{
+    uint32_t  i;
+
+    while (load_go()) {
+        shared->phase = LOAD_PHASE_MEASURE;
+
+        for (i = 0; i < nconns; i++) {
+            load_ping(&conns[i]);
+        }
+
+        load_round();
+
+        /* what is on its way is answered no more */
+
+        shared->phase = LOAD_PHASE_DRAIN;
+
+        for (i = 0; i < 20; i++) {
+            load_turn(5);
+        }
+    }
+}
+
+
+static void
+load_cycle_mode(void)
+{
+    uint64_t  until;
+
+    /* until the first ones are through everything is warm */
+
+    until = load_now() + 300000;
+
+    while (load_now() < until) {
+        load_turn(5);
+    }
+
+    load_round();
 }
 
 
@@ -1707,6 +1821,7 @@ load_usage(void)
         "  --match=N             deliveries of one event\n"
         "  --stalled=percent     of the WebSockets never read\n"
         "  --verify --latency\n"
+        "  --interactive         a round for each line on stdin\n"
         "  --pids=N,...          of the server: its CPU time is measured\n"
         "  --timeout=T           to connect, in seconds\n");
     exit(2);
@@ -1742,6 +1857,7 @@ load_options(int argc, char **argv)
         { "stalled", 1, NULL, 'd' },
         { "verify", 0, NULL, 'v' },
         { "latency", 0, NULL, 'l' },
+        { "interactive", 0, NULL, 'n' },
         { "pids", 1, NULL, 'I' },
         { "timeout", 1, NULL, 'T' },
         { NULL, 0, NULL, 0 }
@@ -1813,6 +1929,7 @@ load_options(int argc, char **argv)
         case 'd': conf.stalled = (uint32_t) atol(optarg); break;
         case 'v': conf.verify = 1; break;
         case 'l': conf.latency = 1; break;
+        case 'n': conf.interactive = 1; break;
         case 'T': conf.timeout = atof(optarg); break;
 
         default:
@@ -1876,8 +1993,13 @@ main(int argc, char **argv)
         load_hold_mode();
         break;
 
-    default:
-        load_round_mode();
+    case LOAD_MODE_PING:
+        load_ping_mode();
+        break;
+
+    case LOAD_MODE_CYCLE:
+        load_cycle_mode();
+        break;
     }
 
     fflush(stdout);

@@ -1,25 +1,19 @@
 #!/usr/bin/perl
-# A small REST backend: orders, invoices and payments, in memory. It knows nothing about WebSockets.
-# After each mutation it POSTs one event to nginx, and nginx tells whoever subscribed.
+# A small REST backend: orders, invoices and payments, in memory. It knows nothing of WebSockets, of
+# events or of ws_bus: nginx, which passes the requests on to it, sees what they change.
 #
-#   PUBLISH_URL=http://127.0.0.1:4243/publish perl backend.pl [port]
+#   perl backend.pl [port]
 #
 # Without a port, or with 0, it takes a free one; PORT_FILE=file has the port written there.
 
 use v5.36;
 use Mojolicious::Lite -signatures;
 use Mojo::JSON qw(decode_json);
-use Mojo::Promise;
 use Mojo::Server::Daemon;
-use Mojo::UserAgent;
 use POSIX       qw(strftime);
 use Time::HiRes qw(time);
 
 STDOUT->autoflush(1);
-
-my $publish_url = $ENV{PUBLISH_URL} // 'http://127.0.0.1:4243/publish';
-my $ua          = Mojo::UserAgent->new(connect_timeout => 2, request_timeout => 5);
-my $last        = Mojo::Promise->resolve;
 
 my %entity_type = (orders => 'order', invoices => 'invoice', payments => 'payment');
 my %store       = map { $_ => {} } keys %entity_type;
@@ -28,44 +22,15 @@ app->mode('production');
 app->log->level('error');
 app->max_request_size(256 * 1024);
 
-# --- publishing ------------------------------------------------------------------------------------
-
-# One event after the other, so that they reach the bus in the order of the mutations. The client of
-# the REST call does not wait for it, and a publish that fails takes nothing back.
-sub publish ($action, $type, $object) {
-    my %event = (action => $action, entity_type => $type, entity_id => $object->{id});
-    $event{data} = {%$object} unless $action eq 'deleted';
-
-    $last = $last->then(sub { $ua->post_p($publish_url => json => \%event) })->then(sub ($tx) {
-        my $res  = $tx->res;
-        my $json = $res->json;
-        $json = {} unless ref $json eq 'HASH';
-
-        return report($action, $type, $object, sprintf 'not published: %s %s', $res->code,
-            $json->{detail} // $json->{title} // $res->message // '')
-          if $res->is_error;
-
-        my $reached = $json->{subscribers} // 0;
-        report($action, $type, $object, '', sprintf '%d subscription%s', $reached, $reached == 1 ? '' : 's');
-    })->catch(sub ($error) {
-        report($action, $type, $object, "not published: $error");
-    });
-    return;
-}
-
 # One line for the person who watches the terminal.
-sub report ($action, $type, $object, $error, $text = '') {
+sub report ($action, $type, $object) {
     my %colour = (created => 32, updated => 33, deleted => 31);
     my $paint  = $ENV{COLOR} ? sub ($code, $s) {"\e[${code}m$s\e[0m"} : sub ($code, $s) {$s};
 
-    $error =~ s/\s+/ /g;
-    printf "  %s  %s %s  %s\n", $paint->(2, strftime('%H:%M:%S', localtime)),
-      $paint->($colour{$action}, sprintf '%-15s', "$type $action"), $object->{id},
-      length $error ? $paint->(31, $error) : $paint->(2, "\x{2192} $text");
+    printf "  %s  %s %s\n", $paint->(2, strftime('%H:%M:%S', localtime)),
+      $paint->($colour{$action}, sprintf '%-15s', "$type $action"), $object->{id};
     return;
 }
-
-binmode STDOUT, ':encoding(UTF-8)';
 
 # --- helpers -----------------------------------------------------------------------------------------
 
@@ -112,7 +77,7 @@ for my $collection (sort keys %entity_type) {
 
         my $item = {%$body, id => uuid, created_at => $now, updated_at => $now};
         $items->{$item->{id}} = $item;
-        publish(created => $type, $item);
+        report(created => $type, $item);
 
         $c->res->headers->location("/$collection/$item->{id}");
         $c->render(status => 201, json => $item);
@@ -137,14 +102,14 @@ for my $collection (sort keys %entity_type) {
                 id => $old->{id}, created_at => $old->{created_at}, updated_at => now
             };
             $items->{$item->{id}} = $item;
-            publish(updated => $type, $item);
+            report(updated => $type, $item);
 
             $c->render(json => $item);
         });
     }
 
     $one->delete('/' => sub ($c) {
-        publish(deleted => $type, delete $items->{$c->param('id')});
+        report(deleted => $type, delete $items->{$c->param('id')});
         $c->rendered(204);
     });
 
@@ -180,7 +145,7 @@ if (my $file = $ENV{PORT_FILE}) {
     rename "$file.new", $file        or die "$file: $!";
 }
 else {
-    say "REST backend on http://127.0.0.1:$port, publishes to $publish_url";
+    say "REST backend on http://127.0.0.1:$port";
 }
 
 $daemon->run;

@@ -37,6 +37,7 @@ static ngx_http_output_body_filter_pt    ngx_http_next_body_filter;
 ngx_int_t
 ngx_http_ws_bus_capture_init(ngx_conf_t *cf)
 {
+    ngx_array_t                *log;
     ngx_http_handler_pt        *h;
     ngx_http_core_main_conf_t  *cmcf;
 
@@ -49,12 +50,17 @@ ngx_http_ws_bus_capture_init(ngx_conf_t *cf)
 
     *h = ngx_http_ws_bus_capture_handler;
 
-    h = ngx_array_push(&cmcf->phases[NGX_HTTP_LOG_PHASE].handlers);
-    if (h == NULL) {
+    log = &cmcf->phases[NGX_HTTP_LOG_PHASE].handlers;
+
+    if (ngx_array_push(log) == NULL) {
         return NGX_ERROR;
     }
 
-    *h = ngx_http_ws_bus_capture_log;
+    /* before the access log, which may name the event's id */
+
+    h = log->elts;
+    ngx_memmove(h + 1, h, (log->nelts - 1) * sizeof(ngx_http_handler_pt));
+    h[0] = ngx_http_ws_bus_capture_log;
 
     ngx_http_next_header_filter = ngx_http_top_header_filter;
     ngx_http_top_header_filter = ngx_http_ws_bus_capture_header;
@@ -84,10 +90,17 @@ ngx_http_ws_bus_capture_handler(ngx_http_request_t *r)
         return NGX_DECLINED;
     }
 
+    if (wlcf->capture_data == NGX_HTTP_WS_BUS_DATA_REQUEST) {
+        /* a body in a file is kept until the response is there */
+        r->preserve_body = 1;
+    }
+
     return ngx_http_ws_bus_capture_remember(r) ? NGX_DECLINED
                                         : NGX_HTTP_INTERNAL_SERVER_ERROR;
 }
 
+
+/* The first location whose backend succeeds is the one that captures. */
 
 static ngx_http_ws_bus_captured_t *
 ngx_http_ws_bus_capture_remember(ngx_http_request_t *r)
@@ -96,7 +109,9 @@ ngx_http_ws_bus_capture_remember(ngx_http_request_t *r)
 
     cap = ngx_http_ws_bus_captured(r, 1);
 
-    if (cap != NULL && !cap->active && !cap->done) {
+    if (cap != NULL && !cap->active && !cap->done
+        && !ngx_http_ws_bus_capture_redirected(r, cap))
+    {
         cap->conf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_module);
         cap->clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
         cap->method = r->method;
@@ -150,11 +165,12 @@ ngx_http_ws_bus_capture_header(ngx_http_request_t *r)
 {
     ngx_http_ws_bus_captured_t  *cap;
 
-    /* nothing was remembered: not a mutation of a location that captures */
+    if (r != r->main) {
+        return ngx_http_next_header_filter(r);
+    }
 
-    if (r != r->main || !(r->method & NGX_HTTP_WS_BUS_MUTATIONS)) {
-        cap = (r == r->main && r->internal) ? ngx_http_ws_bus_captured(r, 0)
-                                            : NULL;
+    if (r->internal) {
+        cap = ngx_http_ws_bus_captured(r, 0);
 
         if (cap != NULL && !cap->done
             && ngx_http_ws_bus_capture_redirected(r, cap))
@@ -163,11 +179,11 @@ ngx_http_ws_bus_capture_header(ngx_http_request_t *r)
             cap->lost = 1;
             ngx_http_ws_bus_capture_emit(r, cap);
         }
-
-        return ngx_http_next_header_filter(r);
     }
 
-    if (!ngx_http_ws_bus_capture_starts(r)) {
+    if (!(r->method & NGX_HTTP_WS_BUS_MUTATIONS)
+        || !ngx_http_ws_bus_capture_starts(r))
+    {
         return ngx_http_next_header_filter(r);
     }
 
@@ -183,10 +199,14 @@ ngx_http_ws_bus_capture_header(ngx_http_request_t *r)
 
     ngx_http_ws_bus_capture_location(r, cap);
 
-    if (r->headers_out.content_encoding != NULL
-        && r->headers_out.content_encoding->value.len != 0)
-    {
+    if (r->headers_out.content_encoding != NULL) {
         cap->encoding = r->headers_out.content_encoding->value;
+    }
+
+    if (cap->encoding.len == 8
+        && ngx_strncasecmp(cap->encoding.data, (u_char *) "identity", 8) == 0)
+    {
+        cap->encoding.len = 0;
     }
 
     if (r->headers_out.status == NGX_HTTP_NO_CONTENT || r->header_only
@@ -212,7 +232,7 @@ ngx_http_ws_bus_capture_starts(ngx_http_request_t *r)
 
     wlcf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_module);
 
-    if (wlcf->capture == NULL
+    if (wlcf->capture == NULL || ngx_http_ws_bus_is_cached(r)
         || r->headers_out.status < 200 || r->headers_out.status > 299)
     {
         return 0;
@@ -274,7 +294,10 @@ ngx_http_ws_bus_capture_redirected(ngx_http_request_t *r,
     ngx_uint_t                  i, status;
     ngx_http_upstream_state_t  *state;
 
-    if (cap->conf == NULL || cap->active || r->upstream_states == NULL) {
+    if (cap->conf == NULL || cap->active || r->upstream_states == NULL
+        || cap->conf == ngx_http_get_module_loc_conf(r,
+                                                     ngx_http_ws_bus_module))
+    {
         return 0;
     }
 
@@ -376,7 +399,10 @@ ngx_http_ws_bus_capture_log(ngx_http_request_t *r)
         return NGX_OK;
     }
 
-    cap->lost = 1;
+    /* what was seen of it is whole if it is a JSON document */
+
+    cap->lost |= (cap->body.len == 0);
+
     ngx_http_ws_bus_capture_emit(r, cap);
 
     return NGX_OK;
@@ -405,7 +431,10 @@ ngx_http_ws_bus_capture_complete(ngx_http_request_t *r)
     if (u->buffering && p != NULL) {
         return p->upstream_done
                || (p->upstream_eof && p->length == -1
-                   && u->headers_in.content_length_n == -1);
+                   && u->headers_in.content_length_n == -1)
+               /* not the backend has broken off: nginx did, for the client */
+               || (p->downstream_error && !p->upstream_error
+                   && !p->upstream_eof);
     }
 
     return u->length == 0;

@@ -25,6 +25,19 @@ ngx_http_ws_bus_free_ssl_buffer(ngx_connection_t *c)
 }
 
 
+/* Does the response come out of a cache, and no backend was asked? */
+
+static ngx_inline ngx_uint_t
+ngx_http_ws_bus_is_cached(ngx_http_request_t *r)
+{
+#if (NGX_HTTP_CACHE)
+    return r->cached;
+#else
+    return 0;
+#endif
+}
+
+
 /*
  * Closes our side for writing, with TLS's own farewell before; the peer may
  * still be read.

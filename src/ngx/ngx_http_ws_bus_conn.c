@@ -581,6 +581,7 @@ ngx_http_ws_bus_close_conn(ngx_http_ws_bus_conn_t *wc)
     wc->closing = 1;
 
     if (wc->worker != NULL) {
+        ngx_http_ws_bus_not_overflowed(wc);
         ngx_http_ws_bus_unsubscribe_all(wc);
     }
 

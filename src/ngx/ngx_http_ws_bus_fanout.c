@@ -38,6 +38,7 @@ ngx_http_ws_bus_fanout_init(ngx_http_ws_bus_worker_t *w)
     ngx_queue_init(&w->behind);
     ngx_queue_init(&w->records);
     ngx_queue_init(&w->spare);
+    ngx_queue_init(&w->parked);
 
     w->index = wsb_index_create();
 
@@ -78,6 +79,8 @@ ngx_http_ws_bus_work(ngx_http_ws_bus_worker_t *w)
         rc = NGX_AGAIN;
     }
 
+    w->late = (rc == NGX_AGAIN);
+
     now = ngx_http_ws_bus_now();
 
     if (ngx_http_ws_bus_serve_behind(w, now + NGX_HTTP_WS_BUS_BEHIND_TIME)
@@ -98,6 +101,57 @@ ngx_http_ws_bus_work(ngx_http_ws_bus_worker_t *w)
 
     if (rc == NGX_AGAIN) {
         ngx_post_event(&w->event, &ngx_posted_next_events);
+    }
+
+    if (!w->late && w->overflowed == 0) {
+        ngx_http_ws_bus_unpark(w);
+    }
+}
+
+
+/*
+ * Publishers of this worker wait while its last turn was too short for what
+ * there was to do, or connections overflowed that could have been written;
+ * and, of other workers, only for one that lags far behind.
+ */
+
+ngx_uint_t
+ngx_http_ws_bus_busy(ngx_http_ws_bus_zone_t *bus)
+{
+    unsigned     i;
+    uint64_t     head;
+    wsb_slot_t  *slot;
+
+    if (bus->worker == NULL || bus->worker->slot == -1) {
+        return 0;
+    }
+
+    if (bus->worker->late || bus->worker->overflowed != 0) {
+        return 1;
+    }
+
+    head = wsb_log_head(&bus->zone->log);
+
+    for (i = 0; i < bus->zone->nslots && i < WSB_SLOTS; i++) {
+        slot = wsb_zone_slot(bus->zone, i);
+
+        if (slot->pid != 0 && wsb_slot_pending(bus->zone, i)
+            && head > slot->counters.cursor + NGX_HTTP_WS_BUS_PARK_LAG)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+void
+ngx_http_ws_bus_not_overflowed(ngx_http_ws_bus_conn_t *wc)
+{
+    if (wc->overflowed) {
+        wc->overflowed = 0;
+        wc->worker->overflowed--;
     }
 }
 
@@ -348,6 +402,7 @@ ngx_http_ws_bus_catch(ngx_http_ws_bus_conn_t *wc)
 
             /* between two records it has reached the worker */
 
+            ngx_http_ws_bus_not_overflowed(wc);
             wc->behind = 0;
             return ngx_http_ws_bus_flush(wc) == NGX_ERROR ? NGX_ERROR
                                                           : NGX_OK;

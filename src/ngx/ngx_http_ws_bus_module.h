@@ -38,6 +38,8 @@
 #define NGX_HTTP_WS_BUS_MATCH_TIME     2000     /* us of a turn */
 #define NGX_HTTP_WS_BUS_FLUSH_TIME     4000
 #define NGX_HTTP_WS_BUS_BEHIND_TIME    2000
+#define NGX_HTTP_WS_BUS_PARK_TIME      100      /* ms, a publisher at most */
+#define NGX_HTTP_WS_BUS_PARK_LAG       2048     /* events of another worker */
 #define NGX_HTTP_WS_BUS_CATCH_TIME     1000     /* us, one connection's */
 #define NGX_HTTP_WS_BUS_CATCH_RECORDS  256
 #define NGX_HTTP_WS_BUS_CACHE_BYTES    (4 * 1024 * 1024)
@@ -163,6 +165,11 @@ struct ngx_http_ws_bus_worker_s {
     ngx_uint_t                   nspare;
 
     void                        *items;       /* free queues of events */
+
+    /* publishers that wait until delivery has caught up with them */
+    ngx_queue_t                  parked;
+    ngx_uint_t                   overflowed;  /* cursors for want of queue */
+    ngx_uint_t                   late;        /* the last turn was too short */
 };
 
 
@@ -220,6 +227,7 @@ struct ngx_http_ws_bus_conn_s {
     unsigned                     open:1;      /* detached, 101 is out */
     unsigned                     paused:1;    /* not read: answers wait */
     unsigned                     counted:1;
+    unsigned                     overflowed:1;       /* counted as such */
     unsigned                     deflate_bits:4;     /* window; 0: none */
     unsigned                     beating:1;   /* in the wheel */
     unsigned                     pinged:1;    /* at pinged_at */
@@ -445,6 +453,10 @@ void ngx_http_ws_bus_catch_up(ngx_http_ws_bus_conn_t *wc);
 
 void ngx_http_ws_bus_work(ngx_http_ws_bus_worker_t *w);
 
+/* Does delivery lag behind what has been published? */
+ngx_uint_t ngx_http_ws_bus_busy(ngx_http_ws_bus_zone_t *bus);
+void ngx_http_ws_bus_not_overflowed(ngx_http_ws_bus_conn_t *wc);
+
 
 /* record */
 
@@ -504,6 +516,9 @@ void ngx_http_ws_bus_log_close(ngx_http_ws_bus_conn_t *wc, ngx_uint_t code,
 
 ngx_int_t ngx_http_ws_bus_publish_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_ws_bus_status_handler(ngx_http_request_t *r);
+
+/* Lets parked publishers go on: delivery has caught up. */
+void ngx_http_ws_bus_unpark(ngx_http_ws_bus_worker_t *w);
 
 /* Appends a batch and wakes whom it concerns: see wsb_zone_append_locked(). */
 wsb_rc_t ngx_http_ws_bus_publish_batch(ngx_http_ws_bus_zone_t *bus,

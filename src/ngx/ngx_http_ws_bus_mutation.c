@@ -45,10 +45,14 @@ static ngx_uint_t ngx_http_ws_bus_mutation_request(
     ngx_http_ws_bus_mutation_t *m, wsb_json_t *body);
 static void ngx_http_ws_bus_mutation_events(ngx_http_ws_bus_mutation_t *m,
     const wsb_json_t *response);
-static void ngx_http_ws_bus_mutation_add(ngx_http_ws_bus_mutation_t *m,
+static wsb_rc_t ngx_http_ws_bus_mutation_rows(ngx_http_ws_bus_mutation_t *m,
+    const wsb_json_t *response, ngx_uint_t kind);
+static ngx_uint_t ngx_http_ws_bus_same_length(const wsb_json_t *a,
+    const wsb_json_t *b);
+static wsb_rc_t ngx_http_ws_bus_mutation_add(ngx_http_ws_bus_mutation_t *m,
     const wsb_json_t *row, const wsb_json_t *data);
 static void ngx_http_ws_bus_mutation_metadata(ngx_http_ws_bus_mutation_t *m,
-    wsb_text_t *t, ngx_uint_t truncated);
+    wsb_text_t *t);
 static wsb_str_t ngx_http_ws_bus_mutation_id(ngx_http_ws_bus_mutation_t *m,
     const wsb_json_t *row);
 static ngx_uint_t ngx_http_ws_bus_id_in_row(ngx_http_ws_bus_mutation_t *m,
@@ -73,7 +77,7 @@ ngx_http_ws_bus_capture_emit(ngx_http_request_t *r,
     m.request = r;
     m.cap = cap;
 
-    if (!cap->lost && cap->encoding.len != 0) {
+    if (!cap->lost && cap->encoding.len != 0 && cap->body.len != 0) {
 
         body.data = cap->body.data;
         body.len = cap->body.len;
@@ -388,6 +392,8 @@ ngx_http_ws_bus_mutation_request(ngx_http_ws_bus_mutation_t *m,
         return 0;
     }
 
+    m->request_body.len = 0;
+
     for (cl = m->request->request_body->bufs; cl; cl = cl->next) {
         size = ngx_buf_size(cl->buf);
 
@@ -404,9 +410,12 @@ ngx_http_ws_bus_mutation_request(ngx_http_ws_bus_mutation_t *m,
         }
 
         p = wsb_text_reserve(&m->request_body, (size_t) size);
-        n = p ? ngx_read_file(cl->buf->file, p, (size_t) size,
-                              cl->buf->file_pos)
-              : NGX_ERROR;
+        n = NGX_ERROR;
+
+        if (p != NULL && cl->buf->file->fd != NGX_INVALID_FILE) {
+            n = ngx_read_file(cl->buf->file, p, (size_t) size,
+                              cl->buf->file_pos);
+        }
 
         if (n != (ssize_t) size) {
             m->truncated = 1;
@@ -433,16 +442,16 @@ ngx_http_ws_bus_mutation_request(ngx_http_ws_bus_mutation_t *m,
 }
 
 
-/* A list of rows in answer to a POST or PATCH is an event for each. */
+/*
+ * With the data; or, if that is more than the zone takes, without it; or, of
+ * a list that is too long even so, one event for all.
+ */
 
 static void
 ngx_http_ws_bus_mutation_events(ngx_http_ws_bus_mutation_t *m,
     const wsb_json_t *response)
 {
-    ngx_uint_t         kind, all;
-    wsb_json_t         sent, row;
-    wsb_json_walk_t    walk;
-    const wsb_json_t  *data;
+    ngx_uint_t  kind;
 
     kind = m->cap->conf->capture_data;
 
@@ -452,43 +461,120 @@ ngx_http_ws_bus_mutation_events(ngx_http_ws_bus_mutation_t *m,
                    : NGX_HTTP_WS_BUS_DATA_RESPONSE;
     }
 
-    all = response != NULL && response->type == WSB_JSON_ARRAY
-          && (m->cap->method & (NGX_HTTP_POST|NGX_HTTP_PATCH))
-          && m->event.field[WSB_ENTITY_ID].data == NULL;
+    if (kind != NGX_HTTP_WS_BUS_DATA_RESPONSE) {
+        /* only what is to be sent can be truncated */
+        m->truncated = 0;
+    }
 
-    if (all) {
-        wsb_json_enter(&walk, response);
-
-        while (wsb_json_element(&walk, &row) == WSB_OK) {
-            ngx_http_ws_bus_mutation_add(m, &row,
-                                         kind == NGX_HTTP_WS_BUS_DATA_NONE
-                                             ? NULL : &row);
-        }
-
+    if (ngx_http_ws_bus_mutation_rows(m, response, kind) == WSB_OK) {
         return;
     }
 
-    data = NULL;
+    wsb_batch_done(&m->batch);
+    m->truncated = 1;
 
-    if (kind == NGX_HTTP_WS_BUS_DATA_RESPONSE) {
-        data = response;
-
-    } else {
-        /* only what is to be sent can be truncated */
-        m->truncated = 0;
-
-        if (kind == NGX_HTTP_WS_BUS_DATA_REQUEST
-            && ngx_http_ws_bus_mutation_request(m, &sent))
-        {
-            data = &sent;
-        }
+    if (ngx_http_ws_bus_mutation_rows(m, response, NGX_HTTP_WS_BUS_DATA_NONE)
+        == WSB_OK)
+    {
+        return;
     }
 
-    ngx_http_ws_bus_mutation_add(m, response, data);
+    wsb_batch_done(&m->batch);
+
+    if (ngx_http_ws_bus_mutation_add(m, NULL, NULL) != WSB_OK) {
+        ngx_log_error(NGX_LOG_ERR, m->request->connection->log, 0,
+                      "ws bus capture: an event could not be made");
+        wsb_batch_done(&m->batch);
+    }
 }
 
 
-static void
+/* A list of rows in answer to a POST or PATCH is an event for each. */
+
+static wsb_rc_t
+ngx_http_ws_bus_mutation_rows(ngx_http_ws_bus_mutation_t *m,
+    const wsb_json_t *response, ngx_uint_t kind)
+{
+    wsb_rc_t           rc;
+    ngx_uint_t         known;
+    wsb_json_t         sent, row, part;
+    wsb_json_walk_t    rows, parts;
+    const wsb_json_t  *data;
+
+    known = kind == NGX_HTTP_WS_BUS_DATA_REQUEST
+            && ngx_http_ws_bus_mutation_request(m, &sent);
+
+    if (response == NULL || response->type != WSB_JSON_ARRAY
+        || !(m->cap->method & (NGX_HTTP_POST|NGX_HTTP_PATCH))
+        || m->event.field[WSB_ENTITY_ID].data != NULL)
+    {
+        data = kind == NGX_HTTP_WS_BUS_DATA_RESPONSE ? response
+                                                     : known ? &sent : NULL;
+
+        return ngx_http_ws_bus_mutation_add(m, response, data);
+    }
+
+    if (kind == NGX_HTTP_WS_BUS_DATA_REQUEST
+        && !(known && ngx_http_ws_bus_same_length(response, &sent)))
+    {
+        /* which part of what was sent made which row cannot be told */
+        known = 0;
+        m->truncated = 1;
+    }
+
+    wsb_json_enter(&rows, response);
+
+    if (known) {
+        wsb_json_enter(&parts, &sent);
+    }
+
+    while (wsb_json_element(&rows, &row) == WSB_OK) {
+
+        data = kind == NGX_HTTP_WS_BUS_DATA_RESPONSE ? &row : NULL;
+
+        if (known && wsb_json_element(&parts, &part) == WSB_OK) {
+            data = &part;
+        }
+
+        rc = ngx_http_ws_bus_mutation_add(m, &row, data);
+
+        if (rc != WSB_OK) {
+            return rc;
+        }
+    }
+
+    return WSB_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_ws_bus_same_length(const wsb_json_t *a, const wsb_json_t *b)
+{
+    wsb_rc_t         rc;
+    wsb_json_t       value;
+    wsb_json_walk_t  wa, wb;
+
+    if (b->type != WSB_JSON_ARRAY) {
+        return 0;
+    }
+
+    wsb_json_enter(&wa, a);
+    wsb_json_enter(&wb, b);
+
+    do {
+        rc = wsb_json_element(&wa, &value);
+
+        if (wsb_json_element(&wb, &value) != rc) {
+            return 0;
+        }
+
+    } while (rc == WSB_OK);
+
+    return 1;
+}
+
+
+static wsb_rc_t
 ngx_http_ws_bus_mutation_add(ngx_http_ws_bus_mutation_t *m,
     const wsb_json_t *row, const wsb_json_t *data)
 {
@@ -507,39 +593,24 @@ ngx_http_ws_bus_mutation_add(ngx_http_ws_bus_mutation_t *m,
         ev.field[WSB_DATA] = data->text;
     }
 
-    ngx_http_ws_bus_mutation_metadata(m, &t, m->truncated);
+    ngx_http_ws_bus_mutation_metadata(m, &t);
 
-    ev.field[WSB_METADATA].data = t.data;
-    ev.field[WSB_METADATA].len = t.len;
+    if (!t.failed) {
+        ev.field[WSB_METADATA].data = t.data;
+        ev.field[WSB_METADATA].len = t.len;
+    }
 
     rc = wsb_batch_add(&m->batch, &ev, &m->conf);
 
-    if (rc == WSB_ERROR) {
-
-        /* larger than a record may be: without its data, then */
-
-        t.len = 0;
-        ngx_http_ws_bus_mutation_metadata(m, &t, 1);
-
-        ev.field[WSB_DATA].data = NULL;
-        ev.field[WSB_METADATA].data = t.data;
-        ev.field[WSB_METADATA].len = t.len;
-
-        rc = wsb_batch_add(&m->batch, &ev, &m->conf);
-    }
-
-    if (rc != WSB_OK) {
-        ngx_log_error(NGX_LOG_ERR, m->request->connection->log, 0,
-                      "ws bus capture: an event could not be made");
-    }
-
     wsb_text_done(&t);
+
+    return rc;
 }
 
 
 static void
 ngx_http_ws_bus_mutation_metadata(ngx_http_ws_bus_mutation_t *m,
-    wsb_text_t *t, ngx_uint_t truncated)
+    wsb_text_t *t)
 {
     wsb_text_lit(t, "{");
 
@@ -548,7 +619,7 @@ ngx_http_ws_bus_mutation_metadata(ngx_http_ws_bus_mutation_t *m,
         wsb_text_json(t, m->origin);
     }
 
-    if (truncated) {
+    if (m->truncated) {
         wsb_text_lit(t, m->origin.len ? ",\"truncated\":true"
                                       : "\"truncated\":true");
     }

@@ -345,6 +345,11 @@ ngx_http_ws_bus_overflow(ngx_http_ws_bus_conn_t *wc,
 
     ngx_http_ws_bus_drop_items(wc, n);
 
+    if (!wc->overflowed) {
+        wc->overflowed = 1;
+        wc->worker->overflowed++;
+    }
+
     wc->behind = 1;
     wc->cursor.seq = rec->seq;
     wc->cursor.pos = WSB_LOG_POS_UNKNOWN;
@@ -380,6 +385,9 @@ ngx_http_ws_bus_fall_behind(ngx_http_ws_bus_conn_t *wc)
     }
 
     wc->behind = 1;
+
+    /* from now on it is the client that is slow */
+    ngx_http_ws_bus_not_overflowed(wc);
 
     ngx_http_ws_bus_drop_items(wc, begun);
 }

@@ -11,9 +11,24 @@ typedef struct {
 } ngx_http_ws_bus_format_t;
 
 
+/* A request that waits, in its pool. */
+
+typedef struct {
+    ngx_http_request_t          *request;
+    ngx_queue_t                  queue;
+    ngx_event_t                  event;
+    ngx_uint_t                   queued;
+} ngx_http_ws_bus_parked_t;
+
+
 static ngx_int_t ngx_http_ws_bus_format(ngx_http_request_t *r,
     wsb_format_t *format);
 static void ngx_http_ws_bus_body_handler(ngx_http_request_t *r);
+static ngx_int_t ngx_http_ws_bus_park(ngx_http_request_t *r,
+    ngx_http_ws_bus_worker_t *w);
+static void ngx_http_ws_bus_parked_handler(ngx_event_t *ev);
+static void ngx_http_ws_bus_parked_cleanup(void *data);
+static void ngx_http_ws_bus_publish_request(ngx_http_request_t *r);
 static ngx_int_t ngx_http_ws_bus_read_body(ngx_http_request_t *r,
     wsb_str_t *body);
 static ngx_int_t ngx_http_ws_bus_publish_tenant(ngx_http_request_t *r,
@@ -140,11 +155,126 @@ ngx_http_ws_bus_format(ngx_http_request_t *r, wsb_format_t *format)
 static void
 ngx_http_ws_bus_body_handler(ngx_http_request_t *r)
 {
+    ngx_http_ws_bus_loc_conf_t  *wlcf;
+
+    ngx_http_ws_bus_turn();
+
+    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_module);
+
+    if (ngx_http_ws_bus_busy(wlcf->publish)
+        && ngx_http_ws_bus_park(r, wlcf->publish->worker) == NGX_OK)
+    {
+        return;
+    }
+
+    ngx_http_ws_bus_publish_request(r);
+}
+
+
+/*
+ * Publishers that wait for their answers must not outrun delivery: else the
+ * lag grows until it is a gap for everybody.  The wait is bounded, so that
+ * one slow worker does not stop publishing.
+ */
+
+static ngx_int_t
+ngx_http_ws_bus_park(ngx_http_request_t *r, ngx_http_ws_bus_worker_t *w)
+{
+    ngx_http_cleanup_t        *cln;
+    ngx_http_ws_bus_parked_t  *parked;
+
+    parked = ngx_pcalloc(r->pool, sizeof(ngx_http_ws_bus_parked_t));
+    cln = ngx_http_cleanup_add(r, 0);
+
+    if (parked == NULL || cln == NULL) {
+        return NGX_ERROR;
+    }
+
+    cln->handler = ngx_http_ws_bus_parked_cleanup;
+    cln->data = parked;
+
+    parked->request = r;
+    parked->queued = 1;
+    parked->event.handler = ngx_http_ws_bus_parked_handler;
+    parked->event.log = r->connection->log;
+    parked->event.data = parked;
+
+    ngx_queue_insert_tail(&w->parked, &parked->queue);
+    ngx_add_timer(&parked->event, NGX_HTTP_WS_BUS_PARK_TIME);
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_ws_bus_unpark(ngx_http_ws_bus_worker_t *w)
+{
+    ngx_queue_t               *q;
+    ngx_event_t               *ev;
+    ngx_http_ws_bus_parked_t  *parked;
+
+    while (!ngx_queue_empty(&w->parked)) {
+        q = ngx_queue_head(&w->parked);
+        ngx_queue_remove(q);
+
+        parked = ngx_queue_data(q, ngx_http_ws_bus_parked_t, queue);
+        parked->queued = 0;
+
+        ev = &parked->event;
+        ngx_post_event(ev, &ngx_posted_next_events);
+    }
+}
+
+
+/* Delivery has caught up, or the wait is over. */
+
+static void
+ngx_http_ws_bus_parked_handler(ngx_event_t *ev)
+{
+    ngx_connection_t          *c;
+    ngx_http_request_t        *r;
+    ngx_http_ws_bus_parked_t  *parked;
+
+    parked = ev->data;
+    r = parked->request;
+    c = r->connection;
+
+    ngx_http_ws_bus_parked_cleanup(parked);
+
+    ngx_http_ws_bus_turn();
+
+    ngx_http_ws_bus_publish_request(r);
+
+    ngx_http_run_posted_requests(c);
+}
+
+
+static void
+ngx_http_ws_bus_parked_cleanup(void *data)
+{
+    ngx_http_ws_bus_parked_t  *parked = data;
+
+    if (parked->queued) {
+        ngx_queue_remove(&parked->queue);
+        parked->queued = 0;
+    }
+
+    if (parked->event.timer_set) {
+        ngx_del_timer(&parked->event);
+    }
+
+    if (parked->event.posted) {
+        ngx_delete_posted_event(&parked->event);
+    }
+}
+
+
+static void
+ngx_http_ws_bus_publish_request(ngx_http_request_t *r)
+{
     ngx_int_t    rc;
     wsb_str_t    body;
     wsb_batch_t  batch;
-
-    ngx_http_ws_bus_turn();
 
     rc = ngx_http_ws_bus_read_body(r, &body);
 

@@ -143,7 +143,7 @@ sub serve {
                  "\n";
     close $write;
 
-    Mojo::IOLoop->max_connections(10_000)->start;
+    Mojo::IOLoop->singleton->max_connections(10_000)->start;
 
     return;
 }
