@@ -431,10 +431,7 @@ ngx_http_ws_bus_capture_complete(ngx_http_request_t *r)
     if (u->buffering && p != NULL) {
         return p->upstream_done
                || (p->upstream_eof && p->length == -1
-                   && u->headers_in.content_length_n == -1)
-               /* not the backend has broken off: nginx did, for the client */
-               || (p->downstream_error && !p->upstream_error
-                   && !p->upstream_eof);
+                   && u->headers_in.content_length_n == -1);
     }
 
     return u->length == 0;
