@@ -86,6 +86,7 @@ $(BUILD)/unit/%: t/unit/%.c t/unit/tap.h $(BUILD)/libwsb.a
 	    $(BUILD)/libwsb.a $(PURE_LIBS)
 
 include fuzz/fuzz.mk
+include t/sanitize.mk
 
 unit: $(UNIT) replay
 

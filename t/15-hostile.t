@@ -70,8 +70,7 @@ END
 $nginx->start;
 
 my ($worker)  = $nginx->worker_pids;
-my $sanitized = $ENV{WSB_SANITIZED}
-                || WSBus::Nginx::version() =~ /-fsanitize|NGX_DEBUG_PALLOC/;
+my $sanitized = WSBus::Nginx::sanitized();
 
 
 sub frame { return WSBus::Raw::frame(@_) }

@@ -50,6 +50,7 @@ my $nginx = WSBus::Nginx->new(
 )->start;
 
 my $port = $nginx->port;
+my ($worker) = $nginx->worker_pids;
 my $pub  = WSBus::Raw->new($port);
 my $ws   = WSBus::Raw->open($port);
 
@@ -61,22 +62,41 @@ sub worker {
     return { %{ $zone->{workers}[0] }, last => $zone->{last_id} };
 }
 
+# ms that the worker was ready to run, and something else ran
+
+sub waited {
+    my @n = split ' ', WSBus::Nginx::slurp("/proc/$worker/schedstat");
+    return ($n[1] // 0) / 1e6;
+}
+
 sub median { my @n = sort { $a <=> $b } @_; return $n[ @n / 2 ] }
 
 
 my $swarm = WSBus::Swarm->new(port => $port);
-$swarm->add(subs => [ { filter => { entity_type => 't1' }, since => 'now' } ])
-    for 1 .. $COUNT;
+my $t0    = time;
+my $ready = 0;
 
-my $t0 = time;
-ok($swarm->all_subscribed(40), "$COUNT subscribers of one worker");
+# some at a time: who is there already need not be looked at
+
+while ($ready < $COUNT) {
+    my $some = WSBus::Swarm->new(port => $port);
+    my $n    = $COUNT - $ready < 250 ? $COUNT - $ready : 250;
+    $some->add(subs => [ { filter => { entity_type => 't1' },
+                           since  => 'now' } ]) for 1 .. $n;
+    $some->all_subscribed(20) or last;
+    push @{ $swarm->{followers} }, $some->followers;
+    $ready += $n;
+}
+
+is($ready, $COUNT, "$COUNT subscribers of one worker");
 diag(sprintf '%d connections in %.1f s, longest turn %.1f ms', $COUNT,
      time - $t0, worker()->{longest_turn_ms});
 
 
 # a publish, and pings until all of it is sent
 
-my (@ping, @publish, @fanout, $last);
+my (@ping, @publish, @fanout);
+my ($longest, $all_waited) = (0, 0);
 
 sub events {
     my ($n) = @_;
@@ -88,7 +108,9 @@ sub events {
 sub fan_out {
     my ($n) = @_;
 
-    my $before = worker()->{deliveries};
+    my $row    = worker();
+    my $before = $row->{deliveries};
+    my $waited = waited();
     my $body   = events($n);
     my $start  = time;
 
@@ -115,12 +137,20 @@ sub fan_out {
         push @publish, (time - $t) * 1000;
     }
 
-    ($last) = $res->{body} =~ /-(\d+)","subscribers/;
-
     WSBus::Nginx::await(
         sub { worker()->{deliveries} - $before >= $n * $COUNT }, 20)
         or die "not delivered\n";
     push @fanout, (time - $start) * 1000;
+
+    # a turn is as long as the clock says; what the system took is not ours
+
+    my $turn = worker()->{longest_turn_ms};
+    $waited = waited() - $waited;
+    $all_waited += $waited;
+
+    if ($turn > $row->{longest_turn_ms} && $turn - $waited > $longest) {
+        $longest = $turn - $waited;
+    }
 
     return;
 }
@@ -136,18 +166,13 @@ fan_out(3) for 1 .. 2;
 my $row = worker();
 
 diag(sprintf 'fan-outs to %d: %.0f ms (median); longest turn %.1f ms (before '
-     . '%.1f); ping: median %.1f, longest %.1f ms; publish: median %.1f, '
-     . 'longest %.1f ms', $COUNT, median(@fanout), $row->{longest_turn_ms},
-     $opened, median(@ping), (sort { $b <=> $a } @ping)[0], median(@publish),
+     . '%.1f, others ran for %.0f ms); ping: median %.1f, longest %.1f ms; '
+     . 'publish: median %.1f, longest %.1f ms', $COUNT, median(@fanout),
+     $row->{longest_turn_ms}, $opened, $all_waited, median(@ping), (sort { $b <=> $a } @ping)[0], median(@publish),
      (sort { $b <=> $a } @publish)[0]);
 
 cmp_ok($row->{longest_turn_ms}, '>', 0, 'there is a figure');
-# a turn that lasted while the system ran something else is long as well: the
-# limit is far above 10 ms, and far below a fan-out in one turn
-
-my $longest = $row->{longest_turn_ms} > $opened ? $row->{longest_turn_ms} : 0;
-
-cmp_ok($longest, '<', 100, 'no turn of a fan-out is long');
+cmp_ok($longest, '<', 60, 'no turn of a fan-out is long');
 cmp_ok(median(@ping), '<', 40, 'pings are answered meanwhile');
 cmp_ok(median(@publish), '<', 40, 'so are publishes');
 

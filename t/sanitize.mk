@@ -16,22 +16,34 @@ TESTS_VALGRIND ?= t/10-handshake.t t/11-frames.t t/14-deflate.t \
                   t/20-bus-protocol.t t/30-publish.t
 
 SAN       := -fsanitize=address,undefined -fno-omit-frame-pointer
+SAN_DEFINE = -DNGX_DEBUG_PALLOC=1 -DNGX_HAVE_NONALIGNED=0
 SAN_DIR    = $(BUILD)/asan
 SAN_TREE   = $(if $(NGINX_SRC),$(abspath $(NGINX_SRC)),$(SAN_DIR)/source)
 SAN_NGINX  = $(SAN_DIR)/nginx/nginx
 SAN_MODULE = $(SAN_DIR)/module/ngx_http_ws_bus_module.so
+VG_DIR     = $(BUILD)/valgrind
+VG_MODULE  = $(VG_DIR)/module/ngx_http_ws_bus_module.so
+comma     := ,
 SAN_ALL   := $(PURE) $(GLUE) $(HEADERS)
 
 # slower than usual, but nobody waits for ever
 SAN_ENV    = BUILD=$(SAN_DIR)/pure WSB_TIMEOUT=60 WSB_SANITIZED=1 \
-             UBSAN_OPTIONS=print_stacktrace=1 LC_ALL=C.UTF-8
+             LC_ALL=C.UTF-8
 SAN_PROVE  = prove -It/lib
+
+# a script that starts an nginx: its path, what to put into the environment.
+# That a process leaves what it has to the system is no leak to nginx
+SAN_SCRIPT = mkdir -p $(dir $@) && { echo '\#!/bin/sh'; \
+             echo "export ASAN_OPTIONS=detect_leaks=0"; \
+             echo "export UBSAN_OPTIONS=print_stacktrace=1:suppressions=$(TOP)/t/asan.supp"; \
+             echo $(2); echo "exec '$(1)'" '"$$@"'; } >$@ && chmod 755 $@
+INSTALLED  = $(shell PATH=$$PATH:/usr/sbin:/sbin command -v nginx)
 
 .PHONY: asan asan-preload asan-unit valgrind
 
 
-asan: $(SAN_NGINX) asan-unit
-	$(SAN_ENV) WSB_NGINX=$(SAN_NGINX) WSB_STATIC=1 $(SAN_PROVE) $(TESTS_ASAN)
+asan: $(SAN_NGINX) $(SAN_DIR)/static asan-unit
+	$(SAN_ENV) WSB_NGINX=$(SAN_DIR)/static WSB_STATIC=1 $(SAN_PROVE) $(TESTS_ASAN)
 
 asan-preload: $(SAN_MODULE) $(SAN_DIR)/preload
 	$(SAN_ENV) WSB_NGINX=$(SAN_DIR)/preload WSB_MODULE=$(SAN_MODULE) \
@@ -54,7 +66,7 @@ $(SAN_DIR)/nginx/Makefile: config $(BUILD)/sources $(if $(NGINX_SRC),,$(SAN_DIR)
 	cd $(SAN_TREE) && unset CFLAGS && \
 	    $$(test -x configure && echo ./configure || echo auto/configure) \
 	    --builddir=$(SAN_DIR)/nginx --add-module=$(TOP) \
-	    --with-cc-opt='-O1 -g $(SAN) -DNGX_DEBUG_PALLOC=1' \
+	    --with-cc-opt='-O1 -g $(SAN) $(SAN_DEFINE)' \
 	    --with-ld-opt='$(SAN)' --with-compat --with-debug --with-threads \
 	    --with-http_ssl_module --with-http_v2_module \
 	    --with-http_realip_module --with-http_auth_request_module \
@@ -64,47 +76,50 @@ $(SAN_NGINX): $(SAN_DIR)/nginx/Makefile $(SAN_ALL)
 	$(MAKE) -s -f $(SAN_DIR)/nginx/Makefile -C $(SAN_TREE) binary
 
 
-$(SAN_DIR)/module/Makefile: config $(BUILD)/sources $(DEB_SRC)/conf_flags
-	@mkdir -p $(SAN_DIR)
-	cd $(DEB_SRC) && unset CFLAGS && . ./conf_flags && \
-	    ./configure "$${NGX_CONF_FLAGS[@]}" \
-	    --builddir=$(SAN_DIR)/module --add-dynamic-module=$(TOP) \
-	    --with-cc-opt='-O1 -g -fPIC $(SAN)' --with-ld-opt='-fPIC $(SAN)' \
-	    >$(SAN_DIR)/module.log 2>&1 || { cat $(SAN_DIR)/module.log; false; }
+# the module for the installed nginx, in a directory of its own: compiler and
+# linker options
 
-$(SAN_MODULE): $(SAN_DIR)/module/Makefile $(SAN_ALL)
-	$(MAKE) -s -f $(SAN_DIR)/module/Makefile -C $(DEB_SRC) modules
+MODULE_CONF = mkdir -p $(dir $@) && cd $(DEB_SRC) && unset CFLAGS && \
+    . ./conf_flags && ./configure "$${NGX_CONF_FLAGS[@]}" \
+    --builddir=$(dir $@) --add-dynamic-module=$(TOP) \
+    --with-cc-opt='-O1 -g -fPIC $(1)' --with-ld-opt='-fPIC $(2)' \
+    >$(dir $@)configure.log 2>&1 || { cat $(dir $@)configure.log; false; }
+MODULE_DEPS = config $(BUILD)/sources $(DEB_SRC)/conf_flags
 
-# an nginx that has the runtimes the module needs
+$(SAN_DIR)/module/Makefile: $(MODULE_DEPS)
+	@$(call MODULE_CONF,$(SAN),$(SAN))
+
+$(VG_DIR)/module/Makefile: $(MODULE_DEPS)
+	@$(call MODULE_CONF,,-Wl$(comma)-z$(comma)nodelete)
+
+$(SAN_MODULE) $(VG_MODULE): %/ngx_http_ws_bus_module.so: %/Makefile $(SAN_ALL)
+	$(MAKE) -s -f $< -C $(DEB_SRC) modules
+
+$(SAN_DIR)/static: t/sanitize.mk
+	@$(call SAN_SCRIPT,$(SAN_NGINX))
+
+# an nginx that has the runtimes that the module needs
 
 $(SAN_DIR)/preload: t/sanitize.mk
-	@mkdir -p $(SAN_DIR)
-	{ echo '#!/bin/sh'; \
-	  echo "LD_PRELOAD='$$($(CC) -print-file-name=libasan.so)" \
-	       "$$($(CC) -print-file-name=libubsan.so)'"; \
-	  echo 'export LD_PRELOAD'; \
-	  echo "exec '$$(PATH=$$PATH:/usr/sbin:/sbin command -v nginx)'" '"$$@"'; \
-	} >$@
-	chmod 755 $@
+	@$(call SAN_SCRIPT,$(INSTALLED),"export LD_PRELOAD='$$($(CC) \
+	    -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so)'")
 
 
-# one process, since memcheck does not show the titles by which workers are
-# told; what it finds is in the logs
+# One process, since memcheck does not show the titles by which workers are
+# told. The module stays when nginx lets go of it at its end: what it still
+# has is not lost. What memcheck finds is in the logs.
 
-VALGRIND_DIR = $(BUILD)/valgrind
-
-valgrind: module
-	@rm -rf $(VALGRIND_DIR) && mkdir -p $(VALGRIND_DIR)
-	{ echo '#!/bin/sh'; \
+valgrind: $(VG_MODULE)
+	@rm -f $(VG_DIR)/*.log
+	@{ echo '#!/bin/sh'; \
 	  echo 'exec valgrind -q --leak-check=full --num-callers=20 \'; \
-	  echo "    --errors-for-leak-kinds=definite --log-file=$(VALGRIND_DIR)/%p.log \\"; \
-	  echo "    --show-leak-kinds=definite --suppressions=$(TOP)/t/sanitize.supp \\"; \
-	  echo "    '$$(PATH=$$PATH:/usr/sbin:/sbin command -v nginx)'" '"$$@"'; \
-	} >$(VALGRIND_DIR)/nginx
-	chmod 755 $(VALGRIND_DIR)/nginx
-	WSB_NGINX=$(VALGRIND_DIR)/nginx WSB_SINGLE=1 WSB_SANITIZED=1 \
-	    WSB_TIMEOUT=120 LC_ALL=C.UTF-8 $(SAN_PROVE) $(TESTS_VALGRIND)
-	@ls $(VALGRIND_DIR)/*.log >/dev/null
-	@if grep -h . $(VALGRIND_DIR)/*.log; then false; else \
+	  echo "    --show-leak-kinds=definite --log-file=$(VG_DIR)/%p.log \\"; \
+	  echo "    --suppressions=$(TOP)/t/sanitize.supp '$(INSTALLED)'" '"$$@"'; \
+	} >$(VG_DIR)/nginx && chmod 755 $(VG_DIR)/nginx
+	WSB_NGINX=$(VG_DIR)/nginx WSB_MODULE=$(VG_MODULE) WSB_SINGLE=1 \
+	    WSB_SANITIZED=1 WSB_TIMEOUT=120 LC_ALL=C.UTF-8 \
+	    $(SAN_PROVE) $(TESTS_VALGRIND)
+	@ls $(VG_DIR)/*.log >/dev/null
+	@if grep -h . $(VG_DIR)/*.log; then false; else \
 	    echo "valgrind: nothing to report in" \
-	         "$$(ls $(VALGRIND_DIR)/*.log | wc -l) processes"; fi
+	         "$$(ls $(VG_DIR)/*.log | wc -l) processes"; fi

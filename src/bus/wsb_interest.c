@@ -26,6 +26,10 @@ static void wsb_interest_drop_locked(wsb_zone_t *zone, unsigned n);
 static wsb_rc_t wsb_interest_split_locked(wsb_zone_t *zone, unsigned n,
     uint64_t hash);
 static wsb_rc_t wsb_interest_double_locked(wsb_zone_t *zone, unsigned n);
+static void wsb_filter_text_free_locked(wsb_zone_t *zone, uint32_t chunk);
+static void wsb_interest_merge_locked(wsb_zone_t *zone, unsigned n,
+    uint64_t hash);
+static void wsb_interest_halve_locked(wsb_zone_t *zone, unsigned n);
 static uint32_t *wsb_interest_dir(wsb_zone_t *zone, const wsb_slot_t *slot,
     uint64_t i);
 static wsb_bucket_t *wsb_interest_bucket(wsb_zone_t *zone,
@@ -153,6 +157,10 @@ wsb_interest_remove_locked(wsb_zone_t *zone, unsigned n,
         WSB_STEP("entry counted out");
 
         wsb_bucket_remove(bucket, entry);
+
+        if (bucket->count == 0) {
+            wsb_interest_merge_locked(zone, n, keys[i].h[0]);
+        }
     }
 
     if (slot->nentries == 0 && slot->dir[0] != 0) {
@@ -303,6 +311,106 @@ wsb_interest_double_locked(wsb_zone_t *zone, unsigned n)
     }
 
     return WSB_OK;
+}
+
+
+/*
+ * The bucket of this hash is empty: its buddy, which differs in the last of
+ * the bits that their keys share, takes its place.
+ */
+
+static void
+wsb_interest_merge_locked(wsb_zone_t *zone, unsigned n, uint64_t hash)
+{
+    uint32_t       chunk, buddy, *entry;
+    uint64_t       i, bit;
+    wsb_slot_t    *slot;
+    wsb_bucket_t  *bucket, *other;
+
+    slot = wsb_zone_slot(zone, n);
+
+    for ( ;; ) {
+        entry = wsb_interest_dir(zone, slot, hash);
+        chunk = entry ? *entry : 0;
+        bucket = wsb_zone_chunk(zone, chunk);
+
+        if (bucket == NULL || bucket->depth == 0
+            || bucket->depth > slot->depth)
+        {
+            return;
+        }
+
+        bit = (uint64_t) 1 << (bucket->depth - 1);
+
+        entry = wsb_interest_dir(zone, slot, hash ^ bit);
+        buddy = entry ? *entry : 0;
+        other = wsb_zone_chunk(zone, buddy);
+
+        if (other == NULL || buddy == chunk || other->depth != bucket->depth
+            || (bucket->count != 0 && other->count != 0))
+        {
+            return;
+        }
+
+        if (bucket->count != 0) {
+            /* it is the buddy that is empty */
+            hash ^= bit;
+            continue;
+        }
+
+        for (i = hash & (bit - 1); i < (uint64_t) 1 << slot->depth; i += bit) {
+            entry = wsb_interest_dir(zone, slot, i);
+            if (entry != NULL) {
+                *entry = buddy;
+            }
+        }
+
+        other->depth--;
+
+        WSB_STEP("buckets merged");
+
+        wsb_chunk_give_locked(zone, chunk);
+
+        wsb_interest_halve_locked(zone, n);
+    }
+}
+
+
+/* With no bucket that needs the last bit, the directory is twice too long. */
+
+static void
+wsb_interest_halve_locked(wsb_zone_t *zone, unsigned n)
+{
+    uint32_t     i, half, *low, *high;
+    wsb_slot_t  *slot;
+
+    slot = wsb_zone_slot(zone, n);
+
+    if (slot->depth == 0 || slot->depth > WSB_DEPTH_MAX) {
+        return;
+    }
+
+    half = (uint32_t) 1 << (slot->depth - 1);
+
+    for (i = 0; i < half; i++) {
+        low = wsb_interest_dir(zone, slot, i);
+        high = wsb_interest_dir(zone, slot, i + half);
+
+        if (low == NULL || high == NULL || *low != *high) {
+            return;
+        }
+    }
+
+    slot->depth--;
+
+    WSB_STEP("depth lowered");
+
+    i = (half + WSB_DIR_PAGE_ENTRIES - 1) / WSB_DIR_PAGE_ENTRIES;
+
+    for ( /* void */ ; i < WSB_DIR_PAGES; i++) {
+        wsb_chunk_give_locked(zone, slot->dir[i]);
+        slot->dir[i] = 0;
+    }
 }
 
 
@@ -550,29 +658,52 @@ wsb_filter_text_count_locked(wsb_zone_t *zone, uint32_t handle,
     ft = &tc->text[handle % WSB_TEXTS_PER_CHUNK];
 
     if (count == 0 && ft->count != 0) {
+        ft->count = 0;
         tc->used--;
+
+        if (tc->used == 0) {
+            wsb_filter_text_free_locked(zone, handle / WSB_TEXTS_PER_CHUNK);
+        }
+
+        return;
     }
 
     ft->count = count;
 }
 
 
-void
-wsb_filter_texts_drop_locked(wsb_zone_t *zone, unsigned n)
+/* Gives an empty chunk of texts back. */
+
+static void
+wsb_filter_text_free_locked(wsb_zone_t *zone, uint32_t chunk)
 {
-    uint32_t           chunk, i;
+    uint32_t           owner, i, *p;
     wsb_slot_t        *slot;
     wsb_text_chunk_t  *tc;
 
-    slot = wsb_zone_slot(zone, n);
-    chunk = slot->texts;
+    owner = wsb_zone_owners(zone)[chunk - 1];
 
-    slot->texts = 0;
-    slot->ntexts = 0;
+    if (owner == 0 || owner > WSB_SLOTS) {
+        return;
+    }
 
-    for (i = 0; chunk != 0 && i < zone->nchunks; i++) {
-        tc = wsb_zone_chunk(zone, chunk);
-        wsb_chunk_give_locked(zone, chunk);
-        chunk = tc ? tc->next : 0;
+    slot = wsb_zone_slot(zone, owner - 1);
+    p = &slot->texts;
+
+    for (i = 0; i < WSB_TEXT_CHUNKS; i++) {
+        tc = wsb_zone_chunk(zone, *p);
+
+        if (tc == NULL) {
+            return;
+        }
+
+        if (*p == chunk) {
+            *p = tc->next;
+            slot->ntexts--;
+            wsb_chunk_give_locked(zone, chunk);
+            return;
+        }
+
+        p = &tc->next;
     }
 }

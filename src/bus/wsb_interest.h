@@ -76,8 +76,5 @@ uint32_t wsb_filter_text_add_locked(wsb_zone_t *zone, unsigned slot,
 void wsb_filter_text_count_locked(wsb_zone_t *zone, uint32_t handle,
     uint32_t count);
 
-/* Gives all chunks of texts of the slot back. */
-void wsb_filter_texts_drop_locked(wsb_zone_t *zone, unsigned slot);
-
 
 #endif /* WSB_INTEREST_H */

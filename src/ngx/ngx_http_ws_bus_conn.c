@@ -417,8 +417,6 @@ ngx_http_ws_bus_start_close(ngx_http_ws_bus_conn_t *wc, ngx_uint_t code,
 
         /* events that are queued come no more: the id says so */
 
-        ngx_http_ws_bus_fall_behind(wc);
-
         if (reason == NULL
             && (code == WSB_CLOSE_RESTART || code == WSB_CLOSE_GOING_AWAY
                 || code == WSB_CLOSE_TRY_LATER)
@@ -430,6 +428,7 @@ ngx_http_ws_bus_start_close(ngx_http_ws_bus_conn_t *wc, ngx_uint_t code,
             reason = (const char *) id;
         }
 
+        ngx_http_ws_bus_fall_behind(wc);
         ngx_http_ws_bus_unsubscribe_all(wc);
     }
 

@@ -358,8 +358,8 @@ ngx_http_ws_bus_eventfd_handler(ngx_event_t *ev)
 
 /*
  * Repairs a wake that died with its writer: it looks at what is pending,
- * whatever armed says, and arms the worker if that writer had disarmed it.  And it sweeps the slots of the dead, some of which
- * have no successor.
+ * whatever armed says, and arms the worker if that writer had disarmed it.
+ * And it sweeps the slots of the dead, some of which have no successor.
  */
 
 static void

@@ -158,6 +158,7 @@ sub conf {
     my $load = $self->{bare} ? '' : load_module();
     my $user = $> == 0 ? 'user root;' : '';
     my $main = $self->{main} // '';
+    $main .= ' master_process off;' if $ENV{WSB_SINGLE};
     my $log  = $self->{own_log} ? '' : 'access_log off;';
     my $ev   = $self->{events} // '';
     $ev = "worker_connections 1024; $ev" if $ev !~ /worker_connections/;
@@ -340,6 +341,7 @@ sub title { my ($t) = split /\0/, slurp("/proc/$_[0]/cmdline"), 2; $t // '' }
 sub worker_pids {
     my ($self) = @_;
     return if !$self->{pid};
+    return $self->{pid} if $ENV{WSB_SINGLE};
     my @pids = sort { $a <=> $b }
                grep { title($_) =~ /^nginx: worker process\s*$/ }
                children($self->{pid});
@@ -361,7 +363,8 @@ sub all_workers {
 
     my $n = $self->worker_pids;
 
-    return $n > 0 if defined $self->{conf} || $self->{workers} eq 'auto';
+    return $n > 0 if defined $self->{conf} || $self->{workers} eq 'auto'
+                     || $ENV{WSB_SINGLE};
     return $n == $self->{workers};
 }
 
@@ -676,6 +679,14 @@ sub test_config {
 sub version {
     my (undef, $out) = run($TIMEOUT, binary(), '-V');
     return $out;
+}
+
+
+# memory that is not used is kept to find mistakes: what a process has says
+# nothing then
+
+sub sanitized {
+    return $ENV{WSB_SANITIZED} || version() =~ /-fsanitize|NGX_DEBUG_PALLOC/;
 }
 
 

@@ -734,12 +734,16 @@ test_texts(void)
     is_uint(wsb_filter_text_add_locked(zone, 1, s), handles[3],
             "one in another chunk, too");
 
-    wsb_filter_texts_drop_locked(zone, 1);
+    for (i = 0; i < n; i++) {
+        wsb_filter_text_count_locked(zone, handles[i], 0);
+    }
+
     is_uint(wsb_chunks_free(zone), free_chunks, "all are given back");
+    is_uint(wsb_zone_slot(zone, 1)->ntexts, 0, "and none is left");
 
     handle = wsb_filter_text_add_locked(zone, 1, s);
     ok(handle != 0, "and can be added again");
-    wsb_filter_texts_drop_locked(zone, 1);
+    wsb_filter_text_count_locked(zone, handle, 0);
 
     /* only while half of all chunks are free */
 

@@ -66,7 +66,6 @@ __typeof__(wsb_interest_notify_locked)  stepped_interest_notify_locked;
 #define wsb_interest_notify_locked    stepped_interest_notify_locked
 #define wsb_filter_text_add_locked    stepped_filter_text_add_locked
 #define wsb_filter_text_count_locked  stepped_filter_text_count_locked
-#define wsb_filter_texts_drop_locked  stepped_filter_texts_drop_locked
 
 #include "../../../src/bus/wsb_log.c"
 #include "../../../src/bus/wsb_idem.c"
@@ -109,7 +108,6 @@ __typeof__(wsb_interest_notify_locked)  stepped_interest_notify_locked;
 #undef wsb_interest_notify_locked
 #undef wsb_filter_text_add_locked
 #undef wsb_filter_text_count_locked
-#undef wsb_filter_texts_drop_locked
 
 
 #define SIZE       (348 * 1024)
@@ -155,7 +153,6 @@ typedef struct {
                              wsb_str_t text);
     void         (*text_count)(wsb_zone_t *zone, uint32_t handle,
                                uint32_t count);
-    void         (*texts_drop)(wsb_zone_t *zone, unsigned slot);
 } ops_t;
 
 
@@ -172,7 +169,7 @@ static const ops_t  built = {
     wsb_interest_remove_locked, wsb_slot_enter_locked,
     wsb_slot_reclaim_locked, wsb_slot_take_locked, wsb_slot_arm,
     wsb_slot_disarm, wsb_filter_text_add_locked,
-    wsb_filter_text_count_locked, wsb_filter_texts_drop_locked
+    wsb_filter_text_count_locked
 };
 
 static const ops_t  stepped = {
@@ -180,7 +177,7 @@ static const ops_t  stepped = {
     stepped_interest_remove_locked, stepped_slot_enter_locked,
     stepped_slot_reclaim_locked, stepped_slot_take_locked,
     stepped_slot_arm, stepped_slot_disarm, stepped_filter_text_add_locked,
-    stepped_filter_text_count_locked, stepped_filter_texts_drop_locked
+    stepped_filter_text_count_locked
 };
 
 static const uint8_t  secret[16] = "0123456789abcdef";
@@ -1055,7 +1052,6 @@ run_texts(const ops_t *ops, wsb_zone_t *zone)
     handle = ops->text_add(zone, A, text);
     ops->text_count(zone, handle, 2);
     ops->text_count(zone, handle, 0);
-    ops->texts_drop(zone, A);
 }
 
 

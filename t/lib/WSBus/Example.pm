@@ -1,0 +1,49 @@
+package WSBus::Example;
+
+# An nginx that runs a configuration of conf.example, on ports of its own.
+
+use strict;
+use warnings;
+
+use WSBus::Nginx;
+
+
+# name, workers, and change: code that gets the text in $_. The example's
+# first "listen" becomes port 0, the second port 1 and so on
+
+sub nginx {
+    my ($name, %o) = @_;
+
+    local $_ = WSBus::Nginx::slurp("$WSBus::Nginx::ROOT/conf.example/$name");
+    die "no example $name\n" if !length;
+
+    my $load = WSBus::Nginx::load_module();
+    my $user = $> == 0 ? 'user root;' : '';
+    my $port = 0;
+
+    s{^load_module .*;$}{$load}m;
+    s{^(\s*listen\s+)(?:127\.0\.0\.1:)?\d+}
+     {$1 . '127.0.0.1:%%PORT' . ($port++ || '') . '%%'}gme;
+    s{^worker_processes .*$}{worker_processes $o{workers};}m;
+    s{^http \{}{http \{
+    access_log %%PREFIX%%/access.log;
+    client_body_temp_path %%PREFIX%%/tmp/body;
+    proxy_temp_path       %%PREFIX%%/tmp/proxy;
+    fastcgi_temp_path     %%PREFIX%%/tmp/fastcgi;
+    uwsgi_temp_path       %%PREFIX%%/tmp/uwsgi;
+    scgi_temp_path        %%PREFIX%%/tmp/scgi;}m;
+
+    $o{change}->() if $o{change};
+
+    return WSBus::Nginx->new(conf => <<"END");
+$user
+daemon off;
+pid %%PREFIX%%/nginx.pid;
+lock_file %%PREFIX%%/nginx.lock;
+error_log %%PREFIX%%/error.log info;
+$_
+END
+}
+
+
+1;
