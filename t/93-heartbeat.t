@@ -64,7 +64,8 @@ sub client {
     my ($path, %o) = @_;
 
     my $raw = WSBus::Raw->new($port);
-    setsockopt $raw->sock, SOL_SOCKET, SO_RCVBUF, 8192 if exists $o{read};
+    setsockopt $raw->sock, SOL_SOCKET, SO_RCVBUF,
+               $o{rcvbuf} // 8192 if exists $o{read};
     my $status = $raw->handshake(path => $path)->{status};
     die "handshake: $status\n" if $status != 101;
     $raw->read_json;
@@ -155,6 +156,7 @@ subtest 'pings, and who is gone' => sub {
         bytes  => client('/ws', answer => 0),
         off    => client('/off/ws', answer => 0),
         long   => client('/long/ws', answer => 0),
+        prompt => client('/long/ws'),
         lazy   => client('/lazy/ws', answer => 0),
     );
 
@@ -164,7 +166,7 @@ subtest 'pings, and who is gone' => sub {
 
     live(7.5, [ values %c ]);
 
-    for my $name (qw(good talks pongs bytes off long)) {
+    for my $name (qw(good talks pongs bytes off long prompt)) {
         ok(!$c{$name}{end}, "$name: lives");
     }
 
@@ -183,9 +185,11 @@ subtest 'pings, and who is gone' => sub {
            'and it had the timeout to answer');
     is(scalar seen($c{mute}, 'close'), 0, 'without a Close, to nobody');
 
-    my $pings = seen($c{good}, 'ping');
-    cmp_ok($pings, '>=', 3, "who answers is pinged again and again: $pings");
-    cmp_ok($pings, '<=', 8, 'but not more often than is asked for');
+    for my $name (qw(good prompt)) {
+        my $pings = seen($c{$name}, 'ping');
+        cmp_ok($pings, '>=', 3, "$name: is pinged again and again: $pings");
+        cmp_ok($pings, '<=', 8, 'but not more often than is asked for');
+    }
 
     is(scalar seen($c{$_}, 'ping'), 0, "$_: shows life, and is not pinged")
         for qw(talks pongs bytes);
@@ -239,7 +243,7 @@ subtest 'position' => sub {
     my $plain = client('/ws', filter => $none);
     my $still = client('/off/ws', filter => $none, since => 'now');
     my $late  = client('/long/ws', filter => '{"entity_type":"big"}',
-                       since => 'now', read => 0);
+                       since => 'now', read => 0, rcvbuf => 65_536);
     my @all   = ($aware, $plain, $still, $late);
 
     my $first = publish('x');
@@ -260,10 +264,10 @@ subtest 'position' => sub {
 
     # a client that cannot be written to is not told what it has not got
 
-    publish('big', 5000) for 1 .. 100;
+    publish('big', 5000) for 1 .. 200;
     my $last = publish('x');
     live(1.2, \@all);
-    $late->{read} = 2000;
+    $late->{read} = 20_000;
     live(1.6, \@all);
     $late->{read} = 262_144;
     $late->{answer} = 1;
@@ -277,7 +281,7 @@ subtest 'position' => sub {
             ($said) = $m->[2] =~ /"last_id":"\w+-(\d+)"/;
         }
     }
-    is(scalar seen($late, 'event'), 100, 'it has all events');
+    is(scalar seen($late, 'event'), 200, 'it has all events');
     is($wrong, 0, 'no position claims what had not been sent');
     is((ids($late))[-1] // '', $last, 'in the end it is the head');
 

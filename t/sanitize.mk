@@ -17,6 +17,8 @@ TESTS_VALGRIND ?= t/10-handshake.t t/11-frames.t t/14-deflate.t \
 
 SAN       := -fsanitize=address,undefined -fno-omit-frame-pointer
 SAN_DEFINE = -DNGX_DEBUG_PALLOC=1 -DNGX_HAVE_NONALIGNED=0
+SAN_WITH   = ssl v2 realip auth_request addition sub dav gunzip gzip_static \
+             secure_link stub_status
 SAN_DIR    = $(BUILD)/asan
 SAN_TREE   = $(if $(NGINX_SRC),$(abspath $(NGINX_SRC)),$(SAN_DIR)/source)
 SAN_NGINX  = $(SAN_DIR)/nginx/nginx
@@ -35,7 +37,6 @@ SAN_PROVE  = prove -It/lib
 # That a process leaves what it has to the system is no leak to nginx
 SAN_SCRIPT = mkdir -p $(dir $@) && { echo '\#!/bin/sh'; \
              echo "export ASAN_OPTIONS=detect_leaks=0"; \
-             echo "export UBSAN_OPTIONS=print_stacktrace=1:suppressions=$(TOP)/t/asan.supp"; \
              echo $(2); echo "exec '$(1)'" '"$$@"'; } >$@ && chmod 755 $@
 INSTALLED  = $(shell PATH=$$PATH:/usr/sbin:/sbin command -v nginx)
 
@@ -68,8 +69,7 @@ $(SAN_DIR)/nginx/Makefile: config $(BUILD)/sources $(if $(NGINX_SRC),,$(SAN_DIR)
 	    --builddir=$(SAN_DIR)/nginx --add-module=$(TOP) \
 	    --with-cc-opt='-O1 -g $(SAN) $(SAN_DEFINE)' \
 	    --with-ld-opt='$(SAN)' --with-compat --with-debug --with-threads \
-	    --with-http_ssl_module --with-http_v2_module \
-	    --with-http_realip_module --with-http_auth_request_module \
+	    $(patsubst %,--with-http_%_module,$(SAN_WITH)) \
 	    >$(SAN_DIR)/nginx.log 2>&1 || { cat $(SAN_DIR)/nginx.log; false; }
 
 $(SAN_NGINX): $(SAN_DIR)/nginx/Makefile $(SAN_ALL)

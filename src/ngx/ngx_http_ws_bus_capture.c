@@ -295,8 +295,9 @@ ngx_http_ws_bus_capture_redirected(ngx_http_request_t *r,
     ngx_http_upstream_state_t  *state;
 
     if (cap->conf == NULL || cap->active || r->upstream_states == NULL
-        || cap->conf == ngx_http_get_module_loc_conf(r,
-                                                     ngx_http_ws_bus_module))
+        || ((r->method & NGX_HTTP_WS_BUS_MUTATIONS)
+            && cap->conf == ngx_http_get_module_loc_conf(r,
+                                                    ngx_http_ws_bus_module)))
     {
         return 0;
     }

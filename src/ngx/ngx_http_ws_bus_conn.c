@@ -184,6 +184,12 @@ ngx_http_ws_bus_read_handler(ngx_event_t *rev)
             return;
         }
 
+        if (wc->unsure && ngx_http_ws_bus_succeeded()) {
+            wc->unsure = 0;
+            ngx_http_ws_bus_end_of_service(wc);
+            return;
+        }
+
         /* its turn in the drain has come */
 
         ngx_http_ws_bus_start_close(wc, ngx_http_ws_bus_succeeded()
@@ -546,7 +552,11 @@ ngx_http_ws_bus_end_of_service(ngx_http_ws_bus_conn_t *wc)
     }
 
     if (!ngx_http_ws_bus_succeeded()) {
-        ngx_http_ws_bus_start_close(wc, WSB_CLOSE_GOING_AWAY, NULL);
+
+        /* a quit; or the new workers have not come to their slots yet */
+
+        wc->unsure = 1;
+        ngx_add_timer(wc->connection->read, NGX_HTTP_WS_BUS_UNSURE);
         return;
     }
 

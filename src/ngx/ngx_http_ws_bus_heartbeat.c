@@ -168,7 +168,7 @@ ngx_http_ws_bus_beat_handler(ngx_event_t *ev)
 static void
 ngx_http_ws_bus_beat(ngx_http_ws_bus_conn_t *wc)
 {
-    ngx_msec_t                   now, limit;
+    ngx_msec_t                   now, limit, wait;
     ngx_http_ws_bus_loc_conf_t  *conf;
 
     if (wc->closing) {
@@ -206,7 +206,14 @@ ngx_http_ws_bus_beat(ngx_http_ws_bus_conn_t *wc)
         return;
     }
 
-    ngx_http_ws_bus_schedule(wc, wc->pinged
-                                 ? wc->pinged_at + conf->pong_timeout - now
-                                 : wc->heard + limit - now);
+    /* a pong that comes sooner must not wait for the end of a long timeout */
+
+    wait = wc->heard + limit - now;
+
+    if (wc->pinged) {
+        wait = wc->pinged_at + conf->pong_timeout - now;
+        wait = ngx_min(wait, limit);
+    }
+
+    ngx_http_ws_bus_schedule(wc, wait);
 }

@@ -34,6 +34,7 @@
 #define NGX_HTTP_WS_BUS_QUEUE_FRAMES   16       /* events of a connection */
 #define NGX_HTTP_WS_BUS_QUEUE_BYTES    65536
 #define NGX_HTTP_WS_BUS_CLOSE_TIMEOUT  5000     /* ms, for the peer's Close */
+#define NGX_HTTP_WS_BUS_UNSURE         500      /* ms, for successors */
 #define NGX_HTTP_WS_BUS_LINGER         2000     /* ms, for the peer's FIN */
 #define NGX_HTTP_WS_BUS_MATCH_TIME     2000     /* us of a turn */
 #define NGX_HTTP_WS_BUS_FLUSH_TIME     4000
@@ -228,6 +229,7 @@ struct ngx_http_ws_bus_conn_s {
     unsigned                     paused:1;    /* not read: answers wait */
     unsigned                     counted:1;
     unsigned                     overflowed:1;       /* counted as such */
+    unsigned                     unsure:1;    /* a reload, or a quit? */
     unsigned                     deflate_bits:4;     /* window; 0: none */
     unsigned                     beating:1;   /* in the wheel */
     unsigned                     pinged:1;    /* at pinged_at */

@@ -335,6 +335,10 @@ ngx_http_ws_bus_read_body(ngx_http_request_t *r, wsb_str_t *body)
         b = cl->buf;
         size = (size_t) ngx_buf_size(b);
 
+        if (size == 0) {
+            continue;
+        }
+
         if (!b->in_file) {
             p = ngx_cpymem(p, b->pos, size);
             continue;

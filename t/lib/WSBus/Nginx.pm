@@ -530,6 +530,9 @@ sub alarms {
             || /runtime error:/
     } split /\n/, $self->error_log;
 
+    # nginx itself copies nothing from nowhere; its files have a relative path
+    @bad = grep { !m{^src/\S+ runtime error: null pointer passed as arg} } @bad;
+
     for my $re (@{ $self->{allow} }) {
         @bad = grep { $_ !~ $re } @bad;
     }
