@@ -566,6 +566,10 @@ subtest 'entity' => sub {
           { action => 'created', entity_type => 'thing', entity_id => 'o-1',
             data => $data });
 
+    gives('a value that is too long: no event',
+          [ POST => '/var/x', reply => $created, status => 201,
+            headers => { 'X-Entity' => 'x' x 257 } ]);
+
     gives('a variable without a value: the default',
           [ POST => '/var/x', reply => $created, status => 201 ],
           { action => 'created', entity_type => 'x', entity_id => 'o-1',
@@ -627,6 +631,12 @@ subtest 'id' => sub {
               reply => json(201, '{"id":"no"}', headers => [ 'X-Id' => 'v' ]) ],
           { action => 'created', entity_type => 'x', entity_id => 'v',
             data => { id => 'no' } });
+
+    gives('a value that is too long is passed over',
+          [ POST => '/var/x', status => 201, reply => json(201, '{"id":"b"}',
+              headers => [ 'X-Id' => 'v' x 257 ]) ],
+          { action => 'created', entity_type => 'x', entity_id => 'b',
+            data => { id => 'b' } });
 
     gives('no body: Location', [ POST => '/orders', status => 201,
               reply => json(201, '', headers => [ Location => '/orders/l' ]) ],

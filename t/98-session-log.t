@@ -325,7 +325,8 @@ subtest 'a reload' => sub {
         $ws->read_close;
         $ws->close;
         my $s = session($ws);
-        $wrong++ if ($s->{close_code} // 0) != 1012;
+        $wrong++, diag("1012 $ws->{close_reason}: ", explain($s))
+            if ($s->{close_code} // 0) != 1012;
         $reason++ if ($s->{close_reason} // '') ne $ws->{close_reason};
     }
     is($wrong, 0, 'each line says 1012');

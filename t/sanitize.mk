@@ -1,7 +1,8 @@
 # make asan          a static nginx with ASan, UBSan and a malloc() for each
 #                    allocation of a pool, from NGINX_SRC or, without one, from
 #                    the distribution's source package; all of t/ under it
-# make asan-preload  the module with ASan and UBSan in the installed nginx
+# make asan-preload  the module with ASan and UBSan in the installed nginx, and
+#                    the unit programs: what needs no source tree
 # make asan-unit     the unit programs and the replayed corpora with both
 # make valgrind      the installed nginx, as one process, under memcheck
 #
@@ -10,12 +11,15 @@
 # Included by the Makefile at the top.
 
 TESTS_ASAN     ?= t
-TESTS_PRELOAD  ?= t/11-frames.t t/13-conformance.t t/20-bus-protocol.t \
+TESTS_PRELOAD  ?= t/00-unit.t t/03-fuzz-corpus.t t/11-frames.t \
+                  t/13-conformance.t t/14-deflate.t t/20-bus-protocol.t \
                   t/30-publish.t t/40-broadcast.t
 TESTS_VALGRIND ?= t/10-handshake.t t/11-frames.t t/14-deflate.t \
                   t/20-bus-protocol.t t/30-publish.t
 
 SAN       := -fsanitize=address,undefined -fno-omit-frame-pointer
+# what they put in makes gcc see variables that are not set
+SAN_PURE   = -O1 -g $(SAN) -fno-sanitize-recover=all -Wno-maybe-uninitialized
 SAN_DEFINE = -DNGX_DEBUG_PALLOC=1 -DNGX_HAVE_NONALIGNED=0
 SAN_WITH   = ssl v2 realip auth_request addition sub dav gunzip gzip_static \
              secure_link stub_status
@@ -46,15 +50,12 @@ INSTALLED  = $(shell PATH=$$PATH:/usr/sbin:/sbin command -v nginx)
 asan: $(SAN_NGINX) $(SAN_DIR)/static asan-unit
 	$(SAN_ENV) WSB_NGINX=$(SAN_DIR)/static WSB_STATIC=1 $(SAN_PROVE) $(TESTS_ASAN)
 
-asan-preload: $(SAN_MODULE) $(SAN_DIR)/preload
+asan-preload: $(SAN_MODULE) $(SAN_DIR)/preload asan-unit
 	$(SAN_ENV) WSB_NGINX=$(SAN_DIR)/preload WSB_MODULE=$(SAN_MODULE) \
 	    $(SAN_PROVE) $(TESTS_PRELOAD)
 
-# what the sanitizers put in makes gcc see variables that are not set
-
 asan-unit:
-	@$(MAKE) -s unit BUILD=$(SAN_DIR)/pure PURE_OPT='-O1 -g $(SAN) \
-	    -fno-sanitize-recover=all -Wno-maybe-uninitialized'
+	@$(MAKE) -s unit BUILD=$(SAN_DIR)/pure PURE_OPT='$(SAN_PURE)'
 
 
 # the distribution's, patched, as far as it is not there yet
