@@ -1,6 +1,9 @@
 # make            build/ngx_http_ws_bus_module.so for the installed nginx
 # make unit       build/unit/*: tests of the folders that know no nginx
 # make install    copies the module to nginx's modules directory
+# make bench      beside its peers (docs/performance.md)
+# make fuzz       the fuzz targets (fuzz/fuzz.mk)
+# make asan       everything with sanitizers (t/sanitize.mk)
 #
 # NGINX_SRC=dir builds against an nginx source tree instead of Debian's
 # nginx-dev; the module then fits the nginx that is built from that tree.
@@ -37,7 +40,7 @@ CONFIGURE = auto/configure --with-compat --with-debug --with-threads \
 endif
 
 
-.PHONY: all module unit install clean
+.PHONY: all module unit install bench clean
 
 all: module
 
@@ -89,6 +92,15 @@ include fuzz/fuzz.mk
 include t/sanitize.mk
 
 unit: $(UNIT) replay
+
+# beside its peers: docs/performance.md; BENCH="--rows=... --rounds=n"
+
+$(BUILD)/bench/%: bench/%.c
+	@mkdir -p $(dir $@)
+	$(CC) -std=gnu11 -O2 -W -Wall -Werror -o $@ $<
+
+bench: module $(BUILD)/bench/load $(BUILD)/bench/floor
+	bench/run $(BENCH)
 
 clean:
 	rm -rf $(BUILD)
