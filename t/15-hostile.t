@@ -30,6 +30,10 @@ BEGIN {
     }
 }
 
+chomp(my $allowed = `bash -c 'ulimit -n'`);
+$allowed = 1 << 20 if $allowed !~ /^\d+$/;
+
+my $MANY    = $allowed > 3300 ? 2500 : $allowed - 800;    # at once
 my $LIMIT   = 1 << 20;                          # bytes that may be missing
 my $PATIENT = 2 * $WSBus::Nginx::TIMEOUT / 10;  # seconds until an answer
 my $PING    = '{"type":"ping"}';
@@ -43,8 +47,8 @@ $ENV{MALLOC_TRIM_THRESHOLD_} = $ENV{MALLOC_MMAP_THRESHOLD_} = 128 * 1024;
 my $nginx = WSBus::Nginx->new(
     workers       => 1,
     fixed_workers => 1,
-    main          => 'worker_rlimit_nofile 4096;',
-    events        => 'worker_connections 3000;',
+    main          => 'worker_rlimit_nofile ' . ($MANY + 800) . ';',
+    events        => 'worker_connections ' . ($MANY + 700) . ';',
     http          => WSBus::Nginx::minimal(
         listen => 'backlog=2048',
         http   => <<'END', server => <<'END2'));
@@ -265,7 +269,7 @@ sub drip {
     }
 }
 
-kind('frames byte by byte', 3000, 250, sub {
+kind('frames byte by byte', 10_000, 500, sub {
     my ($n) = @_;
 
     my @ws   = open_many($n);
@@ -593,7 +597,7 @@ kind('gone with a FIN, at ' . @states . ' states', 2000, $each * @states, sub {
 
 # Who never finishes the close handshake is waited for, but not for long
 
-kind('a close answered, and no FIN', 4000, 2000, sub {
+kind('a close answered, and no FIN', 10_000, $MANY, sub {
     my ($n) = @_;
 
     my @ws = open_many($n);

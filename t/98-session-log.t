@@ -58,8 +58,7 @@ sub line_of {
     my @line;
 
     WSBus::Nginx::await(sub {
-        @line = grep { /\Q$id\E/ }
-                split /\n/, WSBus::Nginx::slurp($nginx->file($file // 'json.log'));
+        @line = grep { /\Q$id\E/ } lines($file // 'json.log');
         return scalar @line;
     });
 
@@ -68,9 +67,12 @@ sub line_of {
 
 sub session { return eval { decode_json(line_of(@_)) } // {} }
 
+# whole ones: one that is just being written may be there in part
+
 sub lines {
     my ($file) = @_;
-    return split /\n/, WSBus::Nginx::slurp($nginx->file($file));
+    my $text = WSBus::Nginx::slurp($nginx->file($file));
+    return grep { chomp } $text =~ /.*\n/g;
 }
 
 sub publish {
@@ -325,8 +327,7 @@ subtest 'a reload' => sub {
         $ws->read_close;
         $ws->close;
         my $s = session($ws);
-        $wrong++, diag("1012 $ws->{close_reason}: ", explain($s))
-            if ($s->{close_code} // 0) != 1012;
+        $wrong++ if ($s->{close_code} // 0) != 1012;
         $reason++ if ($s->{close_reason} // '') ne $ws->{close_reason};
     }
     is($wrong, 0, 'each line says 1012');

@@ -31,6 +31,7 @@ sub install {
 
     ($rc, $out) = WSBus::Nginx::run(180, 'npm', 'install', '--prefix', $new,
         '--no-audit', '--no-fund', '--loglevel=error', '--ignore-scripts',
+        '--fetch-retries=1', '--fetch-retry-maxtimeout=5000',
         "json-server\@$VERSION");
     return (undef, "npm could not install it:\n$out") if $rc != 0;
 
