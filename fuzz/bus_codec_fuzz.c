@@ -26,7 +26,11 @@ check_answer(wsb_text_t *t, wsb_json_t *copy)
     wsb_json_t          type;
     wsb_json_error_t    err;
 
-    static const wsb_json_limits_t  limits = { 4, 4 };
+    /* what a client has written of conditions is in it */
+
+    static const wsb_json_limits_t  limits = {
+        WSB_MESSAGE_DEPTH, WSB_MESSAGE_DEPTH
+    };
 
     fuzz_check(!t->failed);
 
@@ -79,13 +83,20 @@ check_echo(const wsb_op_t *op, const wsb_json_t *answer)
     wsb_str_t    text;
     wsb_text_t   t;
     wsb_plan_t  *a, *b;
-    wsb_json_t   filter;
+    wsb_json_t   filter, where;
 
     fuzz_check(wsb_json_get(answer, "filter", &filter) == WSB_OK);
 
     memset(&t, 0, sizeof(t));
     wsb_text_lit(&t, "{\"type\":\"subscribe\",\"filter\":");
     wsb_text_str(&t, filter.text);
+
+    if (wsb_json_get(answer, "where", &where) == WSB_OK) {
+        fuzz_check(!op->filter.where_inside);
+        wsb_text_lit(&t, ",\"where\":");
+        wsb_text_str(&t, where.text);
+    }
+
     wsb_text_lit(&t, "}");
 
     text.data = t.data;
@@ -104,8 +115,9 @@ check_echo(const wsb_op_t *op, const wsb_json_t *answer)
     wsb_free(b);
 
     bus->filter(&t, &again.filter);
-    fuzz_check(t.len == filter.text.len
-               && memcmp(t.data, filter.text.data, t.len) == 0);
+    fuzz_check(again.filter.where_text.data != NULL
+               || (t.len == filter.text.len
+                   && memcmp(t.data, filter.text.data, t.len) == 0));
     wsb_text_done(&t);
     wsb_op_done(&again);
 }

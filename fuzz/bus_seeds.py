@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the seeds of the json, publish and bus_codec targets."""
+"""Writes the seeds of the json, publish, bus_codec and where targets."""
 
 import os
 
@@ -67,6 +67,11 @@ CODEC = {
     'first': '{"type":"subscribe","filter":{},"since":"first","id":""}',
     'snapshot': '{"type":"subscribe","filter":{},"snapshot":true}',
     'where': '{"type":"subscribe","filter":{},"where":[]}',
+    'beside': '{"type":"subscribe","filter":{"kind":"k"},"where":[ {"column":'
+              '"a.b","operator":"in","value":[1,"\\u00e9",null]},{"column":'
+              '"c","operator":"ilike","value":"x%","logic_operator":"OR"}]}',
+    'inside': '{"type":"subscribe","filter":{"where":[{"column":"a","operator"'
+              ':"gt","value":9007199254740993}],"kind":"k"}}',
     'unsubscribe': '{"type":"unsubscribe","subscription_id":"sub_1"}',
     'ping': '{"type":"ping","x":[]}',
     'request': '{"type":"request","id":"1"}',
@@ -75,6 +80,39 @@ CODEC = {
     'no-json': 'ping',
 }
 
+
+
+def cond(column, op, value, logic=''):
+    if logic:
+        logic = f',"logic_operator":"{logic}"'
+    return f'{{"column":"{column}","operator":"{op}","value":{value}{logic}}}'
+
+
+WHERE = {
+    'eq': '[' + cond('a', 'eq', '1') + ']\n{"a":1.0}\n{"a":"2"}',
+    'text': '[' + cond('a', 'eq', '"\\u0031.0"') + ']\n{"a":"1.0"}\n{"a":1}',
+    'in': '[' + cond('a', 'in', '[1,1.0,"1",null,true]') + ']\n{"a":"1"}\n'
+          '{"a":true}',
+    'ands': '[' + cond('a', 'eq', '"open"') + ',' + cond('n.m', 'gt', '5')
+            + ']\n{"a":"open","n":{"m":6},"n":{"m":7}}\n{"a":"open"}',
+    'ors': '[' + cond('a', 'eq', '1') + ',' + cond('b', 'lte', '-0.5', 'OR')
+           + ',' + cond('c', 'neq', 'false') + ']\n{"b":-1,"c":true}\n{"c":0}',
+    'like': '[' + cond('a', 'like', '"x%_y"') + ','
+            + cond('a', 'ilike', '"X%Y"') + ']\n{"a":"x\\ud83d\\ude00y"}\n'
+            '{"\\u0061":"xy"}',
+    'never': '[' + cond('a', 'in', '[]') + ',' + cond('b', 'eq', '1')
+             + ']\n{"a":1}',
+    'deep': '[' + cond('a.b.c.d.e.f.g.h', 'neq', '0') + ']\n'
+            '{"a":{"b":{"c":{"d":{"e":{"f":{"g":{"h":1}}}}}}}}',
+    'numbers': '[' + cond('a', 'gte', '1e400') + ','
+               + cond('b', 'lt', '-1e-99999999999999999999') + ']\n'
+               '{"a":10e399,"b":-1}\n{"a":1e9999999999999999999}',
+    'deleted': '[' + cond('id', 'eq', '17') + ']\n\n{"id":17}',
+    'odd': '[' + cond('a', 'gt', '""') + ']\n{"a":"\\ud800\\u0000"}\n[1]',
+    'wrong': '[' + cond('a..b', 'eq', '1') + ']\n{}',
+}
+
 save('json_fuzz', JSON)
 save('publish_fuzz', PUBLISH)
 save('bus_codec_fuzz', CODEC)
+save('where_fuzz', WHERE)

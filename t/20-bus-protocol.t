@@ -385,12 +385,6 @@ subtest 'what comes later has a clear error' => sub {
                           id => 'q' } ],
         [ 'snapshot' => { type => 'subscribe', filter => {}, snapshot => true,
                           id => 'q' } ],
-        [ 'where'    => { type => 'subscribe', id => 'q', filter => {
-                          where => [ { column => 'a', operator => 'eq',
-                                       value => 1 } ] } } ],
-        [ 'where'    => { type => 'subscribe', id => 'q', filter => {},
-                          where => [ { column => 'a', operator => 'eq',
-                                       value => 1 } ] } ],
         [ 'request'  => { type => 'request', operation => 'read',
                           entity => 'order', id => 'q' } ],
     );

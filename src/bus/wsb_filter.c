@@ -60,7 +60,13 @@ wsb_plan_create(const uint8_t key[16], wsb_str_t tenant,
         }
     }
 
-    plan = wsb_malloc(size + n * sizeof(wsb_key_t));
+    size += n * sizeof(wsb_key_t);
+
+    if (filter->where != NULL) {
+        size += filter->where->size;
+    }
+
+    plan = wsb_malloc(size);
     if (plan == NULL) {
         return NULL;
     }
@@ -79,6 +85,12 @@ wsb_plan_create(const uint8_t key[16], wsb_str_t tenant,
 
     wsb_plan_keys(plan, &parts, sets, n);
 
+    if (filter->where != NULL) {
+        memcpy((uint8_t *) plan + wsb_plan_routing(plan), filter->where,
+               filter->where->size);
+        plan->where = filter->where->size;
+    }
+
     plan->id = wsb_plan_id(key, plan);
 
     return plan;
@@ -87,6 +99,13 @@ wsb_plan_create(const uint8_t key[16], wsb_str_t tenant,
 
 size_t
 wsb_plan_size(const wsb_plan_t *plan)
+{
+    return wsb_plan_routing(plan) + plan->where;
+}
+
+
+size_t
+wsb_plan_routing(const wsb_plan_t *plan)
 {
     size_t    n;
     unsigned  i;

@@ -6,7 +6,7 @@
 #define WSB_FILTER_H
 
 
-#include "wsb_key.h"
+#include "wsb_where.h"
 
 
 #define WSB_FILTER_VALUES         128     /* in one array */
@@ -14,25 +14,31 @@
 
 /*
  * For each routing field the values of which one must be the event's; none:
- * a wildcard.  The values belong to whoever made the filter.
+ * a wildcard.  Besides, conditions on the payload.  All belongs to whoever
+ * made the filter.
  */
 
 typedef struct {
     wsb_str_t            *value[WSB_NROUTING];
     unsigned              n[WSB_NROUTING];
     unsigned              array[WSB_NROUTING];   /* it was written as one */
+    wsb_where_t          *where;          /* NULL: none */
+    wsb_str_t             where_text;     /* as written, if it was */
+    unsigned              where_inside;   /* among the fields */
 } wsb_filter_t;
 
 
 /*
- * A plan is one malloc'd block that owns all it needs.
+ * A plan is one malloc'd block that owns all it needs.  Its keys are those
+ * of the routing fields alone, and so is what is said below of matching: the
+ * conditions are for the index.
  *
  * A filter's arrays (entity_id, then entity_type, action, kind) are spread
  * over keys, one for each combination of their values, while these are not
  * more than 128; values of the others stay as hashes to be compared with the
  * event's parts.  So an event has at most one of the keys, and hardly a plan
  * needs more than its keys.  Equal filters have equal ids: order and
- * repetition of values do not count.
+ * repetition of values and of conditions do not count.
  */
 
 typedef struct {
@@ -40,7 +46,9 @@ typedef struct {
     uint16_t              mask;           /* of its keys */
     uint16_t              nkeys;          /* 1..128 */
     uint16_t              nrest[WSB_NROUTING];   /* hashes, field by field */
-    wsb_key_t             keys[];         /* nkeys, sorted, then the rest */
+    uint32_t              where;          /* bytes of a wsb_where_t, or 0 */
+    wsb_key_t             keys[];         /* nkeys, sorted, then the rest,
+                                             then the conditions */
 } wsb_plan_t;
 
 
@@ -48,11 +56,22 @@ typedef struct {
 wsb_plan_t *wsb_plan_create(const uint8_t key[16], wsb_str_t tenant,
     const wsb_filter_t *filter);
 
-/* Bytes of the block. */
+/* Bytes of the block, and without the conditions. */
 size_t wsb_plan_size(const wsb_plan_t *plan);
+size_t wsb_plan_routing(const wsb_plan_t *plan);
 
 
-/* One key says it all: nothing else is to be compared or remembered. */
+static inline const wsb_where_t *
+wsb_plan_where(const wsb_plan_t *plan)
+{
+    return plan->where == 0
+               ? NULL
+               : (const wsb_where_t *) ((const uint8_t *) plan
+                                        + wsb_plan_routing(plan));
+}
+
+
+/* One key says all of the routing: nothing else is to be remembered. */
 
 static inline int
 wsb_plan_simple(const wsb_plan_t *plan)
@@ -70,7 +89,7 @@ wsb_plan_simple(const wsb_plan_t *plan)
 /* Do the arrays that are not spread over keys match? */
 int wsb_plan_rest(const wsb_plan_t *plan, const wsb_parts_t *parts);
 
-/* Does the whole plan match, keys too? */
+/* Does the whole routing match, keys too? */
 int wsb_plan_match(const wsb_plan_t *plan, const wsb_parts_t *parts);
 
 

@@ -1,40 +1,52 @@
 #include "wsb_index.h"
+#include "wsb_group.h"
+#include "wsb_node.h"
 
-
-/*
- * Linear hashing: buckets below `split` have been divided already and are
- * chosen with one bit more.
- */
 
 struct wsb_index_s {
-    wsb_link_t          **bucket;
-    size_t                nalloc;
-    size_t                level;          /* a power of two */
-    size_t                split;          /* 0..level - 1 */
-    size_t                nlinks;
+    wsb_links_t           links;
+    wsb_rows_t           *rows;           /* of the event in hand */
     size_t                nnodes;
+    size_t                nconditional;   /* nodes with conditions */
     size_t                nmask[WSB_MASKS];      /* nodes with each mask */
+    uint64_t              evaluations;
 };
 
 
-#define WSB_INDEX_MIN  64
+typedef struct {
+    wsb_index_t          *index;
+    const wsb_parts_t    *parts;
+    wsb_match_pt          fn;
+    void                 *ctx;
+} wsb_matching_t;
 
 
-static wsb_link_t **wsb_index_bucket(wsb_index_t *index,
-    const wsb_key_t *key);
-static void wsb_index_grow(wsb_index_t *index);
-static void wsb_index_shrink(wsb_index_t *index);
-static wsb_node_t *wsb_index_find(wsb_index_t *index,
+static wsb_node_t *wsb_index_find(wsb_index_t *index, const wsb_plan_t *plan,
+    wsb_shape_t *shape);
+static wsb_node_t *wsb_index_under(wsb_index_t *index, const wsb_key_t *key,
     const wsb_plan_t *plan);
-static wsb_node_t *wsb_node_create(const wsb_plan_t *plan);
-static void wsb_node_destroy(wsb_node_t *node);
-static wsb_rc_t wsb_node_add(wsb_node_t *node, wsb_sub_t *sub);
+static unsigned wsb_index_cost(wsb_index_t *index, const wsb_plan_t *plan,
+    const wsb_shape_t *shape);
+static int wsb_index_few(wsb_index_t *index, const wsb_plan_t *plan,
+    const wsb_shape_t *shape);
+static wsb_rc_t wsb_index_link(wsb_index_t *index, wsb_node_t *node,
+    const wsb_plan_t *plan, const wsb_shape_t *shape);
+static void wsb_index_unlink(wsb_index_t *index, wsb_node_t *node,
+    const wsb_key_t *keys, unsigned nuses, unsigned nplaces);
+static void wsb_index_match_group(const wsb_matching_t *m,
+    const wsb_group_t *group);
+static void wsb_index_match_value(const wsb_matching_t *m,
+    const wsb_key_t *key, const wsb_key_t *seen);
+static void wsb_index_match_node(const wsb_matching_t *m, wsb_node_t *node);
+static int wsb_index_change(wsb_index_t *index, const wsb_node_t *node,
+    wsb_change_t *change);
+static int wsb_index_holds(wsb_index_t *index, const wsb_node_t *node,
+    unsigned row);
 
 
 wsb_index_t *
-wsb_index_create(void)
+wsb_index_create(const uint8_t key[16])
 {
-    size_t        i;
     wsb_index_t  *index;
 
     index = wsb_malloc(sizeof(wsb_index_t));
@@ -44,18 +56,18 @@ wsb_index_create(void)
 
     memset(index, 0, sizeof(wsb_index_t));
 
-    index->bucket = wsb_malloc(WSB_INDEX_MIN * sizeof(wsb_link_t *));
-    if (index->bucket == NULL) {
+    index->rows = wsb_rows_create(key);
+
+    if (index->rows == NULL) {
         wsb_free(index);
         return NULL;
     }
 
-    for (i = 0; i < WSB_INDEX_MIN; i++) {
-        index->bucket[i] = NULL;
+    if (wsb_links_init(&index->links) != WSB_OK) {
+        wsb_rows_destroy(index->rows);
+        wsb_free(index);
+        return NULL;
     }
-
-    index->nalloc = WSB_INDEX_MIN;
-    index->level = WSB_INDEX_MIN;
 
     return index;
 }
@@ -64,23 +76,35 @@ wsb_index_create(void)
 void
 wsb_index_destroy(wsb_index_t *index)
 {
-    size_t       i;
-    wsb_link_t  *link, *next;
+    size_t        i;
+    wsb_link_t   *link, *next;
+    wsb_node_t   *node;
+    wsb_group_t  *group;
 
-    for (i = 0; i < index->level + index->split; i++) {
+    for (i = 0; i < index->links.level + index->links.split; i++) {
 
-        for (link = index->bucket[i]; link != NULL; link = next) {
+        for (link = index->links.bucket[i]; link != NULL; link = next) {
             next = link->next;
+            node = link->owner;
 
-            /* the node goes with the last of its links */
+            if (node == NULL) {
+                group = (wsb_group_t *) link;
 
-            if (--link->node->nlinks == 0) {
-                wsb_node_destroy(link->node);
+                wsb_free(group->listed);
+                wsb_free(group->uses);
+                wsb_free(group);
+
+            } else if (--node->nlinks == 0) {
+
+                /* the node goes with the last of its links */
+
+                wsb_node_destroy(node);
             }
         }
     }
 
-    wsb_free(index->bucket);
+    wsb_links_done(&index->links);
+    wsb_rows_destroy(index->rows);
     wsb_free(index);
 }
 
@@ -88,51 +112,43 @@ wsb_index_destroy(wsb_index_t *index)
 wsb_rc_t
 wsb_index_add(wsb_index_t *index, const wsb_plan_t *plan, wsb_sub_t *sub)
 {
-    unsigned      i;
-    wsb_link_t   *link, **bucket;
     wsb_node_t   *node;
+    wsb_shape_t   shape;
 
-    node = wsb_index_find(index, plan);
+    node = wsb_index_find(index, plan, &shape);
 
     if (node != NULL) {
         return wsb_node_add(node, sub);
     }
 
-    node = wsb_node_create(plan);
+    node = wsb_node_create(index->rows, plan, &shape);
 
-    if (node == NULL || wsb_node_add(node, sub) != WSB_OK) {
-
-        if (node != NULL) {
-            wsb_node_destroy(node);
-        }
-
+    if (node == NULL) {
         return WSB_NOMEM;
     }
 
-    for (i = 0; i < node->nlinks; i++) {
-        link = &node->link[i];
-        bucket = wsb_index_bucket(index, &link->key);
-
-        link->next = *bucket;
-        *bucket = link;
-
-        index->nlinks++;
-        wsb_index_grow(index);
+    if (wsb_index_link(index, node, plan, &shape) != WSB_OK) {
+        wsb_node_release(index->rows, node);
+        wsb_node_destroy(node);
+        return WSB_NOMEM;
     }
 
     index->nnodes++;
     index->nmask[node->mask]++;
+    index->nconditional += node->kind != WSB_NODE_PLAIN;
 
-    return WSB_OK;
+    /* for the first one there is room */
+
+    return wsb_node_add(node, sub);
 }
 
 
 void
 wsb_index_remove(wsb_index_t *index, wsb_sub_t *sub)
 {
-    unsigned      i;
+    unsigned      i, n;
+    wsb_key_t     keys[WSB_FILTER_VALUES];
     wsb_sub_t    *last, **subs;
-    wsb_link_t  **p;
     wsb_node_t   *node;
 
     node = sub->node;
@@ -148,40 +164,40 @@ wsb_index_remove(wsb_index_t *index, wsb_sub_t *sub)
         return;
     }
 
+    n = node->kind == WSB_NODE_PLAIN ? 0 : wsb_node_keys(index, node, keys);
+
+    wsb_index_unlink(index, node, keys, n, node->nplaces);
+
     for (i = 0; i < node->nlinks; i++) {
-        p = wsb_index_bucket(index, &node->link[i].key);
-
-        while (*p != &node->link[i]) {
-            p = &(*p)->next;
-        }
-
-        *p = node->link[i].next;
-
-        index->nlinks--;
-
-        /* links go one by one, and buckets must keep up with a quarter */
-
-        wsb_index_shrink(index);
-        wsb_index_shrink(index);
-        wsb_index_shrink(index);
-        wsb_index_shrink(index);
+        wsb_links_remove(&index->links, &node->link[i]);
     }
 
     index->nnodes--;
     index->nmask[node->mask]--;
+    index->nconditional -= node->kind != WSB_NODE_PLAIN;
 
+    wsb_node_release(index->rows, node);
     wsb_node_destroy(node);
 }
 
 
-void
+wsb_rc_t
 wsb_index_match(wsb_index_t *index, const wsb_parts_t *parts,
-    wsb_match_pt fn, void *ctx)
+    const wsb_event_t *ev, wsb_match_pt fn, void *ctx)
 {
-    unsigned     mask;
-    wsb_key_t    key;
-    wsb_link_t  *link;
-    wsb_node_t  *node;
+    unsigned         mask;
+    wsb_key_t        key;
+    wsb_link_t      *link;
+    wsb_matching_t   m;
+
+    if (wsb_index_begin(index, ev) != WSB_OK) {
+        return WSB_NOMEM;
+    }
+
+    m.index = index;
+    m.parts = parts;
+    m.fn = fn;
+    m.ctx = ctx;
 
     for (mask = 0; mask < WSB_MASKS; mask++) {
 
@@ -191,29 +207,41 @@ wsb_index_match(wsb_index_t *index, const wsb_parts_t *parts,
 
         key = wsb_key(parts, mask);
 
-        for (link = *wsb_index_bucket(index, &key);
+        for (link = wsb_links_find(&index->links, &key);
              link != NULL;
-             link = link->next)
+             link = wsb_links_next(link))
         {
-            if (!wsb_key_eq(&link->key, &key)) {
-                continue;
-            }
+            if (link->owner == NULL) {
+                wsb_index_match_group(&m, (wsb_group_t *) link);
 
-            node = link->node;
-
-            if (node->plan == NULL || wsb_plan_rest(node->plan, parts)) {
-                fn(ctx, node);
+            } else {
+                wsb_index_match_node(&m, link->owner);
             }
         }
     }
+
+    return WSB_OK;
+}
+
+
+wsb_rc_t
+wsb_index_begin(wsb_index_t *index, const wsb_event_t *ev)
+{
+    return wsb_rows_begin(index->rows, index->nconditional ? ev : NULL);
 }
 
 
 int
-wsb_node_match(const wsb_node_t *node, const wsb_parts_t *parts)
+wsb_node_match(wsb_index_t *index, const wsb_node_t *node,
+    const wsb_parts_t *parts, wsb_change_t *change)
 {
-    unsigned   i;
-    wsb_key_t  key;
+    int               under;
+    unsigned          row;
+    uint32_t          path;
+    wsb_key_t         key, below;
+    const wsb_key_t  *hash;
+
+    *change = WSB_CHANGE_NONE;
 
     if ((node->mask & parts->present) != node->mask) {
         return 0;
@@ -221,13 +249,65 @@ wsb_node_match(const wsb_node_t *node, const wsb_parts_t *parts)
 
     key = wsb_key(parts, node->mask);
 
-    for (i = 0; i < node->nlinks; i++) {
-        if (wsb_key_eq(&node->link[i].key, &key)) {
-            return node->plan == NULL || wsb_plan_rest(node->plan, parts);
+    if (node->kind == WSB_NODE_PLAIN) {
+        return wsb_node_under(node, &key)
+               && (node->plan == NULL || wsb_plan_rest(node->plan, parts));
+    }
+
+    if (wsb_node_terms(node)->found == WSB_NODE_NONE) {
+        under = wsb_node_under(node, &key);
+
+    } else {
+        under = 0;
+        path = wsb_node_path(node);
+
+        for (row = WSB_ROW_NEW; !under && row <= WSB_ROW_OLD; row++) {
+            hash = wsb_rows_hash(index->rows, row, path);
+
+            if (hash != NULL) {
+                below = wsb_key_below(&key, hash);
+                under = wsb_node_under(node, &below);
+            }
         }
     }
 
-    return 0;
+    return under
+           && (node->plan == NULL || wsb_plan_rest(node->plan, parts))
+           && wsb_index_change(index, node, change);
+}
+
+
+unsigned
+wsb_node_keys(const wsb_index_t *index, const wsb_node_t *node,
+    wsb_key_t keys[WSB_FILTER_VALUES])
+{
+    unsigned      i, n, step;
+    wsb_key_t     hash[WSB_WHERE_VALUES], none;
+    wsb_place_t  *place;
+
+    memset(&none, 0, sizeof(wsb_key_t));
+
+    n = wsb_node_hashes(node, index->rows, hash);
+    step = n == 0 ? 1 : n;
+
+    if (n == 0) {
+        hash[0] = none;
+    }
+
+    place = wsb_node_places(node);
+
+    n = node->kind == WSB_NODE_LISTED ? node->nplaces : node->nlinks;
+
+    /* all values of one routing key stand together */
+
+    for (i = 0; i < n / step; i++) {
+        keys[i] = wsb_key_below(node->kind == WSB_NODE_LISTED
+                                    ? &place[i * step].group->link.key
+                                    : &node->link[i * step].key,
+                                &hash[0]);
+    }
+
+    return i;
 }
 
 
@@ -238,129 +318,73 @@ wsb_index_nodes(const wsb_index_t *index)
 }
 
 
-static wsb_link_t **
-wsb_index_bucket(wsb_index_t *index, const wsb_key_t *key)
+uint64_t
+wsb_index_evaluations(const wsb_index_t *index)
 {
-    size_t  i;
-
-    i = key->h[0] & (index->level - 1);
-
-    if (i < index->split) {
-        i = key->h[0] & (2 * index->level - 1);
-    }
-
-    return &index->bucket[i];
+    return index->evaluations;
 }
 
 
-/* Divides one bucket.  Without memory the chains just get longer. */
-
-static void
-wsb_index_grow(wsb_index_t *index)
-{
-    size_t        n;
-    wsb_link_t   *link, *next, **bucket, **low, **high;
-
-    n = index->level + index->split;
-
-    if (index->nlinks <= n) {
-        return;
-    }
-
-    if (n == index->nalloc) {
-        bucket = wsb_realloc(index->bucket, 2 * n * sizeof(wsb_link_t *));
-        if (bucket == NULL) {
-            return;
-        }
-
-        index->bucket = bucket;
-        index->nalloc = 2 * n;
-    }
-
-    low = &index->bucket[index->split];
-    high = &index->bucket[n];
-
-    link = *low;
-    *low = NULL;
-    *high = NULL;
-
-    for ( /* void */ ; link != NULL; link = next) {
-        next = link->next;
-        bucket = link->key.h[0] & index->level ? high : low;
-        link->next = *bucket;
-        *bucket = link;
-    }
-
-    if (++index->split == index->level) {
-        index->level *= 2;
-        index->split = 0;
-    }
-}
-
-
-/* Joins one pair of buckets when most of them are empty. */
-
-static void
-wsb_index_shrink(wsb_index_t *index)
-{
-    size_t        n;
-    wsb_link_t  **p, **bucket;
-
-    n = index->level + index->split;
-
-    if (n == WSB_INDEX_MIN || index->nlinks >= n / 4) {
-        return;
-    }
-
-    if (index->split == 0) {
-        index->level /= 2;
-        index->split = index->level;
-    }
-
-    index->split--;
-
-    p = &index->bucket[index->split];
-
-    while (*p != NULL) {
-        p = &(*p)->next;
-    }
-
-    *p = index->bucket[n - 1];
-
-    if (n - 1 == index->nalloc / 4) {
-        bucket = wsb_realloc(index->bucket,
-                             index->nalloc / 2 * sizeof(wsb_link_t *));
-        if (bucket != NULL) {
-            index->bucket = bucket;
-            index->nalloc /= 2;
-        }
-    }
-}
-
+/*
+ * The node of this plan, or else the shape of a new one: it is found by that
+ * of its conditions below which the fewest are evaluated together with it.
+ * So clients that share a state, each with an id of its own, come to be found
+ * by their ids.
+ */
 
 static wsb_node_t *
-wsb_index_find(wsb_index_t *index, const wsb_plan_t *plan)
+wsb_index_find(wsb_index_t *index, const wsb_plan_t *plan,
+    wsb_shape_t *shape)
 {
-    wsb_link_t  *link;
-    wsb_node_t  *node;
+    unsigned            n, cost, best, found;
+    wsb_key_t           key;
+    wsb_node_t         *node;
+    const wsb_where_t  *where;
 
-    for (link = *wsb_index_bucket(index, &plan->keys[0]);
-         link != NULL;
-         link = link->next)
-    {
-        if (!wsb_key_eq(&link->key, &plan->keys[0])) {
+    where = wsb_plan_where(plan);
+
+    shape->kind = WSB_NODE_PLAIN;
+    shape->found = WSB_NODE_NONE;
+    shape->nhashes = 0;
+
+    if (where == NULL) {
+        return wsb_index_under(index, &plan->keys[0], plan);
+    }
+
+    node = wsb_index_under(index, &plan->id, plan);
+    found = WSB_NODE_NONE;
+    best = 0;
+
+    for (n = 0; node == NULL && n < where->nconditions; n++) {
+
+        if (wsb_shape_condition(shape, index->rows, plan, n) != WSB_OK) {
             continue;
         }
 
-        node = link->node;
+        key = wsb_key_below(&plan->keys[0], &shape->hash[0]);
+        node = wsb_index_under(index, &key, plan);
 
-        if (node->plan != NULL) {
-            if (wsb_key_eq(&node->plan->id, &plan->id)) {
-                return node;
-            }
+        cost = wsb_index_cost(index, plan, shape);
 
-        } else if (wsb_plan_simple(plan)) {
-            return node;
+        if (found == WSB_NODE_NONE || cost < best) {
+            best = cost;
+            found = n;
+        }
+    }
+
+    if (node != NULL) {
+        return node;
+    }
+
+    shape->kind = WSB_NODE_LISTED;
+    shape->found = WSB_NODE_NONE;
+    shape->nhashes = 0;
+
+    if (found != WSB_NODE_NONE) {
+        (void) wsb_shape_condition(shape, index->rows, plan, found);
+
+        if (wsb_index_few(index, plan, shape)) {
+            shape->kind = WSB_NODE_VALUE;
         }
     }
 
@@ -369,82 +393,283 @@ wsb_index_find(wsb_index_t *index, const wsb_plan_t *plan)
 
 
 static wsb_node_t *
-wsb_node_create(const wsb_plan_t *plan)
+wsb_index_under(wsb_index_t *index, const wsb_key_t *key,
+    const wsb_plan_t *plan)
 {
-    size_t       size;
-    unsigned     i;
-    wsb_node_t  *node;
+    wsb_link_t  *link;
 
-    node = wsb_malloc(sizeof(wsb_node_t) + plan->nkeys * sizeof(wsb_link_t));
-    if (node == NULL) {
-        return NULL;
+    for (link = wsb_links_find(&index->links, key);
+         link != NULL;
+         link = wsb_links_next(link))
+    {
+        if (link->owner != NULL
+            && wsb_node_equal(index->rows, link->owner, plan))
+        {
+            return link->owner;
+        }
     }
 
-    memset(node, 0, sizeof(wsb_node_t));
+    return NULL;
+}
 
-    if (!wsb_plan_simple(plan)) {
-        size = wsb_plan_size(plan);
 
-        node->plan = wsb_malloc(size);
-        if (node->plan == NULL) {
-            wsb_free(node);
-            return NULL;
+/* Those below the same values, a look-up more for each event, more values. */
+
+static unsigned
+wsb_index_cost(wsb_index_t *index, const wsb_plan_t *plan,
+    const wsb_shape_t *shape)
+{
+    unsigned      i, n, cost;
+    wsb_key_t     key, path;
+    wsb_group_t  *group;
+
+    cost = 0;
+
+    for (i = 0; i < shape->nhashes; i++) {
+        key = wsb_key_below(&plan->keys[0], &shape->hash[i]);
+        n = wsb_group_below(&index->links, &key);
+        cost = n > cost ? n : cost;
+    }
+
+    path = wsb_rows_path_hash(index->rows,
+                              wsb_where_path(wsb_plan_where(plan),
+                                             shape->path));
+
+    group = wsb_group_find(&index->links, &plan->keys[0]);
+
+    for (i = 0; group != NULL && i < group->nuses; i++) {
+        if (wsb_key_eq(wsb_rows_path_key(index->rows, group->uses[i].path),
+                       &path))
+        {
+            break;
+        }
+    }
+
+    cost += group == NULL || i == group->nuses;
+
+    return 2 * cost + (shape->nhashes > 1);
+}
+
+
+/* Where many have one key, a chain of links would be too long. */
+
+static int
+wsb_index_few(wsb_index_t *index, const wsb_plan_t *plan,
+    const wsb_shape_t *shape)
+{
+    unsigned   i, k;
+    wsb_key_t  key;
+
+    for (k = 0; k < plan->nkeys; k++) {
+        for (i = 0; i < shape->nhashes; i++) {
+            key = wsb_key_below(&plan->keys[k], &shape->hash[i]);
+
+            if (wsb_group_below(&index->links, &key) >= WSB_NODE_RUN) {
+                return 0;
+            }
+        }
+    }
+
+    return 1;
+}
+
+
+/* WSB_NOMEM: nothing has changed. */
+
+static wsb_rc_t
+wsb_index_link(wsb_index_t *index, wsb_node_t *node, const wsb_plan_t *plan,
+    const wsb_shape_t *shape)
+{
+    unsigned   i, k, n, nuses;
+    wsb_key_t  key;
+
+    nuses = 0;
+    k = 0;
+
+    while (shape->nhashes != 0 && nuses < plan->nkeys) {
+
+        if (wsb_group_use(&index->links, &plan->keys[nuses],
+                          wsb_node_path(node))
+            != WSB_OK)
+        {
+            goto failed;
         }
 
-        memcpy(node->plan, plan, size);
+        nuses++;
     }
 
-    node->mask = plan->mask;
-    node->nlinks = plan->nkeys;
+    n = shape->nhashes ? shape->nhashes : 1;
 
-    for (i = 0; i < plan->nkeys; i++) {
-        node->link[i].node = node;
-        node->link[i].key = plan->keys[i];
+    for ( /* void */ ; k < node->nplaces; k++) {
+        key = plan->keys[k / n];
+
+        if (shape->nhashes != 0) {
+            key = wsb_key_below(&key, &shape->hash[k % n]);
+        }
+
+        if (wsb_group_list(&index->links, &key, node, k) != WSB_OK) {
+            goto failed;
+        }
     }
 
-    return node;
+    for (i = 0; i < node->nlinks; i++) {
+        wsb_links_insert(&index->links, &node->link[i]);
+    }
+
+    return WSB_OK;
+
+failed:
+
+    wsb_index_unlink(index, node, plan->keys, nuses, k);
+
+    return WSB_NOMEM;
+}
+
+
+/* Out of groups; a node that is found by no column has no uses. */
+
+static void
+wsb_index_unlink(wsb_index_t *index, wsb_node_t *node, const wsb_key_t *keys,
+    unsigned nuses, unsigned nplaces)
+{
+    while (nplaces > 0) {
+        wsb_group_unlist(&index->links, node, --nplaces);
+    }
+
+    if (node->kind == WSB_NODE_PLAIN
+        || wsb_node_terms(node)->found == WSB_NODE_NONE)
+    {
+        return;
+    }
+
+    while (nuses > 0) {
+        wsb_group_unuse(&index->links, &keys[--nuses], wsb_node_path(node));
+    }
+}
+
+
+/*
+ * What is found by a value of the row before the write, and would have been
+ * found by that of the row after it, has been.
+ */
+
+static void
+wsb_index_match_group(const wsb_matching_t *m, const wsb_group_t *group)
+{
+    uint32_t          i, path;
+    wsb_key_t         key, seen;
+    wsb_rows_t       *rows;
+    const wsb_key_t  *fresh, *old;
+
+    rows = m->index->rows;
+
+    for (i = 0; i < group->nlisted; i++) {
+        wsb_index_match_node(m, group->listed[i].node);
+    }
+
+    for (i = 0; i < group->nuses; i++) {
+        path = group->uses[i].path;
+
+        fresh = wsb_rows_hash(rows, WSB_ROW_NEW, path);
+
+        if (fresh != NULL) {
+            seen = wsb_key_below(&group->link.key, fresh);
+            wsb_index_match_value(m, &seen, NULL);
+        }
+
+        old = wsb_rows_hash(rows, WSB_ROW_OLD, path);
+
+        if (old != NULL && (fresh == NULL || !wsb_key_eq(fresh, old))) {
+            key = wsb_key_below(&group->link.key, old);
+            wsb_index_match_value(m, &key, fresh ? &seen : NULL);
+        }
+    }
 }
 
 
 static void
-wsb_node_destroy(wsb_node_t *node)
+wsb_index_match_value(const wsb_matching_t *m, const wsb_key_t *key,
+    const wsb_key_t *seen)
 {
-    if (node->nalloc != 0) {
-        wsb_free(node->subs.many);
-    }
+    uint32_t      i;
+    wsb_link_t   *link;
+    wsb_node_t   *node;
+    wsb_group_t  *group;
 
-    wsb_free(node->plan);
-    wsb_free(node);
+    for (link = wsb_links_find(&m->index->links, key);
+         link != NULL;
+         link = wsb_links_next(link))
+    {
+        if (link->owner != NULL) {
+            node = link->owner;
+
+            if (seen == NULL || !wsb_node_under(node, seen)) {
+                wsb_index_match_node(m, node);
+            }
+
+            continue;
+        }
+
+        group = (wsb_group_t *) link;
+
+        for (i = 0; i < group->nlisted; i++) {
+            node = group->listed[i].node;
+
+            if (seen == NULL || !wsb_node_under(node, seen)) {
+                wsb_index_match_node(m, node);
+            }
+        }
+    }
 }
 
 
-static wsb_rc_t
-wsb_node_add(wsb_node_t *node, wsb_sub_t *sub)
+static void
+wsb_index_match_node(const wsb_matching_t *m, wsb_node_t *node)
 {
-    uint32_t     n;
-    wsb_sub_t  **subs;
+    wsb_change_t  change;
 
-    if (node->nsubs == (node->nalloc ? node->nalloc : 1)) {
-        n = node->nalloc ? node->nalloc * 2 : 4;
+    change = WSB_CHANGE_NONE;
 
-        subs = wsb_realloc(node->nalloc ? node->subs.many : NULL,
-                           n * sizeof(wsb_sub_t *));
-        if (subs == NULL) {
-            return WSB_NOMEM;
-        }
+    if ((node->plan == NULL || wsb_plan_rest(node->plan, m->parts))
+        && (node->kind == WSB_NODE_PLAIN
+            || wsb_index_change(m->index, node, &change)))
+    {
+        m->fn(m->ctx, node, change);
+    }
+}
 
-        if (node->nalloc == 0) {
-            subs[0] = node->subs.one;
-        }
 
-        node->subs.many = subs;
-        node->nalloc = n;
+static int
+wsb_index_change(wsb_index_t *index, const wsb_node_t *node,
+    wsb_change_t *change)
+{
+    int  fresh, old;
+
+    fresh = wsb_index_holds(index, node, WSB_ROW_NEW);
+
+    if (!wsb_rows_present(index->rows, WSB_ROW_OLD)) {
+        *change = WSB_CHANGE_NONE;
+        return fresh;
     }
 
-    sub->node = node;
-    sub->index = node->nsubs;
+    old = wsb_index_holds(index, node, WSB_ROW_OLD);
 
-    wsb_node_subs(node)[node->nsubs++] = sub;
+    *change = !fresh ? WSB_CHANGE_LEFT
+              : old ? WSB_CHANGE_NONE
+              : WSB_CHANGE_ENTERED;
 
-    return WSB_OK;
+    return fresh || old;
+}
+
+
+static int
+wsb_index_holds(wsb_index_t *index, const wsb_node_t *node, unsigned row)
+{
+    if (!wsb_rows_present(index->rows, row)) {
+        return 0;
+    }
+
+    index->evaluations++;
+
+    return wsb_node_holds(node, index->rows, row);
 }

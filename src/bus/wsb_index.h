@@ -1,10 +1,17 @@
 /*
  * The match index of one worker: which of its subscriptions get an event.
  *
- * A node is a distinct filter; equal filters share it.  Its keys stand in one
- * hash, which an event is looked up in at most 16 times, however many
- * subscriptions there are.  The hash grows a bucket at a time, so that no
- * subscribe pays for all.
+ * A node is a distinct filter; equal filters share it.  One hash finds them
+ * by routing keys, of which an event has at most 16, however many
+ * subscriptions there are.
+ *
+ * Nodes with conditions hang below a group, which is found by the routing
+ * key.  One of whose conditions all must hold, and one of them is an eq or an
+ * `in`, is found by the value: in the same hash, under the routing key XOR
+ * the hash of column and value.  So an event costs one look-up for each
+ * column that its groups are asked for, whatever the number of values, and
+ * only nodes that are found, or have no such condition, are evaluated, once
+ * for each row of the event.
  *
  * Private memory of the worker, malloc'd.
  */
@@ -14,10 +21,10 @@
 
 
 #include "wsb_filter.h"
+#include "wsb_links.h"
 
 
 typedef struct wsb_node_s   wsb_node_t;
-typedef struct wsb_link_s   wsb_link_t;
 typedef struct wsb_index_s  wsb_index_t;
 
 
@@ -35,13 +42,6 @@ typedef struct {
 } wsb_sub_t;
 
 
-struct wsb_link_s {
-    wsb_link_t           *next;           /* in the bucket */
-    wsb_node_t           *node;
-    wsb_key_t             key;
-};
-
-
 struct wsb_node_s {
     union {
         wsb_sub_t        *one;            /* nalloc 0 */
@@ -51,13 +51,16 @@ struct wsb_node_s {
     uint32_t              nalloc;
     wsb_plan_t           *plan;           /* NULL: one key says it all */
     uint32_t              text;           /* handle, see wsb_interest.h */
-    uint16_t              mask;
-    uint16_t              nlinks;
+    unsigned              nlinks:10;
+    unsigned              nplaces:10;     /* see wsb_node.h */
+    unsigned              mask:4;
+    unsigned              kind:2;
     wsb_link_t            link[];
 };
 
 
-wsb_index_t *wsb_index_create(void);
+/* The key is that of the plans. */
+wsb_index_t *wsb_index_create(const uint8_t key[16]);
 void wsb_index_destroy(wsb_index_t *index);
 
 /*
@@ -71,18 +74,44 @@ wsb_rc_t wsb_index_add(wsb_index_t *index, const wsb_plan_t *plan,
 /* Takes it out; a node without subscriptions is freed. */
 void wsb_index_remove(wsb_index_t *index, wsb_sub_t *sub);
 
-/* Calls fn for each node that matches, which must not change the index. */
+/*
+ * Calls fn for each node that matches, which must not change the index.
+ *
+ * Conditions are asked of the event's `data`, and of its `old` if it has one:
+ *
+ *   data matches                  old matches, or is absent   NONE
+ *   data matches                  old does not                ENTERED
+ *   data does not, or is absent   old matches                 LEFT
+ *
+ * So an event without `data`, as of a deletion, leaves the filters that its
+ * `old` matched; with neither it matches no condition.  To nodes without
+ * conditions the change is always NONE.
+ *
+ * ev may be NULL if no node has conditions.  WSB_NOMEM: fn was not called.
+ */
 
-typedef void  (*wsb_match_pt)(void *ctx, wsb_node_t *node);
+typedef void  (*wsb_match_pt)(void *ctx, wsb_node_t *node,
+    wsb_change_t change);
 
-void wsb_index_match(wsb_index_t *index, const wsb_parts_t *parts,
-    wsb_match_pt fn, void *ctx);
+wsb_rc_t wsb_index_match(wsb_index_t *index, const wsb_parts_t *parts,
+    const wsb_event_t *ev, wsb_match_pt fn, void *ctx);
 
-/* Does this node match?  The same answer, for one subscription. */
-int wsb_node_match(const wsb_node_t *node, const wsb_parts_t *parts);
+/*
+ * Does this node match?  The same answer, for one subscription.  The event is
+ * told first, once for all nodes, and must stay until the last is asked.
+ */
 
-/* Bytes that the index holds for its buckets, and the nodes in it. */
+wsb_rc_t wsb_index_begin(wsb_index_t *index, const wsb_event_t *ev);
+int wsb_node_match(wsb_index_t *index, const wsb_node_t *node,
+    const wsb_parts_t *parts, wsb_change_t *change);
+
+/* The routing keys of the node's plan; returns how many. */
+unsigned wsb_node_keys(const wsb_index_t *index, const wsb_node_t *node,
+    wsb_key_t keys[WSB_FILTER_VALUES]);
+
+/* The nodes in it; how often conditions were evaluated, of how many. */
 size_t wsb_index_nodes(const wsb_index_t *index);
+uint64_t wsb_index_evaluations(const wsb_index_t *index);
 
 
 static inline wsb_sub_t **

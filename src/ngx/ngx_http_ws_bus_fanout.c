@@ -19,7 +19,8 @@ typedef struct {
 static void ngx_http_ws_bus_take(ngx_http_ws_bus_worker_t *w);
 static ngx_int_t ngx_http_ws_bus_match(ngx_http_ws_bus_worker_t *w,
     uint64_t until);
-static void ngx_http_ws_bus_match_node(void *data, wsb_node_t *node);
+static void ngx_http_ws_bus_match_node(void *data, wsb_node_t *node,
+    wsb_change_t change);
 static void ngx_http_ws_bus_overtaken(ngx_http_ws_bus_worker_t *w);
 static ngx_int_t ngx_http_ws_bus_flush_dirty(ngx_http_ws_bus_worker_t *w,
     uint64_t until);
@@ -40,7 +41,7 @@ ngx_http_ws_bus_fanout_init(ngx_http_ws_bus_worker_t *w)
     ngx_queue_init(&w->spare);
     ngx_queue_init(&w->parked);
 
-    w->index = wsb_index_create();
+    w->index = wsb_index_create(w->zone->key);
 
     return w->index ? NGX_OK : NGX_ERROR;
 }
@@ -201,12 +202,16 @@ ngx_http_ws_bus_match(ngx_http_ws_bus_worker_t *w, uint64_t until)
         match.worker = w;
         match.record = rec;
 
-        wsb_index_match(w->index, &rec->parts, ngx_http_ws_bus_match_node,
-                        &match);
-
-        w->hand.next = cursor;
+        rc = wsb_index_match(w->index, &rec->parts, &rec->event,
+                             ngx_http_ws_bus_match_node, &match);
 
         ngx_http_ws_bus_release(w, rec);
+
+        if (rc != WSB_OK) {
+            return NGX_OK;
+        }
+
+        w->hand.next = cursor;
 
         if (ngx_http_ws_bus_now() >= until) {
             return wsb_hand_empty(&w->hand) ? NGX_OK : NGX_AGAIN;
@@ -218,7 +223,7 @@ ngx_http_ws_bus_match(ngx_http_ws_bus_worker_t *w, uint64_t until)
 
 
 static void
-ngx_http_ws_bus_match_node(void *data, wsb_node_t *node)
+ngx_http_ws_bus_match_node(void *data, wsb_node_t *node, wsb_change_t change)
 {
     ngx_http_ws_bus_match_t  *match = data;
 
@@ -236,7 +241,7 @@ ngx_http_ws_bus_match_node(void *data, wsb_node_t *node)
             continue;
         }
 
-        rc = ngx_http_ws_bus_push(wc, match->record, subs[i]);
+        rc = ngx_http_ws_bus_push(wc, match->record, subs[i], change);
 
         if (rc != NGX_OK) {
             ngx_http_ws_bus_overflow(wc, match->record);
@@ -450,15 +455,26 @@ ngx_http_ws_bus_catch_record(ngx_http_ws_bus_conn_t *wc)
     wsb_rc_t                   rc;
     ngx_int_t                  pushed;
     wsb_sub_t                 *sub;
+    wsb_index_t               *index;
+    wsb_change_t               change;
     wsb_cursor_t               cursor;
     ngx_http_ws_bus_record_t  *rec;
 
     cursor = wc->cursor;
+    index = wc->worker->index;
 
     rc = ngx_http_ws_bus_fetch(wc->worker, &cursor, &rec);
 
     if (rc == WSB_GAP || rc == WSB_ERROR) {
         return NGX_ABORT;
+    }
+
+    if (rc == WSB_OK) {
+        rc = wsb_index_begin(index, &rec->event);
+
+        if (rc != WSB_OK) {
+            ngx_http_ws_bus_release(wc->worker, rec);
+        }
     }
 
     if (rc != WSB_OK) {
@@ -470,12 +486,12 @@ ngx_http_ws_bus_catch_record(ngx_http_ws_bus_conn_t *wc)
         sub = wc->subs[i];
 
         if (sub->ordinal < wc->ordinal || rec->seq < sub->from
-            || !wsb_node_match(sub->node, &rec->parts))
+            || !wsb_node_match(index, sub->node, &rec->parts, &change))
         {
             continue;
         }
 
-        pushed = ngx_http_ws_bus_push(wc, rec, sub);
+        pushed = ngx_http_ws_bus_push(wc, rec, sub, change);
 
         if (pushed != NGX_OK) {
             wc->ordinal = sub->ordinal;

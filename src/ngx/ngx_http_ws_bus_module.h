@@ -191,6 +191,7 @@ typedef struct {
     ngx_http_ws_bus_record_t    *record;      /* holds a reference */
     uint32_t                     ordinal;
     uint32_t                     len;         /* of the whole frame */
+    wsb_change_t                 change;
 } ngx_http_ws_bus_item_t;
 
 
@@ -272,12 +273,13 @@ struct ngx_http_ws_bus_conn_s {
 };
 
 
-/* A whole frame for one ordinal. */
+/* A whole frame for one ordinal and change. */
 
 typedef struct {
     u_char                      *pos;
     size_t                       len;
     uint32_t                     ordinal;     /* 0: none */
+    wsb_change_t                 change;
 } ngx_http_ws_bus_whole_t;
 
 
@@ -393,7 +395,7 @@ void ngx_http_ws_bus_send_raw(ngx_http_ws_bus_conn_t *wc, ngx_uint_t opcode,
 
 /* Queues an event's frame; NGX_DECLINED: the queue is full. */
 ngx_int_t ngx_http_ws_bus_push(ngx_http_ws_bus_conn_t *wc,
-    ngx_http_ws_bus_record_t *rec, wsb_sub_t *sub);
+    ngx_http_ws_bus_record_t *rec, wsb_sub_t *sub, wsb_change_t change);
 
 /* Takes queued frames of a subscription, but not one that has been begun. */
 void ngx_http_ws_bus_unqueue(ngx_http_ws_bus_conn_t *wc, uint32_t ordinal);
@@ -477,7 +479,7 @@ void ngx_http_ws_bus_release(ngx_http_ws_bus_worker_t *w,
  * The same call gives the same bytes as long as the record is held.
  */
 ngx_uint_t ngx_http_ws_bus_frame(ngx_http_ws_bus_record_t *rec,
-    ngx_http_ws_bus_conn_t *wc, uint32_t ordinal,
+    ngx_http_ws_bus_conn_t *wc, uint32_t ordinal, wsb_change_t change,
     u_char scratch[NGX_HTTP_WS_BUS_HEADROOM], ngx_str_t piece[2]);
 
 

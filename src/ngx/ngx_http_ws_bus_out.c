@@ -176,7 +176,7 @@ ngx_http_ws_bus_drop_pongs(ngx_http_ws_bus_conn_t *wc)
 
 ngx_int_t
 ngx_http_ws_bus_push(ngx_http_ws_bus_conn_t *wc,
-    ngx_http_ws_bus_record_t *rec, wsb_sub_t *sub)
+    ngx_http_ws_bus_record_t *rec, wsb_sub_t *sub, wsb_change_t change)
 {
     size_t                      len;
     u_char                      scratch[NGX_HTTP_WS_BUS_HEADROOM];
@@ -197,7 +197,7 @@ ngx_http_ws_bus_push(ngx_http_ws_bus_conn_t *wc,
         return NGX_DECLINED;
     }
 
-    n = ngx_http_ws_bus_frame(rec, wc, sub->ordinal, scratch, piece);
+    n = ngx_http_ws_bus_frame(rec, wc, sub->ordinal, change, scratch, piece);
 
     if (n == 0) {
         return NGX_ERROR;
@@ -220,6 +220,7 @@ ngx_http_ws_bus_push(ngx_http_ws_bus_conn_t *wc,
     item = &wc->items[i];
     item->record = rec;
     item->ordinal = sub->ordinal;
+    item->change = change;
     item->len = (uint32_t) len;
 
     rec->refs++;
@@ -562,7 +563,7 @@ ngx_http_ws_bus_gather_item(ngx_http_ws_bus_conn_t *wc,
 
     item = &wc->items[i];
 
-    n = ngx_http_ws_bus_frame(item->record, wc, item->ordinal,
+    n = ngx_http_ws_bus_frame(item->record, wc, item->ordinal, item->change,
                               w->scratch[i], piece);
 
     for (k = 0; k < n; k++) {

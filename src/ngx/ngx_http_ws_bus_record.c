@@ -24,10 +24,10 @@ static ngx_http_ws_bus_form_t *ngx_http_ws_bus_deflated(
     ngx_http_ws_bus_form_t *plain);
 static ngx_http_ws_bus_whole_t *ngx_http_ws_bus_whole(
     ngx_http_ws_bus_form_t *form, const wsb_codec_t *codec,
-    uint32_t ordinal);
+    uint32_t ordinal, wsb_change_t change);
 static size_t ngx_http_ws_bus_prefix(u_char *dst,
     const ngx_http_ws_bus_form_t *form, const wsb_codec_t *codec,
-    uint32_t ordinal);
+    uint32_t ordinal, wsb_change_t change);
 
 
 /*
@@ -221,7 +221,7 @@ ngx_http_ws_bus_free_forms(ngx_http_ws_bus_render_t *render)
 
 ngx_uint_t
 ngx_http_ws_bus_frame(ngx_http_ws_bus_record_t *rec,
-    ngx_http_ws_bus_conn_t *wc, uint32_t ordinal,
+    ngx_http_ws_bus_conn_t *wc, uint32_t ordinal, wsb_change_t change,
     u_char scratch[NGX_HTTP_WS_BUS_HEADROOM], ngx_str_t piece[2])
 {
     ngx_http_ws_bus_form_t   *form;
@@ -239,7 +239,7 @@ ngx_http_ws_bus_frame(ngx_http_ws_bus_record_t *rec,
         return 0;
     }
 
-    whole = ngx_http_ws_bus_whole(form, wc->conf->codec, ordinal);
+    whole = ngx_http_ws_bus_whole(form, wc->conf->codec, ordinal, change);
 
     if (whole != NULL) {
         piece[0].data = whole->pos;
@@ -250,7 +250,7 @@ ngx_http_ws_bus_frame(ngx_http_ws_bus_record_t *rec,
 
     piece[0].data = scratch;
     piece[0].len = ngx_http_ws_bus_prefix(scratch, form, wc->conf->codec,
-                                          ordinal);
+                                          ordinal, change);
     piece[1].data = form->body;
     piece[1].len = form->len;
 
@@ -375,7 +375,7 @@ ngx_http_ws_bus_deflated(ngx_http_ws_bus_record_t *rec,
 
 static ngx_http_ws_bus_whole_t *
 ngx_http_ws_bus_whole(ngx_http_ws_bus_form_t *form, const wsb_codec_t *codec,
-    uint32_t ordinal)
+    uint32_t ordinal, wsb_change_t change)
 {
     size_t                    len;
     u_char                    prefix[NGX_HTTP_WS_BUS_HEADROOM];
@@ -385,7 +385,7 @@ ngx_http_ws_bus_whole(ngx_http_ws_bus_form_t *form, const wsb_codec_t *codec,
     for (i = 0; i < NGX_HTTP_WS_BUS_WHOLE; i++) {
         whole = &form->whole[i];
 
-        if (whole->ordinal == ordinal) {
+        if (whole->ordinal == ordinal && whole->change == change) {
             return whole;
         }
 
@@ -400,7 +400,7 @@ ngx_http_ws_bus_whole(ngx_http_ws_bus_form_t *form, const wsb_codec_t *codec,
         return NULL;
     }
 
-    len = ngx_http_ws_bus_prefix(prefix, form, codec, ordinal);
+    len = ngx_http_ws_bus_prefix(prefix, form, codec, ordinal, change);
 
     if (i == 0) {
         whole->pos = form->body - len;
@@ -418,6 +418,7 @@ ngx_http_ws_bus_whole(ngx_http_ws_bus_form_t *form, const wsb_codec_t *codec,
 
     whole->len = len + form->len;
     whole->ordinal = ordinal;
+    whole->change = change;
 
     return whole;
 }
@@ -430,13 +431,13 @@ ngx_http_ws_bus_whole(ngx_http_ws_bus_form_t *form, const wsb_codec_t *codec,
 
 static size_t
 ngx_http_ws_bus_prefix(u_char *dst, const ngx_http_ws_bus_form_t *form,
-    const wsb_codec_t *codec, uint32_t ordinal)
+    const wsb_codec_t *codec, uint32_t ordinal, wsb_change_t change)
 {
     size_t  len, n;
     u_char  prefix[WSB_DEFLATE_STORED_HEADER + WSB_PREFIX_MAX];
 
     n = form->bits ? WSB_DEFLATE_STORED_HEADER : 0;
-    len = codec->prefix(prefix + n, ordinal);
+    len = codec->prefix(prefix + n, ordinal, change);
 
     if (form->bits) {
         (void) wsb_deflate_stored(prefix, len);

@@ -471,7 +471,7 @@ ngx_http_ws_bus_unsubscribe(ngx_http_ws_bus_conn_t *wc, wsb_op_t *op)
 static void
 ngx_http_ws_bus_remove_sub(ngx_http_ws_bus_conn_t *wc, wsb_sub_t *sub)
 {
-    uint32_t                   i, text, left;
+    uint32_t                   n, text, left;
     wsb_key_t                  keys[WSB_FILTER_VALUES];
     wsb_node_t                *node;
     ngx_http_ws_bus_worker_t  *w;
@@ -481,10 +481,7 @@ ngx_http_ws_bus_remove_sub(ngx_http_ws_bus_conn_t *wc, wsb_sub_t *sub)
 
     /* the node may be gone before the lock is held */
 
-    for (i = 0; i < node->nlinks; i++) {
-        keys[i] = node->link[i].key;
-    }
-
+    n = wsb_node_keys(w->index, node, keys);
     left = node->nsubs - 1;
     text = node->text;
 
@@ -493,7 +490,7 @@ ngx_http_ws_bus_remove_sub(ngx_http_ws_bus_conn_t *wc, wsb_sub_t *sub)
 
     ngx_shmtx_lock(&w->shpool->mutex);
 
-    wsb_interest_remove_locked(w->zone, (unsigned) w->slot, keys, i);
+    wsb_interest_remove_locked(w->zone, (unsigned) w->slot, keys, n);
     wsb_filter_text_count_locked(w->zone, text, left);
 
     ngx_shmtx_unlock(&w->shpool->mutex);

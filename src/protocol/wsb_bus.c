@@ -8,6 +8,7 @@
  *   missing_field    a field that is required is absent or null
  *   unknown_type     the type is none of ours
  *   bad_filter       a field of the filter is not what it can be
+ *   bad_where        a condition is not what it can be
  *   bad_since        since is no event id, "now" or "first"
  *   unsupported      this version does not do that
  *   not_found        there is no such subscription on this connection
@@ -21,7 +22,8 @@
 #include <stdio.h>
 
 
-#define WSB_GAP_TEXT_MAX  256
+#define WSB_GAP_TEXT_MAX    256
+#define WSB_WHERE_TEXT_MAX  128          /* longer ones are not for people */
 
 
 static void wsb_bus_welcome(wsb_text_t *t, wsb_str_t connection_id);
@@ -35,12 +37,15 @@ static void wsb_bus_gap(wsb_text_t *t, uint32_t ordinal, int aware,
     wsb_str_t from, wsb_str_t to, const char *reason);
 static void wsb_bus_error(wsb_text_t *t, wsb_str_t id, const char *code,
     wsb_str_t text);
-static size_t wsb_bus_prefix(uint8_t *dst, uint32_t ordinal);
+static size_t wsb_bus_prefix(uint8_t *dst, uint32_t ordinal,
+    wsb_change_t change);
 static void wsb_bus_body(wsb_text_t *t, const wsb_event_t *ev,
     wsb_str_t event_id);
 static void wsb_bus_event(wsb_text_t *t, const wsb_event_t *ev);
 static void wsb_bus_link(wsb_text_t *t, const wsb_event_t *ev);
 static void wsb_bus_render_filter(wsb_text_t *t, const wsb_filter_t *filter);
+static void wsb_bus_filter_object(wsb_text_t *t, const wsb_filter_t *filter,
+    wsb_str_t where);
 static void wsb_bus_filter_text(wsb_text_t *t, wsb_field_t field,
     wsb_str_t value);
 static void wsb_bus_text(wsb_text_t *t, const char *name, wsb_str_t value);
@@ -76,11 +81,23 @@ static void
 wsb_bus_subscribed(wsb_text_t *t, const wsb_op_t *op, uint32_t ordinal,
     wsb_str_t last_id, int recovered)
 {
+    wsb_str_t  where, none = wsb_null_string;
+
+    where = op->filter.where_text;
+
     wsb_text_lit(t, "{\"type\":\"subscribed\",\"subscription_id\":\""
                     WSB_SUB_PREFIX);
     wsb_text_uint(t, ordinal);
     wsb_text_lit(t, "\",\"filter\":");
-    wsb_bus_render_filter(t, &op->filter);
+    wsb_bus_filter_object(t, &op->filter,
+                          op->filter.where_inside ? where : none);
+
+    /* where it was found, so that the answer can be sent again */
+
+    if (!op->filter.where_inside) {
+        wsb_bus_json(t, ",\"where\":", where);
+    }
+
     wsb_bus_text(t, ",\"last_id\":", last_id);
 
     if (recovered >= 0) {
@@ -170,11 +187,16 @@ wsb_bus_error(wsb_text_t *t, wsb_str_t id, const char *code, wsb_str_t text)
 
 
 static size_t
-wsb_bus_prefix(uint8_t *dst, uint32_t ordinal)
+wsb_bus_prefix(uint8_t *dst, uint32_t ordinal, wsb_change_t change)
 {
+    static const char  *const words[] = {
+        "", "\"change\":\"entered\",", "\"change\":\"left\","
+    };
+
     return snprintf((char *) dst, WSB_PREFIX_MAX,
                     "{\"type\":\"event\",\"subscription_id\":\""
-                    WSB_SUB_PREFIX "%u\",", (unsigned) ordinal);
+                    WSB_SUB_PREFIX "%u\",%s", (unsigned) ordinal,
+                    words[change]);
 }
 
 
@@ -258,6 +280,21 @@ wsb_bus_link(wsb_text_t *t, const wsb_event_t *ev)
 static void
 wsb_bus_render_filter(wsb_text_t *t, const wsb_filter_t *filter)
 {
+    wsb_str_t  where;
+
+    static const wsb_str_t  more = wsb_string("\"...\"");
+
+    where = filter->where_text;
+
+    wsb_bus_filter_object(t, filter,
+                          where.len > WSB_WHERE_TEXT_MAX ? more : where);
+}
+
+
+static void
+wsb_bus_filter_object(wsb_text_t *t, const wsb_filter_t *filter,
+    wsb_str_t where)
+{
     char          comma;
     unsigned      i, j;
     wsb_field_t   field;
@@ -284,6 +321,13 @@ wsb_bus_render_filter(wsb_text_t *t, const wsb_filter_t *filter)
         }
 
         wsb_text_lit(t, filter->array[field] ? "]" : "");
+    }
+
+    if (where.data != NULL) {
+        wsb_text_add(t, &comma, 1);
+        comma = ',';
+
+        wsb_bus_json(t, "\"where\":", where);
     }
 
     wsb_text_lit(t, comma == '{' ? "{}" : "}");

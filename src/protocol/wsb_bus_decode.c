@@ -25,6 +25,8 @@ static void wsb_bus_id(wsb_op_t *op, const wsb_json_t *message);
 static int wsb_bus_options(wsb_op_t *op, const wsb_json_t *message);
 static int wsb_bus_since(wsb_op_t *op, const wsb_json_t *message);
 static int wsb_bus_filter(wsb_op_t *op, const wsb_json_t *message);
+static int wsb_bus_where(wsb_op_t *op, const wsb_json_t *message,
+    const wsb_json_t *filter);
 static int wsb_bus_filter_field(wsb_op_t *op, const wsb_json_t *filter,
     const wsb_bus_name_t *name);
 static int wsb_bus_filter_value(wsb_op_t *op, const wsb_bus_name_t *name,
@@ -203,40 +205,27 @@ wsb_bus_id(wsb_op_t *op, const wsb_json_t *message)
 }
 
 
-/*
- * What a subscribe may ask for, but not of this version.  Conditions are not
- * passed over, wherever they stand: the client would get more than it wants.
- */
+/* What a subscribe may ask for, but not of this version. */
 
 static int
 wsb_bus_options(wsb_op_t *op, const wsb_json_t *message)
 {
-    wsb_json_t   filter, value;
-    const char  *name;
+    wsb_json_t  value;
 
-    name = "where";
-
-    if (!wsb_bus_get(message, name, &value)
-        && !(wsb_bus_get(message, "filter", &filter)
-             && wsb_bus_get(&filter, name, &value)))
+    if (!wsb_bus_get(message, "snapshot", &value)
+        || value.type == WSB_JSON_FALSE)
     {
-        name = "snapshot";
-
-        if (!wsb_bus_get(message, name, &value)
-            || value.type == WSB_JSON_FALSE)
-        {
-            return 1;
-        }
-
-        if (value.type != WSB_JSON_TRUE) {
-            wsb_op_refuse(op, "invalid_message",
-                          WSB_INVALID "snapshot must be true or false");
-            return 0;
-        }
+        return 1;
     }
 
-    wsb_op_refuse(op, "unsupported", "%s is not supported by this version",
-                  name);
+    if (value.type != WSB_JSON_TRUE) {
+        wsb_op_refuse(op, "invalid_message",
+                      WSB_INVALID "snapshot must be true or false");
+        return 0;
+    }
+
+    wsb_op_refuse(op, "unsupported",
+                  "snapshot is not supported by this version");
 
     return 0;
 }
@@ -301,6 +290,54 @@ wsb_bus_filter(wsb_op_t *op, const wsb_json_t *message)
             return 0;
         }
     }
+
+    return wsb_bus_where(op, message, &filter);
+}
+
+
+/* Conditions stand beside the filter, or among its fields. */
+
+static int
+wsb_bus_where(wsb_op_t *op, const wsb_json_t *message,
+    const wsb_json_t *filter)
+{
+    wsb_rc_t             rc;
+    wsb_str_t           *text;
+    wsb_json_t           value, other;
+    wsb_bus_memory_t    *memory = op->memory;
+    wsb_where_error_t    err;
+
+    if (wsb_bus_get(filter, "where", &value)) {
+        op->filter.where_inside = 1;
+
+        if (wsb_bus_get(message, "where", &other)) {
+            wsb_op_refuse(op, "bad_where", WSB_INVALID
+                          "where stands both in filter and beside it");
+            return 0;
+        }
+
+    } else if (!wsb_bus_get(message, "where", &value)) {
+        return 1;
+    }
+
+    rc = wsb_where_parse(&value, &op->filter.where, &err);
+
+    if (rc == WSB_NOMEM) {
+        op->text.failed = 1;
+        return 0;
+    }
+
+    if (rc != WSB_OK) {
+        wsb_op_refuse(op, "bad_where", WSB_INVALID "%s", err.text);
+        return 0;
+    }
+
+    text = &op->filter.where_text;
+
+    memcpy(memory->pos, value.text.data, value.text.len);
+    text->data = memory->pos;
+    text->len = value.text.len;
+    memory->pos += text->len;
 
     return 1;
 }
@@ -404,7 +441,7 @@ wsb_bus_get(const wsb_json_t *object, const char *name, wsb_json_t *value)
 }
 
 
-/* Each string is decoded once, so that all fit into the message's length. */
+/* No byte is taken twice, so that all fit into the message's length. */
 
 static int
 wsb_bus_string(wsb_op_t *op, const wsb_json_t *string, wsb_str_t *s)

@@ -73,7 +73,7 @@ typedef struct {
      */
     wsb_rc_t            (*decode)(wsb_str_t message, wsb_op_t *op);
 
-    /* The filter in the protocol's words: one JSON object. */
+    /* The filter in the protocol's words, for people: one JSON object. */
     void                (*filter)(wsb_text_t *t, const wsb_filter_t *filter);
 
     /* What comes first on a connection; NULL: nothing. */
@@ -99,11 +99,13 @@ typedef struct {
                                  const char *code, wsb_str_t text);
 
     /*
-     * An event's message is a prefix, which names the subscription, and a
-     * body, which is the same for all.  The prefix is written at dst, at
-     * most WSB_PREFIX_MAX bytes; its length is returned.
+     * An event's message is a prefix, which names the subscription and how
+     * the event changes what it selects, and a body, which is the same for
+     * all.  The prefix is written at dst, at most WSB_PREFIX_MAX bytes; its
+     * length is returned.
      */
-    size_t              (*prefix)(uint8_t *dst, uint32_t ordinal);
+    size_t              (*prefix)(uint8_t *dst, uint32_t ordinal,
+                                  wsb_change_t change);
     void                (*body)(wsb_text_t *t, const wsb_event_t *ev,
                                 wsb_str_t event_id);
 } wsb_codec_t;

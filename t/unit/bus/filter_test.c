@@ -346,9 +346,70 @@ test_values(void)
 }
 
 
+/* Conditions are of the id, and of nothing else that a plan says. */
+
+static void
+test_where(void)
+{
+    unsigned       i;
+    wsb_str_t      value = str("order"), text;
+    wsb_json_t     array;
+    wsb_plan_t    *plain, *plan[3];
+    wsb_filter_t   f;
+
+    wsb_json_error_t   err;
+    wsb_where_error_t  where_err;
+
+    static const wsb_json_limits_t  limits = { 8, 8 };
+
+    static const char  *wheres[] = {
+        "[{\"column\":\"a\",\"operator\":\"eq\",\"value\":1}]",
+        "[{\"value\":1.0,\"operator\":\"in\",\"column\":\"a\"}]",
+        "[{\"column\":\"a\",\"operator\":\"eq\",\"value\":2}]"
+    };
+
+    memset(&f, 0, sizeof(f));
+    f.value[WSB_ENTITY_TYPE] = &value;
+    f.n[WSB_ENTITY_TYPE] = 1;
+    plain = wsb_plan_create(key, str(NULL), &f);
+    ok(wsb_plan_where(plain) == NULL, "no conditions");
+
+    for (i = 0; i < 3; i++) {
+        text = str(wheres[i]);
+        wsb_json_parse(text, &limits, &array, &err);
+        wsb_where_parse(&array, &f.where, &where_err);
+        plan[i] = wsb_plan_create(key, str(NULL), &f);
+
+        ok(wsb_plan_simple(plan[i]), "one key says all of the routing");
+        is_uint(wsb_plan_routing(plan[i]), wsb_plan_size(plain),
+                "its routing is that of the other");
+        is_uint(wsb_plan_size(plan[i]),
+                wsb_plan_size(plain) + f.where->size, "and more");
+        ok(memcmp(wsb_plan_where(plan[i]), f.where, f.where->size) == 0,
+           "the conditions");
+        ok(plan[i]->nkeys == 1
+           && wsb_key_eq(&plan[i]->keys[0], &plain->keys[0]), "one key");
+        ok(!wsb_key_eq(&plan[i]->id, &plain->id), "but another id");
+
+        free(f.where);
+    }
+
+    ok(wsb_key_eq(&plan[0]->id, &plan[1]->id), "equal conditions");
+    ok(!wsb_key_eq(&plan[0]->id, &plan[2]->id), "and others");
+
+    for (i = 0; i < 3; i++) {
+        wsb_free(plan[i]);
+    }
+
+    wsb_free(plain);
+    is_uint(live, 0, "nothing is left");
+}
+
+
 int
 main(void)
 {
+    test_where();
     test_random();
     test_spread();
     test_values();

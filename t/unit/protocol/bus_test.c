@@ -4,6 +4,9 @@
 
 #include "ws/alloc.h"
 #include "bus/wsb_text.c"
+#include "bus/wsb_value.c"
+#include "bus/wsb_where.c"
+#include "bus/wsb_where_parse.c"
 #include "protocol/wsb_op.c"
 #include "protocol/wsb_bus_decode.c"
 #include "protocol/wsb_bus.c"
@@ -89,6 +92,13 @@ answer(wsb_text_t *t, const wsb_op_t *op)
     "{\"type\":\"subscribed\",\"subscription_id\":\"sub_1\",\"filter\":"     \
     filter ",\"last_id\":\"E-1\"}"
 
+#define WHERE(filter, where)                                                 \
+    "{\"type\":\"subscribed\",\"subscription_id\":\"sub_1\",\"filter\":"     \
+    filter ",\"where\":" where ",\"last_id\":\"E-1\"}"
+
+#define COND(column, op, value)                                              \
+    "{\"column\":\"" column "\",\"operator\":\"" op "\",\"value\":" value "}"
+
 #define ERROR(code, text)                                                    \
     "{\"type\":\"error\",\"message\":\"" text "\",\"code\":\"" code "\"}"
 
@@ -158,13 +168,42 @@ static const struct {
     { "{\"type\":\"subscribe\",\"filter\":{},\"snapshot\":true,\"id\":\"q\"}",
       "{\"type\":\"error\",\"message\":\"snapshot is not supported by this"
       " version\",\"code\":\"unsupported\",\"id\":\"q\"}" },
-    { "{\"type\":\"subscribe\",\"filter\":{},\"where\":[]}",
-      ERROR("unsupported", "where is not supported by this version") },
-    { SUBSCRIBE("{\"where\":[]}"),
-      ERROR("unsupported", "where is not supported by this version") },
     { "{\"type\":\"request\",\"id\":\"1\",\"operation\":\"read\"}",
       "{\"type\":\"error\",\"message\":\"request is not supported by this"
       " version\",\"code\":\"unsupported\",\"id\":\"1\"}" },
+
+    /* conditions, repeated as they are written where they were */
+
+    { "{\"type\":\"subscribe\",\"filter\":{},\"where\":[]}",
+      WHERE("{}", "[]") },
+    { SUBSCRIBE("{\"where\":[]}"), SUBSCRIBED("{\"where\":[]}") },
+    { "{\"type\":\"subscribe\",\"filter\":{\"kind\":\"k\"},\"where\":[ "
+      COND("a.b", "eq", "1.0") " ] }",
+      WHERE("{\"kind\":\"k\"}", "[ " COND("a.b", "eq", "1.0") " ]") },
+    { SUBSCRIBE("{\"where\":[" COND("a", "in", "[1,\"\\u00e9\"]")
+                "],\"kind\":\"k\"}"),
+      SUBSCRIBED("{\"kind\":\"k\",\"where\":["
+                 COND("a", "in", "[1,\"\\u00e9\"]") "]}") },
+    { "{\"type\":\"subscribe\",\"filter\":{\"where\":null},\"where\":["
+      COND("a", "like", "\"x%\"") "]}",
+      WHERE("{}", "[" COND("a", "like", "\"x%\"") "]") },
+    { "{\"type\":\"subscribe\",\"filter\":{\"where\":[]},\"where\":[]}",
+      INVALID("bad_where", "where stands both in filter and beside it") },
+    { "{\"type\":\"subscribe\",\"filter\":{},\"where\":{}}",
+      INVALID("bad_where", "where must be an array") },
+    { SUBSCRIBE("{\"where\":[" COND("a", "eq", "1") "," COND("a", "eq", "1")
+                "," COND("a", "GT", "1") "]}"),
+      INVALID("bad_where", "where[2]: unknown operator") },
+    { "{\"type\":\"subscribe\",\"filter\":{},\"where\":[1],\"id\":\"q\"}",
+      "{\"type\":\"error\",\"message\":\"Invalid message: where[0]: an object"
+      " is expected\",\"code\":\"bad_where\",\"id\":\"q\"}" },
+    { "{\"type\":\"subscribe\",\"filter\":{},\"where\":["
+      COND("a", "eq", "1") "],\"since\":7}",
+      INVALID("bad_since", "since must be an event id, \\\"now\\\" or"
+                           " \\\"first\\\"") },
+    { "{\"type\":\"subscribe\",\"filter\":{},\"where\":["
+      "{\"column\":\"a\",\"column\":\"b\"}]}",
+      INVALID("invalid_json", "repeated key at byte 55") },
 
     /* wrong filters */
 
@@ -513,6 +552,23 @@ test_answers(void)
     wsb_text_done(&t);
     wsb_op_done(&op);
 
+    decode(str("{\"type\":\"subscribe\",\"filter\":{\"kind\":\"link\"},"
+               "\"where\":[" COND("a", "eq", "1") "]}"), &op);
+    ok(op.filter.where != NULL && !op.filter.where_inside, "conditions");
+    bus->filter(&t, &op.filter);
+    is_bytes(t.data, t.len, "{\"kind\":\"link\",\"where\":["
+             COND("a", "eq", "1") "]}", "the filter with conditions");
+    wsb_text_done(&t);
+    wsb_op_done(&op);
+
+    decode(str("{\"type\":\"subscribe\",\"filter\":{},\"where\":["
+               COND("a", "eq", "1") "," COND("b", "eq", "1") ","
+               COND("c", "eq", "\"longer\"") "]}"), &op);
+    bus->filter(&t, &op.filter);
+    is_bytes(t.data, t.len, "{\"where\":\"...\"}", "not with many");
+    wsb_text_done(&t);
+    wsb_op_done(&op);
+
     bus->pong(&t, &op, str("e-3"));
     is_bytes(t.data, t.len, "{\"type\":\"pong\",\"last_id\":\"e-3\"}", "pong");
     wsb_text_done(&t);
@@ -547,14 +603,19 @@ test_prefix(void)
     size_t    n;
     uint8_t   buf[WSB_PREFIX_MAX];
 
-    n = bus->prefix(buf, 1);
+    n = bus->prefix(buf, 1, WSB_CHANGE_NONE);
     is_bytes(buf, n, "{\"type\":\"event\",\"subscription_id\":\"sub_1\",",
              "prefix");
 
-    n = bus->prefix(buf, UINT32_MAX);
+    n = bus->prefix(buf, 2, WSB_CHANGE_LEFT);
+    is_bytes(buf, n, "{\"type\":\"event\",\"subscription_id\":\"sub_2\","
+                     "\"change\":\"left\",", "left");
+
+    n = bus->prefix(buf, UINT32_MAX, WSB_CHANGE_ENTERED);
     is_bytes(buf, n,
-             "{\"type\":\"event\",\"subscription_id\":\"sub_4294967295\",",
-             "the longest");
+             "{\"type\":\"event\",\"subscription_id\":\"sub_4294967295\","
+             "\"change\":\"entered\",", "the longest");
+    ok(n < WSB_PREFIX_MAX, "has room");
 }
 
 

@@ -1,0 +1,61 @@
+/*
+ * Groups of the match index: what hangs below a key besides the nodes that
+ * are linked under it.
+ *
+ * Below a routing key: how many nodes are found by which column, so that an
+ * event asks for no other; and nodes that no value finds.  Below the key of a
+ * value: nodes that are too many to be linked.
+ */
+
+#ifndef WSB_GROUP_H
+#define WSB_GROUP_H
+
+
+#include "wsb_index.h"
+
+
+/* How many nodes are found by this column. */
+
+typedef struct {
+    uint32_t              path;
+    uint32_t              count;
+} wsb_use_t;
+
+
+typedef struct {
+    wsb_node_t           *node;
+    uint32_t              place;          /* which of the node's */
+} wsb_listed_t;
+
+
+/* Lives in the hash of links while there is anything in it. */
+
+typedef struct {
+    wsb_link_t            link;           /* owner NULL */
+    wsb_listed_t         *listed;         /* to be evaluated */
+    wsb_use_t            *uses;
+    uint32_t              nlisted;
+    uint32_t              nalloc;
+    uint32_t              nuses;
+    uint32_t              nuses_alloc;
+} wsb_group_t;
+
+
+/* NULL: nothing is below this key. */
+wsb_group_t *wsb_group_find(const wsb_links_t *links, const wsb_key_t *key);
+
+/* How many nodes are linked or listed below it. */
+unsigned wsb_group_below(const wsb_links_t *links, const wsb_key_t *key);
+
+/* WSB_NOMEM: nothing has changed. */
+wsb_rc_t wsb_group_list(wsb_links_t *links, const wsb_key_t *key,
+    wsb_node_t *node, unsigned place);
+void wsb_group_unlist(wsb_links_t *links, wsb_node_t *node, unsigned place);
+
+wsb_rc_t wsb_group_use(wsb_links_t *links, const wsb_key_t *key,
+    uint32_t path);
+void wsb_group_unuse(wsb_links_t *links, const wsb_key_t *key,
+    uint32_t path);
+
+
+#endif /* WSB_GROUP_H */

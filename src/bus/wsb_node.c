@@ -1,0 +1,432 @@
+#include "wsb_node.h"
+
+
+static void wsb_node_found(const wsb_node_t *node,
+    wsb_condition_t *condition);
+static unsigned wsb_node_values(const wsb_rows_t *rows,
+    const wsb_key_t *path, const wsb_condition_t *condition,
+    wsb_key_t hash[WSB_WHERE_VALUES]);
+static wsb_rc_t wsb_node_terms_create(wsb_rows_t *rows, wsb_node_t *node,
+    const wsb_where_t *where, unsigned found);
+
+
+static inline int
+wsb_hash_less(const wsb_key_t *a, const wsb_key_t *b)
+{
+    return a->h[0] != b->h[0] ? a->h[0] < b->h[0] : a->h[1] < b->h[1];
+}
+
+
+wsb_rc_t
+wsb_shape_condition(wsb_shape_t *shape, const wsb_rows_t *rows,
+    const wsb_plan_t *plan, unsigned n)
+{
+    unsigned            i;
+    wsb_key_t           path;
+    const uint8_t      *p;
+    wsb_condition_t     condition, next;
+    const wsb_where_t  *where;
+
+    where = wsb_plan_where(plan);
+    p = where->bytes;
+
+    for (i = 0; i <= n; i++) {
+        p = wsb_where_next(p, &condition);
+    }
+
+    if (condition.joined
+        || (condition.op != WSB_WHERE_EQ && condition.op != WSB_WHERE_IN)
+        || plan->nkeys * condition.nvalues > WSB_NODE_KEYS)
+    {
+        return WSB_ERROR;
+    }
+
+    if (i < where->nconditions) {
+        (void) wsb_where_next(p, &next);
+
+        if (next.joined) {
+            return WSB_ERROR;
+        }
+    }
+
+    path = wsb_rows_path_hash(rows, wsb_where_path(where, condition.path));
+
+    shape->found = n;
+    shape->path = condition.path;
+    shape->nhashes = wsb_node_values(rows, &path, &condition, shape->hash);
+
+    return WSB_OK;
+}
+
+
+/*
+ * Sorted and without repetitions: 1 and "1.0" are two values of an `in`, and
+ * one to be found by.
+ */
+
+static unsigned
+wsb_node_values(const wsb_rows_t *rows, const wsb_key_t *path,
+    const wsb_condition_t *condition, wsb_key_t hash[WSB_WHERE_VALUES])
+{
+    unsigned        i, k, n;
+    wsb_key_t       h;
+    wsb_value_t     value;
+    const uint8_t  *p;
+
+    n = 0;
+    p = condition->values;
+
+    for (i = 0; i < condition->nvalues; i++) {
+        p = wsb_where_value(p, &value);
+
+        if (!wsb_rows_value_hash(rows, path, &value, &h)) {
+            continue;
+        }
+
+        for (k = n; k > 0 && wsb_hash_less(&h, &hash[k - 1]); k--) {
+            /* void */
+        }
+
+        if (k > 0 && wsb_key_eq(&h, &hash[k - 1])) {
+            continue;
+        }
+
+        memmove(&hash[k + 1], &hash[k], (n - k) * sizeof(wsb_key_t));
+        hash[k] = h;
+        n++;
+    }
+
+    return n;
+}
+
+
+wsb_node_t *
+wsb_node_create(wsb_rows_t *rows, const wsb_plan_t *plan,
+    const wsb_shape_t *shape)
+{
+    size_t              size;
+    unsigned            i, k, n, nlinks, nplaces;
+    wsb_node_t         *node;
+    const wsb_where_t  *where;
+
+    where = wsb_plan_where(plan);
+
+    n = shape->nhashes ? shape->nhashes : 1;
+
+    nlinks = shape->kind == WSB_NODE_LISTED ? 1 : plan->nkeys * n;
+    nplaces = shape->kind == WSB_NODE_LISTED ? plan->nkeys * n : 0;
+
+    size = sizeof(wsb_node_t) + nlinks * sizeof(wsb_link_t)
+           + nplaces * sizeof(wsb_place_t);
+
+    if (where != NULL) {
+        size += sizeof(wsb_terms_t) + where->npaths * sizeof(uint32_t)
+                + where->len;
+    }
+
+    node = wsb_malloc(size);
+    if (node == NULL) {
+        return NULL;
+    }
+
+    memset(node, 0, sizeof(wsb_node_t));
+
+    node->nlinks = nlinks;
+    node->nplaces = nplaces;
+    node->mask = plan->mask;
+    node->kind = shape->kind;
+
+    if (!wsb_plan_simple(plan)) {
+        size = wsb_plan_routing(plan);
+
+        node->plan = wsb_malloc(size);
+        if (node->plan == NULL) {
+            wsb_free(node);
+            return NULL;
+        }
+
+        memcpy(node->plan, plan, size);
+        node->plan->where = 0;
+    }
+
+    for (i = 0; i < nlinks; i++) {
+        node->link[i].owner = node;
+
+        switch (shape->kind) {
+
+        case WSB_NODE_PLAIN:
+            node->link[i].key = plan->keys[i];
+            break;
+
+        case WSB_NODE_VALUE:
+            k = i / n;
+            node->link[i].key = wsb_key_below(&plan->keys[k],
+                                              &shape->hash[i % n]);
+            break;
+
+        default: /* WSB_NODE_LISTED */
+            node->link[i].key = plan->id;
+            break;
+        }
+    }
+
+    if (where != NULL
+        && wsb_node_terms_create(rows, node, where, shape->found) != WSB_OK)
+    {
+        wsb_node_destroy(node);
+        return NULL;
+    }
+
+    return node;
+}
+
+
+static wsb_rc_t
+wsb_node_terms_create(wsb_rows_t *rows, wsb_node_t *node,
+    const wsb_where_t *where, unsigned found)
+{
+    wsb_str_t     path;
+    wsb_terms_t  *terms;
+
+    terms = wsb_node_terms(node);
+
+    terms->len = where->len;
+    terms->npaths = 0;
+    terms->found = found;
+
+    while (terms->npaths < where->npaths) {
+        path = wsb_where_path(where, terms->npaths);
+
+        if (wsb_rows_add_path(rows, path, &terms->path[terms->npaths])
+            != WSB_OK)
+        {
+            wsb_node_release(rows, node);
+            return WSB_NOMEM;
+        }
+
+        terms->npaths++;
+    }
+
+    memcpy(wsb_terms_bytes(terms), where->bytes, where->len);
+
+    return WSB_OK;
+}
+
+
+void
+wsb_node_release(wsb_rows_t *rows, wsb_node_t *node)
+{
+    wsb_terms_t  *terms;
+
+    if (node->kind == WSB_NODE_PLAIN) {
+        return;
+    }
+
+    terms = wsb_node_terms(node);
+
+    while (terms->npaths > 0) {
+        wsb_rows_remove_path(rows, terms->path[--terms->npaths]);
+    }
+}
+
+
+void
+wsb_node_destroy(wsb_node_t *node)
+{
+    if (node->nalloc != 0) {
+        wsb_free(node->subs.many);
+    }
+
+    wsb_free(node->plan);
+    wsb_free(node);
+}
+
+
+wsb_rc_t
+wsb_node_add(wsb_node_t *node, wsb_sub_t *sub)
+{
+    uint32_t     n;
+    wsb_sub_t  **subs;
+
+    if (node->nsubs == (node->nalloc ? node->nalloc : 1)) {
+        n = node->nalloc ? node->nalloc * 2 : 4;
+
+        subs = wsb_realloc(node->nalloc ? node->subs.many : NULL,
+                           n * sizeof(wsb_sub_t *));
+        if (subs == NULL) {
+            return WSB_NOMEM;
+        }
+
+        if (node->nalloc == 0) {
+            subs[0] = node->subs.one;
+        }
+
+        node->subs.many = subs;
+        node->nalloc = n;
+    }
+
+    sub->node = node;
+    sub->index = node->nsubs;
+
+    wsb_node_subs(node)[node->nsubs++] = sub;
+
+    return WSB_OK;
+}
+
+
+/* A LISTED one needs no look: its link has the id of the whole plan. */
+
+int
+wsb_node_equal(const wsb_rows_t *rows, const wsb_node_t *node,
+    const wsb_plan_t *plan)
+{
+    unsigned            i;
+    wsb_key_t           path;
+    wsb_terms_t        *terms;
+    const wsb_where_t  *where;
+
+    if (node->kind == WSB_NODE_LISTED) {
+        return 1;
+    }
+
+    if (node->plan != NULL || !wsb_plan_simple(plan)) {
+        return node->plan != NULL && wsb_key_eq(&node->plan->id, &plan->id);
+    }
+
+    if (node->kind == WSB_NODE_PLAIN) {
+        return 1;
+    }
+
+    where = wsb_plan_where(plan);
+    terms = wsb_node_terms(node);
+
+    if (terms->len != where->len || terms->npaths != where->npaths
+        || memcmp(wsb_terms_bytes(terms), where->bytes, where->len) != 0)
+    {
+        return 0;
+    }
+
+    for (i = 0; i < terms->npaths; i++) {
+        path = wsb_rows_path_hash(rows, wsb_where_path(where, i));
+
+        if (!wsb_key_eq(&path, wsb_rows_path_key(rows, terms->path[i]))) {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+int
+wsb_node_under(const wsb_node_t *node, const wsb_key_t *key)
+{
+    unsigned      i;
+    wsb_place_t  *place;
+
+    if (node->kind != WSB_NODE_LISTED) {
+
+        for (i = 0; i < node->nlinks; i++) {
+            if (wsb_key_eq(&node->link[i].key, key)) {
+                return 1;
+            }
+        }
+
+        return 0;
+    }
+
+    place = wsb_node_places(node);
+
+    for (i = 0; i < node->nplaces; i++) {
+        if (wsb_key_eq(&place[i].group->link.key, key)) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+int
+wsb_node_holds(const wsb_node_t *node, wsb_rows_t *rows, unsigned row)
+{
+    int                 holds;
+    wsb_terms_t        *terms;
+    const uint8_t      *p, *last;
+    wsb_condition_t     condition;
+
+    terms = wsb_node_terms(node);
+
+    p = wsb_terms_bytes(terms);
+    last = p + terms->len;
+    holds = 1;
+
+    while (p < last) {
+        p = wsb_where_next(p, &condition);
+
+        if (!condition.joined) {
+
+            if (!holds) {
+                return 0;
+            }
+
+            holds = 0;
+        }
+
+        if (!holds && condition.op != WSB_WHERE_NEVER) {
+            holds = wsb_where_holds(&condition,
+                                    wsb_rows_value(rows, row,
+                                              terms->path[condition.path]));
+        }
+    }
+
+    return holds;
+}
+
+
+uint32_t
+wsb_node_path(const wsb_node_t *node)
+{
+    wsb_condition_t  condition;
+
+    wsb_node_found(node, &condition);
+
+    return wsb_node_terms(node)->path[condition.path];
+}
+
+
+unsigned
+wsb_node_hashes(const wsb_node_t *node, const wsb_rows_t *rows,
+    wsb_key_t hash[WSB_WHERE_VALUES])
+{
+    uint32_t          path;
+    wsb_condition_t   condition;
+
+    if (node->kind == WSB_NODE_PLAIN
+        || wsb_node_terms(node)->found == WSB_NODE_NONE)
+    {
+        return 0;
+    }
+
+    wsb_node_found(node, &condition);
+    path = wsb_node_terms(node)->path[condition.path];
+
+    return wsb_node_values(rows, wsb_rows_path_key(rows, path), &condition,
+                           hash);
+}
+
+
+static void
+wsb_node_found(const wsb_node_t *node, wsb_condition_t *condition)
+{
+    unsigned        i;
+    wsb_terms_t    *terms;
+    const uint8_t  *p;
+
+    terms = wsb_node_terms(node);
+    p = wsb_terms_bytes(terms);
+
+    for (i = 0; i <= terms->found; i++) {
+        p = wsb_where_next(p, condition);
+    }
+}

@@ -1,0 +1,124 @@
+/*
+ * What a node of the match index consists of, for the index alone.
+ *
+ *   PLAIN    no conditions; linked under its routing keys
+ *   VALUE    found by an eq or an `in`; linked under each routing key XOR the
+ *            hash of column and value
+ *   LISTED   linked under the id of its plan, so that an equal plan finds it,
+ *            and listed in groups: below the same keys as a VALUE, if too many
+ *            are linked there, or, if no value finds it, the routing keys
+ *
+ * Behind the links of a node come its places in groups, then its terms.
+ */
+
+#ifndef WSB_NODE_H
+#define WSB_NODE_H
+
+
+#include "wsb_group.h"
+#include "wsb_index.h"
+#include "wsb_row.h"
+
+
+#define WSB_NODE_PLAIN            0
+#define WSB_NODE_VALUE            1
+#define WSB_NODE_LISTED           2
+
+#define WSB_NODE_KEYS             256     /* routing keys times values */
+#define WSB_NODE_NONE             255     /* no condition to be found by */
+#define WSB_NODE_RUN              8       /* linked below one value */
+
+
+typedef struct {
+    wsb_group_t          *group;
+    uint32_t              index;          /* among its listed */
+} wsb_place_t;
+
+
+/* The conditions, with columns by the ids of wsb_row.h. */
+
+typedef struct {
+    uint16_t              len;            /* bytes of the conditions */
+    uint8_t               npaths;
+    uint8_t               found;          /* by which condition, or NONE */
+    uint32_t              path[];         /* ids; then the conditions */
+} wsb_terms_t;
+
+
+/* How a new node is to be found. */
+
+typedef struct {
+    unsigned              kind;
+    unsigned              found;          /* by which condition, or NONE */
+    unsigned              path;           /* its column */
+    unsigned              nhashes;        /* of it; 0: by none */
+    wsb_key_t             hash[WSB_WHERE_VALUES];
+} wsb_shape_t;
+
+
+static inline wsb_place_t *
+wsb_node_places(const wsb_node_t *node)
+{
+    return (wsb_place_t *) &node->link[node->nlinks];
+}
+
+
+static inline wsb_terms_t *
+wsb_node_terms(const wsb_node_t *node)
+{
+    return (wsb_terms_t *) &wsb_node_places(node)[node->nplaces];
+}
+
+
+static inline uint8_t *
+wsb_terms_bytes(const wsb_terms_t *terms)
+{
+    return (uint8_t *) &terms->path[terms->npaths];
+}
+
+
+static inline wsb_key_t
+wsb_key_below(const wsb_key_t *key, const wsb_key_t *hash)
+{
+    wsb_key_t  k;
+
+    k.h[0] = key->h[0] ^ hash->h[0];
+    k.h[1] = key->h[1] ^ hash->h[1];
+
+    return k;
+}
+
+
+/* By its condition number n; WSB_ERROR: that one finds nothing. */
+wsb_rc_t wsb_shape_condition(wsb_shape_t *shape, const wsb_rows_t *rows,
+    const wsb_plan_t *plan, unsigned n);
+
+/* Links are filled in, places are not.  NULL: no memory. */
+wsb_node_t *wsb_node_create(wsb_rows_t *rows, const wsb_plan_t *plan,
+    const wsb_shape_t *shape);
+
+/* Of a node that is out of the hash and of all groups; uses of columns. */
+void wsb_node_release(wsb_rows_t *rows, wsb_node_t *node);
+void wsb_node_destroy(wsb_node_t *node);
+
+wsb_rc_t wsb_node_add(wsb_node_t *node, wsb_sub_t *sub);
+
+/* Is the one linked under the key of this plan the plan's? */
+int wsb_node_equal(const wsb_rows_t *rows, const wsb_node_t *node,
+    const wsb_plan_t *plan);
+
+/* Is it linked or listed under this key? */
+int wsb_node_under(const wsb_node_t *node, const wsb_key_t *key);
+
+/* Do the conditions hold for this row? */
+int wsb_node_holds(const wsb_node_t *node, wsb_rows_t *rows, unsigned row);
+
+/* The column by whose values it is found. */
+uint32_t wsb_node_path(const wsb_node_t *node);
+
+/* The hashes by which it is found; 0: by routing keys alone. */
+unsigned wsb_node_hashes(const wsb_node_t *node, const wsb_rows_t *rows,
+    wsb_key_t hash[WSB_WHERE_VALUES]);
+
+
+#endif /* WSB_NODE_H */

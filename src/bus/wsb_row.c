@@ -1,0 +1,675 @@
+#include "wsb_row.h"
+
+
+#define WSB_ROWS_MIN    16               /* a power of two */
+#define WSB_ROWS_NONE   UINT32_MAX
+
+/* A buffer for escaped strings that is larger is not kept for smaller rows. */
+
+#define WSB_ROWS_KEEP   65536
+#define WSB_ROWS_ROUND  4096
+
+
+/* A key in the tree; the first of them, 0, is the row itself. */
+
+typedef struct {
+    wsb_key_t             hash;
+    uint32_t              parent;
+    uint32_t              next;           /* in the bucket, or free */
+    uint32_t              uses;           /* and keys below it */
+    uint32_t              keys;           /* below it */
+} wsb_path_t;
+
+
+/*
+ * The value of a key in a row.  turn: when it was noted, which is good if it
+ * is later than that of the object in which it stands.
+ */
+
+typedef struct {
+    uint64_t              turn;
+    wsb_value_t           value;
+    wsb_key_t             hash;
+    unsigned              decoded:1;
+    unsigned              hashed:1;       /* hash has been looked at */
+    unsigned              equal:1;        /* there is one */
+} wsb_cell_t;
+
+
+typedef struct {
+    wsb_str_t             text;           /* data NULL: no such row */
+    wsb_cell_t           *cells;
+    unsigned              walked:1;
+} wsb_row_t;
+
+
+struct wsb_rows_s {
+    uint8_t               key[16];
+
+    wsb_path_t           *paths;
+    uint32_t              npaths;         /* ever in use at once */
+    uint32_t              nalloc;
+    uint32_t              nused;
+    uint32_t              free;
+
+    uint32_t             *buckets;
+    uint32_t              nbuckets;       /* a power of two */
+
+    wsb_row_t             row[2];
+    uint64_t              turn;
+
+    uint8_t              *buf;            /* of decoded strings */
+    size_t                size;
+    size_t                len;
+};
+
+
+static wsb_rc_t wsb_rows_add_key(wsb_rows_t *rows, uint32_t parent,
+    const wsb_key_t *hash, uint32_t *id);
+static wsb_rc_t wsb_rows_grow(wsb_rows_t *rows);
+static void wsb_rows_rehash(wsb_rows_t *rows);
+static void wsb_rows_release(wsb_rows_t *rows, uint32_t id);
+static uint32_t wsb_rows_find(const wsb_rows_t *rows,
+    const wsb_key_t *hash);
+static wsb_key_t wsb_rows_key_hash(const wsb_rows_t *rows, unsigned depth,
+    const wsb_key_t *parent, const uint8_t *key, size_t len);
+static void wsb_rows_walk(wsb_rows_t *rows, wsb_row_t *row, uint32_t id,
+    unsigned depth);
+static wsb_cell_t *wsb_rows_cell(wsb_rows_t *rows, unsigned row,
+    uint32_t id);
+static wsb_str_t wsb_rows_decode(wsb_rows_t *rows, wsb_str_t string);
+static uint8_t *wsb_rows_unescape(const uint8_t **pos, const uint8_t *last,
+    uint8_t *dst);
+
+
+wsb_rows_t *
+wsb_rows_create(const uint8_t key[16])
+{
+    uint32_t     id;
+    wsb_key_t    hash;
+    wsb_rows_t  *rows;
+
+    rows = wsb_malloc(sizeof(wsb_rows_t));
+    if (rows == NULL) {
+        return NULL;
+    }
+
+    memset(rows, 0, sizeof(wsb_rows_t));
+    memcpy(rows->key, key, 16);
+
+    rows->free = WSB_ROWS_NONE;
+
+    memset(&hash, 0, sizeof(wsb_key_t));
+
+    if (wsb_rows_add_key(rows, WSB_ROWS_NONE, &hash, &id) != WSB_OK) {
+        wsb_rows_destroy(rows);
+        return NULL;
+    }
+
+    rows->paths[id].uses = 1;
+
+    return rows;
+}
+
+
+void
+wsb_rows_destroy(wsb_rows_t *rows)
+{
+    wsb_free(rows->paths);
+    wsb_free(rows->buckets);
+    wsb_free(rows->row[WSB_ROW_NEW].cells);
+    wsb_free(rows->row[WSB_ROW_OLD].cells);
+    wsb_free(rows->buf);
+    wsb_free(rows);
+}
+
+
+wsb_rc_t
+wsb_rows_add_path(wsb_rows_t *rows, wsb_str_t path, uint32_t *id)
+{
+    size_t          len;
+    unsigned        depth;
+    uint32_t        parent;
+    wsb_key_t       hash;
+    const uint8_t  *p, *last;
+
+    p = path.data;
+    last = p + path.len;
+
+    *id = 0;
+
+    for (depth = 0; p < last; depth++) {
+        parent = *id;
+        len = strlen((const char *) p);
+
+        hash = wsb_rows_key_hash(rows, depth, &rows->paths[parent].hash, p,
+                                 len);
+
+        *id = wsb_rows_find(rows, &hash);
+
+        if (*id == WSB_ROWS_NONE
+            && wsb_rows_add_key(rows, parent, &hash, id) != WSB_OK)
+        {
+            /* what was made on the way has no use yet */
+
+            wsb_rows_release(rows, parent);
+            return WSB_NOMEM;
+        }
+
+        p += len + 1;
+    }
+
+    rows->paths[*id].uses++;
+
+    return WSB_OK;
+}
+
+
+void
+wsb_rows_remove_path(wsb_rows_t *rows, uint32_t id)
+{
+    rows->paths[id].uses--;
+    wsb_rows_release(rows, id);
+}
+
+
+wsb_key_t
+wsb_rows_path_hash(const wsb_rows_t *rows, wsb_str_t path)
+{
+    size_t          len;
+    unsigned        depth;
+    wsb_key_t       hash;
+    const uint8_t  *p, *last;
+
+    p = path.data;
+    last = p + path.len;
+    hash = rows->paths[0].hash;
+
+    for (depth = 0; p < last; depth++) {
+        len = strlen((const char *) p);
+        hash = wsb_rows_key_hash(rows, depth, &hash, p, len);
+        p += len + 1;
+    }
+
+    return hash;
+}
+
+
+const wsb_key_t *
+wsb_rows_path_key(const wsb_rows_t *rows, uint32_t id)
+{
+    return &rows->paths[id].hash;
+}
+
+
+int
+wsb_rows_value_hash(const wsb_rows_t *rows, const wsb_key_t *path,
+    const wsb_value_t *value, wsb_key_t *hash)
+{
+    if (!wsb_value_hash(rows->key, value, hash)) {
+        return 0;
+    }
+
+    hash->h[0] ^= path->h[0];
+    hash->h[1] ^= path->h[1];
+
+    return 1;
+}
+
+
+size_t
+wsb_rows_paths(const wsb_rows_t *rows)
+{
+    return rows->nused - 1;
+}
+
+
+wsb_rc_t
+wsb_rows_begin(wsb_rows_t *rows, const wsb_event_t *ev)
+{
+    size_t       size;
+    uint8_t     *buf;
+    unsigned     i;
+    wsb_row_t   *row;
+
+    static const wsb_field_t  field[2] = { WSB_DATA, WSB_OLD };
+
+    size = 0;
+
+    rows->len = 0;
+    rows->turn++;
+
+    for (i = 0; i < 2; i++) {
+        row = &rows->row[i];
+        row->text.data = NULL;
+        row->walked = 0;
+        row->cells[0].turn = rows->turn;
+
+        if (ev == NULL || ev->field[field[i]].data == NULL) {
+            continue;
+        }
+
+        row->text = ev->field[field[i]];
+
+        if (memchr(row->text.data, '\\', row->text.len) != NULL) {
+            size += row->text.len;
+        }
+    }
+
+    if (size <= rows->size
+        && (rows->size <= WSB_ROWS_KEEP || size > rows->size / 4))
+    {
+        return WSB_OK;
+    }
+
+    wsb_free(rows->buf);
+    rows->buf = NULL;
+    rows->size = 0;
+
+    if (size == 0) {
+        return WSB_OK;
+    }
+
+    size = (size + WSB_ROWS_ROUND - 1) & ~(size_t) (WSB_ROWS_ROUND - 1);
+
+    buf = wsb_malloc(size);
+
+    if (buf == NULL) {
+        rows->row[WSB_ROW_NEW].text.data = NULL;
+        rows->row[WSB_ROW_OLD].text.data = NULL;
+        return WSB_NOMEM;
+    }
+
+    rows->buf = buf;
+    rows->size = size;
+
+    return WSB_OK;
+}
+
+
+int
+wsb_rows_present(const wsb_rows_t *rows, unsigned row)
+{
+    return rows->row[row].text.data != NULL;
+}
+
+
+const wsb_value_t *
+wsb_rows_value(wsb_rows_t *rows, unsigned row, uint32_t id)
+{
+    wsb_cell_t  *cell;
+
+    static const wsb_value_t  none = { WSB_JSON_NULL, wsb_null_string };
+
+    cell = wsb_rows_cell(rows, row, id);
+
+    if (cell == NULL) {
+        return &none;
+    }
+
+    if (!cell->decoded) {
+        cell->decoded = 1;
+
+        if (cell->value.type == WSB_JSON_STRING) {
+            cell->value.text = wsb_rows_decode(rows, cell->value.text);
+        }
+    }
+
+    return &cell->value;
+}
+
+
+const wsb_key_t *
+wsb_rows_hash(wsb_rows_t *rows, unsigned row, uint32_t id)
+{
+    wsb_cell_t         *cell;
+    const wsb_value_t  *value;
+
+    cell = wsb_rows_cell(rows, row, id);
+
+    if (cell == NULL) {
+        return NULL;
+    }
+
+    if (!cell->hashed) {
+        value = wsb_rows_value(rows, row, id);
+
+        cell->hashed = 1;
+        cell->equal = wsb_rows_value_hash(rows, &rows->paths[id].hash, value,
+                                          &cell->hash);
+    }
+
+    return cell->equal ? &cell->hash : NULL;
+}
+
+
+static wsb_rc_t
+wsb_rows_add_key(wsb_rows_t *rows, uint32_t parent, const wsb_key_t *hash,
+    uint32_t *id)
+{
+    uint32_t    *bucket;
+    wsb_path_t  *path;
+
+    if (rows->free != WSB_ROWS_NONE) {
+        *id = rows->free;
+        rows->free = rows->paths[*id].next;
+
+    } else {
+        if (rows->npaths == rows->nalloc && wsb_rows_grow(rows) != WSB_OK) {
+            return WSB_NOMEM;
+        }
+
+        *id = rows->npaths++;
+    }
+
+    path = &rows->paths[*id];
+    bucket = &rows->buckets[hash->h[0] & (rows->nbuckets - 1)];
+
+    path->hash = *hash;
+    path->parent = parent;
+    path->uses = 0;
+    path->keys = 0;
+    path->next = *bucket;
+    *bucket = *id;
+
+    if (parent != WSB_ROWS_NONE) {
+        rows->paths[parent].uses++;
+        rows->paths[parent].keys++;
+    }
+
+    rows->nused++;
+
+    return WSB_OK;
+}
+
+
+static wsb_rc_t
+wsb_rows_grow(wsb_rows_t *rows)
+{
+    void        *p;
+    unsigned     i;
+    uint32_t     n;
+    wsb_row_t   *row;
+
+    n = rows->nalloc == 0 ? WSB_ROWS_MIN : 2 * rows->nalloc;
+
+    if (n > INT32_MAX) {
+        return WSB_NOMEM;
+    }
+
+    p = wsb_realloc(rows->paths, n * sizeof(wsb_path_t));
+    if (p == NULL) {
+        return WSB_NOMEM;
+    }
+
+    rows->paths = p;
+
+    for (i = 0; i < 2; i++) {
+        row = &rows->row[i];
+
+        p = wsb_realloc(row->cells, n * sizeof(wsb_cell_t));
+        if (p == NULL) {
+            return WSB_NOMEM;
+        }
+
+        row->cells = p;
+        memset(row->cells + rows->nalloc, 0,
+               (n - rows->nalloc) * sizeof(wsb_cell_t));
+    }
+
+    p = wsb_realloc(rows->buckets, n * sizeof(uint32_t));
+    if (p == NULL) {
+        return WSB_NOMEM;
+    }
+
+    rows->buckets = p;
+    rows->nbuckets = n;
+    rows->nalloc = n;
+
+    wsb_rows_rehash(rows);
+
+    return WSB_OK;
+}
+
+
+static void
+wsb_rows_rehash(wsb_rows_t *rows)
+{
+    uint32_t   i, *bucket;
+
+    for (i = 0; i < rows->nbuckets; i++) {
+        rows->buckets[i] = WSB_ROWS_NONE;
+    }
+
+    /* it grows only when none is free */
+
+    for (i = 0; i < rows->npaths; i++) {
+        bucket = &rows->buckets[rows->paths[i].hash.h[0]
+                                & (rows->nbuckets - 1)];
+
+        rows->paths[i].next = *bucket;
+        *bucket = i;
+    }
+}
+
+
+/* Frees the key, and those above it, as far as they have no use. */
+
+static void
+wsb_rows_release(wsb_rows_t *rows, uint32_t id)
+{
+    uint32_t    *p;
+    wsb_path_t  *path;
+
+    while (rows->paths[id].uses == 0) {
+        path = &rows->paths[id];
+        p = &rows->buckets[path->hash.h[0] & (rows->nbuckets - 1)];
+
+        while (*p != id) {
+            p = &rows->paths[*p].next;
+        }
+
+        *p = path->next;
+
+        path->next = rows->free;
+        rows->free = id;
+        rows->nused--;
+
+        id = path->parent;
+        rows->paths[id].uses--;
+        rows->paths[id].keys--;
+    }
+}
+
+
+static uint32_t
+wsb_rows_find(const wsb_rows_t *rows, const wsb_key_t *hash)
+{
+    uint32_t  id;
+
+    id = rows->buckets[hash->h[0] & (rows->nbuckets - 1)];
+
+    while (id != WSB_ROWS_NONE && !wsb_key_eq(&rows->paths[id].hash, hash)) {
+        id = rows->paths[id].next;
+    }
+
+    return id;
+}
+
+
+/* A key has another hash at each depth: "a.b" is not "b.a". */
+
+static wsb_key_t
+wsb_rows_key_hash(const wsb_rows_t *rows, unsigned depth,
+    const wsb_key_t *parent, const uint8_t *key, size_t len)
+{
+    wsb_key_t  hash;
+
+    hash = wsb_hash(rows->key, WSB_DOMAIN_COLUMN + depth, key, len);
+
+    hash.h[0] ^= parent->h[0];
+    hash.h[1] ^= parent->h[1];
+
+    return hash;
+}
+
+
+/* Notes the members of an object, the row itself or one of its values. */
+
+static void
+wsb_rows_walk(wsb_rows_t *rows, wsb_row_t *row, uint32_t id, unsigned depth)
+{
+    size_t             len;
+    uint32_t           child;
+    wsb_key_t          hash;
+    wsb_str_t          name;
+    wsb_cell_t        *cell;
+    wsb_json_t         object, key, value;
+    wsb_json_walk_t    walk;
+
+    object.type = WSB_JSON_OBJECT;
+    object.text = id == 0 ? row->text : row->cells[id].value.text;
+
+    wsb_json_enter(&walk, &object);
+
+    while (wsb_json_member(&walk, &key, &value) == WSB_OK) {
+
+        len = rows->len;
+        name = wsb_rows_decode(rows, key.text);
+        rows->len = len;
+
+        hash = wsb_rows_key_hash(rows, depth, &rows->paths[id].hash,
+                                 name.data, name.len);
+
+        child = wsb_rows_find(rows, &hash);
+
+        if (child == WSB_ROWS_NONE) {
+            continue;
+        }
+
+        cell = &row->cells[child];
+
+        cell->turn = ++rows->turn;
+        cell->value.type = value.type;
+        cell->value.text = value.text;
+        cell->decoded = 0;
+        cell->hashed = 0;
+
+        if (value.type == WSB_JSON_OBJECT && rows->paths[child].keys != 0) {
+            wsb_rows_walk(rows, row, child, depth + 1);
+        }
+    }
+}
+
+
+/* NULL: the row has no such column. */
+
+static wsb_cell_t *
+wsb_rows_cell(wsb_rows_t *rows, unsigned n, uint32_t id)
+{
+    uint32_t     parent, up;
+    wsb_row_t   *row;
+
+    row = &rows->row[n];
+
+    if (row->text.data == NULL) {
+        return NULL;
+    }
+
+    if (!row->walked) {
+        row->walked = 1;
+
+        if (row->text.len != 0 && row->text.data[0] == '{') {
+            wsb_rows_walk(rows, row, 0, 0);
+        }
+    }
+
+    /* a key that came again has left those below the first one behind */
+
+    for (up = id; up != 0; up = parent) {
+        parent = rows->paths[up].parent;
+
+        if (row->cells[up].turn <= row->cells[parent].turn) {
+            return NULL;
+        }
+    }
+
+    return &row->cells[id];
+}
+
+
+/*
+ * The decoded bytes of a string, in the buffer if it has escapes.  What has
+ * no UTF-8, as a lone surrogate, becomes what a generous encoder would write:
+ * no condition can ask for that.
+ */
+
+static wsb_str_t
+wsb_rows_decode(wsb_rows_t *rows, wsb_str_t string)
+{
+    uint8_t        *dst;
+    wsb_str_t       s;
+    const uint8_t  *p, *last, *slash;
+
+    p = string.data + 1;
+    last = string.data + string.len - 1;
+
+    s.data = p;
+    s.len = last - p;
+
+    slash = memchr(p, '\\', s.len);
+
+    if (slash == NULL) {
+        return s;
+    }
+
+    dst = rows->buf + rows->len;
+    s.data = dst;
+
+    while (p < last) {
+
+        if (*p == '\\') {
+            dst = wsb_rows_unescape(&p, last, dst);
+
+        } else {
+            *dst++ = *p++;
+        }
+    }
+
+    s.len = dst - s.data;
+    rows->len += s.len;
+
+    return s;
+}
+
+
+static uint8_t *
+wsb_rows_unescape(const uint8_t **pos, const uint8_t *last, uint8_t *dst)
+{
+    int             c;
+    uint8_t         buf[4];
+    unsigned        n;
+    const uint8_t  *p;
+
+    p = wsb_json_unescape(*pos, last, buf, &n);
+
+    if (p != NULL) {
+        memcpy(dst, buf, n);
+        *pos = p;
+        return dst + n;
+    }
+
+    c = wsb_json_hex4(*pos + 2, last);
+    *pos += 6;
+
+    if (c == 0) {
+        *dst++ = '\0';
+        return dst;
+    }
+
+    *dst++ = 0xe0 | c >> 12;
+    *dst++ = 0x80 | (c >> 6 & 0x3f);
+    *dst++ = 0x80 | (c & 0x3f);
+
+    return dst;
+}

@@ -1,0 +1,68 @@
+/*
+ * The rows of one event, its `data` and its `old`, and the columns that are
+ * looked for in them.
+ *
+ * Columns are kept once, with a count, as a tree of keys in which a node is
+ * known by a keyed hash of its keys alone.  A row is walked at most once, when
+ * the first column of it is wanted, and whatever the tree names is noted on
+ * the way: so the cost is that of the row's keys, however many columns are in
+ * use.  Of a repeated key the last one counts.
+ *
+ * The memory is used again from event to event.
+ */
+
+#ifndef WSB_ROW_H
+#define WSB_ROW_H
+
+
+#include "wsb_where.h"
+
+
+#define WSB_ROW_NEW               0       /* data: after the write */
+#define WSB_ROW_OLD               1       /* old: before it */
+
+
+typedef struct wsb_rows_s  wsb_rows_t;
+
+
+/* NULL: no memory. */
+wsb_rows_t *wsb_rows_create(const uint8_t key[16]);
+void wsb_rows_destroy(wsb_rows_t *rows);
+
+/* Counts a use of the column, which is given as in a wsb_where_t. */
+wsb_rc_t wsb_rows_add_path(wsb_rows_t *rows, wsb_str_t path, uint32_t *id);
+void wsb_rows_remove_path(wsb_rows_t *rows, uint32_t id);
+
+/* The hash of a column, in use or not. */
+wsb_key_t wsb_rows_path_hash(const wsb_rows_t *rows, wsb_str_t path);
+
+/* The same of one that is. */
+const wsb_key_t *wsb_rows_path_key(const wsb_rows_t *rows, uint32_t id);
+
+/* The hash of column and value.  0: no value is equal to this one. */
+int wsb_rows_value_hash(const wsb_rows_t *rows, const wsb_key_t *path,
+    const wsb_value_t *value, wsb_key_t *hash);
+
+/* Columns and nodes between them. */
+size_t wsb_rows_paths(const wsb_rows_t *rows);
+
+
+/*
+ * The next event, whose bytes must stay while it is asked about; NULL: one
+ * without rows.  Nothing is parsed yet.  WSB_NOMEM: it has no rows.
+ */
+
+wsb_rc_t wsb_rows_begin(wsb_rows_t *rows, const wsb_event_t *ev);
+
+/* Is there such a row? */
+int wsb_rows_present(const wsb_rows_t *rows, unsigned row);
+
+/* The column's value, null if it is missing; good until the next event. */
+const wsb_value_t *wsb_rows_value(wsb_rows_t *rows, unsigned row,
+    uint32_t id);
+
+/* wsb_rows_value_hash() of it, or NULL. */
+const wsb_key_t *wsb_rows_hash(wsb_rows_t *rows, unsigned row, uint32_t id);
+
+
+#endif /* WSB_ROW_H */

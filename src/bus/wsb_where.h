@@ -1,0 +1,130 @@
+/*
+ * Conditions on an event's payload.
+ *
+ * An array of {"column","operator","value","logic_operator"?}.  The column is
+ * a key of the row, or keys joined by dots that lead through objects; arrays
+ * are not entered.  A condition with logic_operator "OR" belongs to the group
+ * of its predecessor; of each group one must hold.
+ *
+ *   eq neq gt gte lt lte   as wsb_value.h compares; neq: not equal
+ *   like ilike             as wsb_value.h says, ilike folds ASCII only
+ *   in                     eq to one of the values, or of the one value
+ *
+ * A column that is null or missing, or a value that is null, makes any
+ * condition not true, neq too.  So does an `in` without values.
+ */
+
+#ifndef WSB_WHERE_H
+#define WSB_WHERE_H
+
+
+#include "wsb_value.h"
+
+
+#define WSB_WHERE_CONDITIONS      16
+#define WSB_WHERE_VALUES          256     /* of one `in` */
+#define WSB_WHERE_TEXT            8192    /* bytes of the array */
+#define WSB_WHERE_DEPTH           8       /* keys of one column */
+#define WSB_WHERE_PATTERN         256     /* bytes of a pattern */
+
+
+/* How the row after the write and the row before it match. */
+
+typedef enum {
+    WSB_CHANGE_NONE = 0,            /* the new one does */
+    WSB_CHANGE_ENTERED,             /* but the old one did not */
+    WSB_CHANGE_LEFT                 /* only the old one does */
+} wsb_change_t;
+
+
+typedef enum {
+    WSB_WHERE_NEVER = 0,            /* it holds for no row */
+    WSB_WHERE_EQ,
+    WSB_WHERE_NEQ,
+    WSB_WHERE_GT,
+    WSB_WHERE_GTE,
+    WSB_WHERE_LT,
+    WSB_WHERE_LTE,
+    WSB_WHERE_LIKE,
+    WSB_WHERE_ILIKE,
+    WSB_WHERE_IN
+} wsb_where_op_t;
+
+
+/*
+ * One malloc'd block without pointers.  Equal conditions are equal bytes,
+ * whatever the order, the spelling of numbers and repetitions in the array
+ * were; an `in` of one value is an eq.
+ *
+ * Behind the header: the conditions, see wsb_where_next(), then the columns
+ * that they name by number, each a length in 16 bits and its keys, with a NUL
+ * behind each.
+ */
+
+typedef struct {
+    uint32_t              size;           /* of all */
+    uint16_t              len;            /* of the conditions */
+    uint8_t               nconditions;
+    uint8_t               npaths;
+    uint8_t               bytes[];
+} wsb_where_t;
+
+
+typedef struct {
+    char                  text[80];       /* "where[2]: unknown operator" */
+} wsb_where_error_t;
+
+
+/*
+ * Of a value of valid JSON.  *where is NULL if it is an empty array, which
+ * says nothing.  WSB_ERROR: err names the element; WSB_NOMEM.  Freed with
+ * wsb_free().
+ */
+
+wsb_rc_t wsb_where_parse(const wsb_json_t *value, wsb_where_t **where,
+    wsb_where_error_t *err);
+
+/* The same for equal conditions only. */
+wsb_key_t wsb_where_id(const uint8_t key[16], const wsb_where_t *where);
+
+/* The keys of column i. */
+wsb_str_t wsb_where_path(const wsb_where_t *where, unsigned i);
+
+
+/*
+ * A condition, and its values, of which only an `in` has more than one.  An
+ * AND is between two conditions, unless the second is joined.
+ */
+
+typedef struct {
+    wsb_where_op_t        op;
+    unsigned              joined;         /* by OR to the one before it */
+    unsigned              path;           /* number of the column */
+    unsigned              nvalues;
+    const uint8_t        *values;
+} wsb_condition_t;
+
+/* Both return what follows. */
+const uint8_t *wsb_where_next(const uint8_t *p, wsb_condition_t *condition);
+const uint8_t *wsb_where_value(const uint8_t *p, wsb_value_t *value);
+
+/* Behind n values. */
+const uint8_t *wsb_where_skip(const uint8_t *p, unsigned n);
+
+/* Does it hold for this value of its column? */
+int wsb_where_holds(const wsb_condition_t *condition,
+    const wsb_value_t *value);
+
+
+/* What the parser and the reader share. */
+
+#define WSB_WHERE_JOINED          0x80    /* in the byte of the operator */
+
+static inline unsigned
+wsb_where_get16(const uint8_t *p)
+{
+    return p[0] | (unsigned) p[1] << 8;
+}
+
+
+#endif /* WSB_WHERE_H */
