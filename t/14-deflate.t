@@ -771,8 +771,9 @@ subtest 'a compressing client of the bus' => sub {
 
     for my $n (10, 2000, 30_000) {
         my $event = event($n);
-        $c->publish($event);
+        is(($c->publish($event))[0], 200, 'published');
         my $got = $mojo->wait_type('event');
+        is($got->{type}, 'event', 'an event') or diag($mojo->wait_close(0.1));
         is($got->{data}{event}{data}{text}, $event->{data}{text},
            "and has its event, $n");
     }

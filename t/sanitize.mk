@@ -40,7 +40,7 @@ SAN_PROVE  = prove -It/lib
 # a script that starts an nginx: its path, what to put into the environment.
 # That a process leaves what it has to the system is no leak to nginx
 SAN_SCRIPT = mkdir -p $(dir $@) && { echo '\#!/bin/sh'; \
-             echo "export ASAN_OPTIONS=detect_leaks=0"; \
+             echo "export ASAN_OPTIONS=detect_leaks=0:verify_asan_link_order=0"; \
              echo $(2); echo "exec '$(1)'" '"$$@"'; } >$@ && chmod 755 $@
 INSTALLED  = $(shell PATH=$$PATH:/usr/sbin:/sbin command -v nginx)
 
@@ -63,7 +63,7 @@ asan-unit:
 $(SAN_DIR)/source:
 	t/asan-source $@
 
-$(SAN_DIR)/nginx/Makefile: config $(BUILD)/sources $(if $(NGINX_SRC),,$(SAN_DIR)/source)
+$(SAN_DIR)/nginx/Makefile: t/sanitize.mk config $(BUILD)/sources $(if $(NGINX_SRC),,$(SAN_DIR)/source)
 	@mkdir -p $(SAN_DIR)
 	cd $(SAN_TREE) && unset CFLAGS && \
 	    $$(test -x configure && echo ./configure || echo auto/configure) \
@@ -85,7 +85,7 @@ MODULE_CONF = mkdir -p $(dir $@) && cd $(DEB_SRC) && unset CFLAGS && \
     --builddir=$(dir $@) --add-dynamic-module=$(TOP) \
     --with-cc-opt='-O1 -g -fPIC $(1)' --with-ld-opt='-fPIC $(2)' \
     >$(dir $@)configure.log 2>&1 || { cat $(dir $@)configure.log; false; }
-MODULE_DEPS = config $(BUILD)/sources $(DEB_SRC)/conf_flags
+MODULE_DEPS = t/sanitize.mk config $(BUILD)/sources $(DEB_SRC)/conf_flags
 
 $(SAN_DIR)/module/Makefile: $(MODULE_DEPS)
 	@$(call MODULE_CONF,$(SAN),$(SAN))
