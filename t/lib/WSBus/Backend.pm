@@ -133,7 +133,8 @@ sub serve {
 
     my $daemon = Mojo::Server::Daemon->new(
         app => rest_app(), listen => ['http://127.0.0.1'], silent => 1,
-        max_requests => 1_000_000, max_clients => 10_000);
+        max_requests => 1_000_000, max_clients => 10_000,
+        keep_alive_timeout => 600, inactivity_timeout => 600);
     $daemon->start;
 
     my $raw = Mojo::IOLoop->server(

@@ -214,7 +214,8 @@ sub run_stand_in {
 
     Mojo::Server::Daemon->new(
         app => $app, listen => ["http://127.0.0.1:$self->{port}"], silent => 1,
-        max_requests => 1_000_000, max_clients => 10_000)->run;
+        max_requests => 1_000_000, max_clients => 10_000,
+        keep_alive_timeout => 600, inactivity_timeout => 600)->run;
 
     return;
 }
