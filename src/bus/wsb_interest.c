@@ -123,7 +123,10 @@ wsb_interest_add_one_locked(wsb_zone_t *zone, unsigned n,
     WSB_STEP("entry counted in");
 
     slot->nentries++;
-    slot->nmask[mask % WSB_MASKS]++;
+
+    if (mask < WSB_MASKS) {
+        slot->nmask[mask]++;
+    }
 
     return WSB_OK;
 }
@@ -151,7 +154,10 @@ wsb_interest_remove_locked(wsb_zone_t *zone, unsigned n,
             continue;
         }
 
-        slot->nmask[entry->mask % WSB_MASKS]--;
+        if (entry->mask < WSB_MASKS) {
+            slot->nmask[entry->mask]--;
+        }
+
         slot->nentries--;
 
         WSB_STEP("entry counted out");
@@ -411,6 +417,34 @@ wsb_interest_halve_locked(wsb_zone_t *zone, unsigned n)
         wsb_chunk_give_locked(zone, slot->dir[i]);
         slot->dir[i] = 0;
     }
+}
+
+
+uint64_t
+wsb_interest_count_locked(wsb_zone_t *zone, const wsb_key_t *key)
+{
+    unsigned         i;
+    uint64_t         count;
+    wsb_slot_t      *slot;
+    wsb_bucket_t    *bucket;
+    wsb_interest_t  *entry;
+
+    count = 0;
+
+    for (i = 0; i < zone->nslots && i < WSB_SLOTS; i++) {
+        slot = wsb_zone_slot(zone, i);
+
+        if (slot->pid == 0 || slot->nentries == 0) {
+            continue;
+        }
+
+        bucket = wsb_interest_bucket(zone, slot, key);
+        entry = bucket ? wsb_bucket_find(bucket, key) : NULL;
+
+        count += entry ? entry->count : 0;
+    }
+
+    return count;
 }
 
 

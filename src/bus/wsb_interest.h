@@ -23,7 +23,7 @@ typedef struct {
     wsb_key_t             key;
     uint64_t              last;           /* seq of its last event, or 0 */
     uint32_t              count;          /* of subscriptions; 0: free */
-    uint32_t              mask;
+    uint32_t              mask;           /* WSB_MASKS: no event's, a quota */
 } wsb_interest_t;
 
 
@@ -37,6 +37,9 @@ wsb_rc_t wsb_interest_add_locked(wsb_zone_t *zone, unsigned slot,
 
 void wsb_interest_remove_locked(wsb_zone_t *zone, unsigned slot,
     const wsb_key_t *keys, unsigned nkeys);
+
+/* The count under a key, of all slots together. */
+uint64_t wsb_interest_count_locked(wsb_zone_t *zone, const wsb_key_t *key);
 
 /*
  * For each slot with an interest in this event: adds it to out, counts its

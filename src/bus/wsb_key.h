@@ -55,7 +55,10 @@ wsb_key_t wsb_key_tenant(const uint8_t key[16], wsb_str_t tenant);
 wsb_key_t wsb_key_part(const uint8_t key[16], wsb_field_t field,
     wsb_str_t value);
 
-/* All parts of an event; of a link the entity id is its link_id. */
+/* What filters compare with: of a link the entity id is its link_id. */
+wsb_str_t wsb_key_value(const wsb_event_t *ev, wsb_field_t field);
+
+/* All parts of an event. */
 void wsb_key_parts(const uint8_t key[16], const wsb_event_t *ev,
     wsb_parts_t *parts);
 

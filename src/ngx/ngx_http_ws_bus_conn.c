@@ -74,6 +74,9 @@ ngx_http_ws_bus_free_conn(ngx_http_ws_bus_conn_t *wc)
         ngx_free(wc->tenant.data);
     }
 
+    wsb_restrict_free(wc->forced);
+    ngx_http_ws_bus_unlimit(wc);
+
     if (wc->subs != NULL) {
         wsb_free(wc->subs);
     }

@@ -55,9 +55,8 @@ static ngx_http_ws_bus_value_t  ngx_http_ws_bus_message_size = {
     125, 1024 * 1024 * 1024, 0
 };
 
-static ngx_http_ws_bus_value_t  ngx_http_ws_bus_subscriptions = {
-    ngx_conf_set_num_slot, "a number from 1 to 1000000", 1, 1000000, 0
-};
+static size_t  ngx_http_ws_bus_subscriptions =
+    offsetof(ngx_http_ws_bus_loc_conf_t, max_subscriptions);
 
 static ngx_http_ws_bus_value_t  ngx_http_ws_bus_sndbuf = {
     ngx_conf_set_size_slot,
@@ -206,11 +205,32 @@ static ngx_command_t  ngx_http_ws_bus_commands[] = {
       &ngx_http_ws_bus_message_size },
 
     { ngx_string("ws_bus_max_subscriptions"),
-      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_http_ws_bus_value,
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,
+      ngx_http_ws_bus_set_limit,
       NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_ws_bus_loc_conf_t, max_subscriptions),
+      offsetof(ngx_http_ws_bus_loc_conf_t, subscription_limits),
       &ngx_http_ws_bus_subscriptions },
+
+    { ngx_string("ws_bus_max_connections"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,
+      ngx_http_ws_bus_set_limit,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_ws_bus_loc_conf_t, connection_limits),
+      NULL },
+
+    { ngx_string("ws_bus_message_rate"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,
+      ngx_http_ws_bus_message_rate,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("ws_bus_restrict"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE3,
+      ngx_http_ws_bus_restrict,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
 
     { ngx_string("ws_bus_sndbuf"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
@@ -678,6 +698,10 @@ ngx_http_ws_bus_create_loc_conf(ngx_conf_t *cf)
      *     wlcf->tenant = NULL;
      *     wlcf->schema = NULL;
      *     wlcf->section = NULL;
+     *     wlcf->conditions = NULL;
+     *     wlcf->connection_limits = NULL;
+     *     wlcf->subscription_limits = NULL;
+     *     wlcf->message_burst = 0;
      *     wlcf->capture_entity = NULL;
      *     wlcf->capture_id = NULL;
      *     wlcf->capture_action = NULL;
@@ -694,6 +718,7 @@ ngx_http_ws_bus_create_loc_conf(ngx_conf_t *cf)
     wlcf->protocol = NGX_CONF_UNSET_UINT;
     wlcf->max_message_size = NGX_CONF_UNSET_SIZE;
     wlcf->max_subscriptions = NGX_CONF_UNSET;
+    wlcf->message_rate = NGX_CONF_UNSET_UINT;
     wlcf->sndbuf = NGX_CONF_UNSET_SIZE;
     wlcf->deflate = NGX_CONF_UNSET_UINT;
     wlcf->deflate_min_length = NGX_CONF_UNSET_SIZE;
@@ -751,6 +776,24 @@ ngx_http_ws_bus_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
                               prev->max_message_size, 65536);
     ngx_conf_merge_value(conf->max_subscriptions,
                          prev->max_subscriptions, 128);
+
+    if (conf->message_rate == NGX_CONF_UNSET_UINT) {
+        ngx_conf_merge_uint_value(conf->message_rate, prev->message_rate, 0);
+        conf->message_burst = prev->message_burst;
+    }
+
+    if (conf->connection_limits == NULL) {
+        conf->connection_limits = prev->connection_limits;
+    }
+
+    if (conf->subscription_limits == NULL) {
+        conf->subscription_limits = prev->subscription_limits;
+    }
+
+    if (ngx_http_ws_bus_merge_restrict(cf, prev, conf) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
     ngx_conf_merge_size_value(conf->sndbuf, prev->sndbuf, 256 * 1024);
     ngx_conf_merge_uint_value(conf->deflate, prev->deflate, 0);
     ngx_conf_merge_size_value(conf->deflate_min_length,

@@ -218,11 +218,17 @@ ngx_http_ws_bus_status_worker(cJSON *workers, wsb_slot_t *slot,
     uint64_t head)
 {
     cJSON           *item;
-    uint64_t         cursor;
+    uint64_t         cursor, filters;
+    unsigned         mask;
     wsb_counters_t  *n;
 
     n = &slot->counters;
     cursor = n->cursor;
+    filters = 0;
+
+    for (mask = 0; mask < WSB_MASKS; mask++) {
+        filters += slot->nmask[mask];
+    }
 
     /* with nothing pending, whatever is newer concerns nobody there */
 
@@ -245,7 +251,7 @@ ngx_http_ws_bus_status_worker(cJSON *workers, wsb_slot_t *slot,
         || ngx_http_ws_bus_add(item, "connections", n->connections) != NGX_OK
         || ngx_http_ws_bus_add(item, "subscriptions", n->subscriptions)
            != NGX_OK
-        || ngx_http_ws_bus_add(item, "filters", slot->nentries) != NGX_OK
+        || ngx_http_ws_bus_add(item, "filters", filters) != NGX_OK
         || ngx_http_ws_bus_add(item, "lag", head - cursor) != NGX_OK
         || ngx_http_ws_bus_add(item, "wakeups", n->wakeups) != NGX_OK
         || ngx_http_ws_bus_add(item, "deliveries", n->deliveries) != NGX_OK)
@@ -273,6 +279,10 @@ ngx_http_ws_bus_status_totals(cJSON *zone, const wsb_counters_t *n,
         || ngx_http_ws_bus_add(item, "errors", n->errors) != NGX_OK
         || ngx_http_ws_bus_add(item, "refused_publishes", n->refused)
            != NGX_OK
+        || ngx_http_ws_bus_add(item, "refused_connections",
+                               n->refused_connections)
+           != NGX_OK
+        || ngx_http_ws_bus_add(item, "limited", n->limited) != NGX_OK
         || ngx_http_ws_bus_add(item, "connections", n->connections) != NGX_OK
         || ngx_http_ws_bus_add(item, "connections_opened", n->opened)
            != NGX_OK
