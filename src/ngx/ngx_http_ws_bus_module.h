@@ -19,8 +19,8 @@
 #include "ngx_http_ws_bus_compat.h"
 
 #include "../ws/wsb_deflate.h"
-#include "../ws/wsb_frame.h"
 #include "../ws/wsb_handshake.h"
+#include "../ws/wsb_reader.h"
 #include "../bus/wsb_index.h"
 #include "../bus/wsb_interest.h"
 #include "../bus/wsb_quota.h"
