@@ -50,6 +50,7 @@ typedef struct {
     uint64_t              cursor;         /* seq of the last event done */
     uint64_t              longest_turn;   /* microseconds */
     uint64_t              captured;       /* events of proxied mutations */
+    uint64_t              refused_origins;/* handshakes */
 } wsb_counters_t;
 
 

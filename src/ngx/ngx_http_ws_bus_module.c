@@ -198,6 +198,14 @@ static ngx_command_t  ngx_http_ws_bus_commands[] = {
       offsetof(ngx_http_ws_bus_loc_conf_t, tenant),
       NULL },
 
+    { ngx_string("ws_bus_origin"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF
+                        |NGX_CONF_1MORE,
+      ngx_http_ws_bus_origin,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("ws_bus_max_message_size"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_http_ws_bus_value,
@@ -692,6 +700,7 @@ ngx_http_ws_bus_create_loc_conf(ngx_conf_t *cf)
     wlcf->status_any = NGX_CONF_UNSET_UINT;
 
     wlcf->protocol = NGX_CONF_UNSET_UINT;
+    wlcf->origins = NGX_CONF_UNSET_PTR;
     wlcf->max_message_size = NGX_CONF_UNSET_SIZE;
     wlcf->max_subscriptions = NGX_CONF_UNSET;
     wlcf->sndbuf = NGX_CONF_UNSET_SIZE;
@@ -733,6 +742,7 @@ ngx_http_ws_bus_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_uint_value(conf->status_any, prev->status_any, 0);
 
     ngx_conf_merge_uint_value(conf->protocol, prev->protocol, 0);
+    ngx_conf_merge_ptr_value(conf->origins, prev->origins, NULL);
 
     ngx_conf_merge_ptr_value(conf->capture, prev->capture, NULL);
     ngx_conf_merge_uint_value(conf->capture_data, prev->capture_data,

@@ -2,6 +2,7 @@
  * What the files of the glue share.
  *
  *   upgrade   the opening handshake, until the connection is ours
+ *   origin    which pages may open a connection
  *   conn      events of a connection, its close
  *   out       control queue, event queue, writing
  *   session   a client's messages, turned into operations
@@ -61,6 +62,7 @@ typedef struct ngx_http_ws_bus_conn_s    ngx_http_ws_bus_conn_t;
 typedef struct ngx_http_ws_bus_out_s     ngx_http_ws_bus_out_t;
 typedef struct ngx_http_ws_bus_record_s  ngx_http_ws_bus_record_t;
 typedef struct ngx_http_ws_bus_form_s    ngx_http_ws_bus_form_t;
+typedef struct ngx_http_ws_bus_origins_s ngx_http_ws_bus_origins_t;
 
 
 /* A bus as configured.  Belongs to a cycle; the block that it names lives on
@@ -114,6 +116,7 @@ typedef struct {
     ngx_uint_t                   protocol;
 
     ngx_http_complex_value_t    *tenant;
+    ngx_http_ws_bus_origins_t   *origins;     /* NULL: any */
     ngx_http_complex_value_t    *schema;
     ngx_http_complex_value_t    *section;
 
@@ -359,6 +362,15 @@ u_char *ngx_http_ws_bus_request_id(ngx_http_request_t *r);
 /* name and value live as long as the request. */
 ngx_int_t ngx_http_ws_bus_add_header(ngx_http_request_t *r, const char *name,
     const char *value);
+
+
+/* origin */
+
+char *ngx_http_ws_bus_origin(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+/* Of a handshake with n Origin headers: NGX_OK, or 403, counted and logged. */
+ngx_int_t ngx_http_ws_bus_check_origin(ngx_http_request_t *r,
+    ngx_str_t *origin, ngx_uint_t n);
 
 
 /* conn */

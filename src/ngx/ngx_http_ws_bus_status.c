@@ -273,6 +273,8 @@ ngx_http_ws_bus_status_totals(cJSON *zone, const wsb_counters_t *n,
         || ngx_http_ws_bus_add(item, "errors", n->errors) != NGX_OK
         || ngx_http_ws_bus_add(item, "refused_publishes", n->refused)
            != NGX_OK
+        || ngx_http_ws_bus_add(item, "refused_origins", n->refused_origins)
+           != NGX_OK
         || ngx_http_ws_bus_add(item, "connections", n->connections) != NGX_OK
         || ngx_http_ws_bus_add(item, "connections_opened", n->opened)
            != NGX_OK
