@@ -123,7 +123,10 @@ wsb_interest_add_one_locked(wsb_zone_t *zone, unsigned n,
     WSB_STEP("entry counted in");
 
     slot->nentries++;
-    slot->nmask[mask % WSB_MASKS]++;
+
+    if (mask < WSB_MASKS) {
+        slot->nmask[mask]++;
+    }
 
     return WSB_OK;
 }
@@ -151,7 +154,10 @@ wsb_interest_remove_locked(wsb_zone_t *zone, unsigned n,
             continue;
         }
 
-        slot->nmask[entry->mask % WSB_MASKS]--;
+        if (entry->mask < WSB_MASKS) {
+            slot->nmask[entry->mask]--;
+        }
+
         slot->nentries--;
 
         WSB_STEP("entry counted out");
@@ -474,6 +480,36 @@ wsb_interest_notify_locked(wsb_zone_t *zone, const wsb_parts_t *parts,
 }
 
 
+uint64_t
+wsb_interest_count_locked(wsb_zone_t *zone, const wsb_key_t *key)
+{
+    unsigned         i;
+    uint64_t         count;
+    wsb_slot_t      *slot;
+    wsb_bucket_t    *bucket;
+    wsb_interest_t  *entry;
+
+    count = 0;
+
+    for (i = 0; i < zone->nslots && i < WSB_SLOTS; i++) {
+        slot = wsb_zone_slot(zone, i);
+
+        if (slot->pid == 0 || slot->nentries == 0) {
+            continue;
+        }
+
+        bucket = wsb_interest_bucket(zone, slot, key);
+        entry = bucket ? wsb_bucket_find(bucket, key) : NULL;
+
+        if (entry != NULL) {
+            count += entry->count;
+        }
+    }
+
+    return count;
+}
+
+
 static uint32_t *
 wsb_interest_dir(wsb_zone_t *zone, const wsb_slot_t *slot, uint64_t i)
 {
@@ -581,7 +617,8 @@ wsb_bucket_remove(wsb_bucket_t *bucket, wsb_interest_t *entry)
 
 
 uint32_t
-wsb_filter_text_add_locked(wsb_zone_t *zone, unsigned n, wsb_str_t text)
+wsb_filter_text_add_locked(wsb_zone_t *zone, unsigned n, wsb_str_t text,
+    const wsb_key_t *tenant)
 {
     uint32_t            chunk, i;
     wsb_slot_t         *slot;
@@ -633,6 +670,7 @@ wsb_filter_text_add_locked(wsb_zone_t *zone, unsigned n, wsb_str_t text)
             memcpy(ft->text, text.data, text.len);
             ft->len = (uint32_t) text.len;
             ft->count = 1;
+            tc->tenant[i] = *tenant;
             tc->used++;
 
             return chunk * WSB_TEXTS_PER_CHUNK + i;

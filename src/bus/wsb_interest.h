@@ -48,6 +48,17 @@ void wsb_interest_notify_locked(wsb_zone_t *zone, const wsb_parts_t *parts,
 
 
 /*
+ * The same tables hold counts that concern no event, under keys of their own
+ * and this mask.  The sum of all slots, without what a dead worker had once
+ * its slot is reclaimed.
+ */
+
+#define WSB_MASK_COUNT            WSB_MASKS
+
+uint64_t wsb_interest_count_locked(wsb_zone_t *zone, const wsb_key_t *key);
+
+
+/*
  * Texts: what the filters say, for the status page.  A slot has at most
  * about 1,000 of them and takes chunks only while half of all are free: a
  * filter without a text is still matched.
@@ -66,13 +77,14 @@ typedef struct {
 typedef struct {
     uint32_t              next;           /* chunk + 1, or 0 */
     uint32_t              used;           /* texts in it */
-    uint8_t               pad[248];
+    wsb_key_t             tenant[WSB_TEXTS_PER_CHUNK];
+    uint8_t               pad[8];
     wsb_filter_text_t     text[WSB_TEXTS_PER_CHUNK];
 } wsb_text_chunk_t;
 
 /* Returns a handle for the next two, 0: not kept. */
 uint32_t wsb_filter_text_add_locked(wsb_zone_t *zone, unsigned slot,
-    wsb_str_t text);
+    wsb_str_t text, const wsb_key_t *tenant);
 void wsb_filter_text_count_locked(wsb_zone_t *zone, uint32_t handle,
     uint32_t count);
 

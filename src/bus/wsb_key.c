@@ -99,6 +99,19 @@ wsb_key_tenant(const uint8_t key[16], wsb_str_t tenant)
 
 
 wsb_key_t
+wsb_key_count(const wsb_key_t *tenant, wsb_count_t what)
+{
+    wsb_parts_t  parts;
+
+    /* masks that no event has */
+
+    parts.tenant = *tenant;
+
+    return wsb_key(&parts, WSB_MASKS << (unsigned) what);
+}
+
+
+wsb_key_t
 wsb_key_part(const uint8_t key[16], wsb_field_t field, wsb_str_t value)
 {
     uint8_t  buf[WSB_UUID_LEN];

@@ -51,6 +51,15 @@ wsb_key_t wsb_hash(const uint8_t key[16], unsigned domain, const void *data,
 /* Of a tenant: absent and empty are the same, "no tenant". */
 wsb_key_t wsb_key_tenant(const uint8_t key[16], wsb_str_t tenant);
 
+/* Of a tenant's connections and subscriptions: equal to no wsb_key(). */
+
+typedef enum {
+    WSB_COUNT_CONNECTIONS = 0,
+    WSB_COUNT_SUBSCRIPTIONS
+} wsb_count_t;
+
+wsb_key_t wsb_key_count(const wsb_key_t *tenant, wsb_count_t what);
+
 /* Of the value of one routing field (an entity id is normed here). */
 wsb_key_t wsb_key_part(const uint8_t key[16], wsb_field_t field,
     wsb_str_t value);

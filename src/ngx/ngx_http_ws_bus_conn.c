@@ -130,6 +130,8 @@ ngx_http_ws_bus_open_conn(ngx_http_ws_bus_conn_t *wc)
         counters->connections++;
         counters->opened++;
         wc->counted = 1;
+
+        ngx_http_ws_bus_count_tenant(wc);
     }
 
     /* so nginx tells us, once, that the worker is to exit */
@@ -608,6 +610,7 @@ ngx_http_ws_bus_close_conn(ngx_http_ws_bus_conn_t *wc)
     if (wc->counted) {
         ngx_queue_remove(&wc->conns);
         ngx_http_ws_bus_counters(wc->worker)->connections--;
+        ngx_http_ws_bus_uncount_tenant(wc);
         wc->counted = 0;
     }
 

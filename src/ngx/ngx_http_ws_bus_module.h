@@ -3,6 +3,7 @@
  *
  *   upgrade   the opening handshake, until the connection is ours
  *   origin    which pages may open a connection
+ *   tenant    whose a request is, how much each tenant has
  *   conn      events of a connection, its close
  *   out       control queue, event queue, writing
  *   session   a client's messages, turned into operations
@@ -48,6 +49,7 @@
 #define NGX_HTTP_WS_BUS_CACHE_RECORDS  1024     /* a power of two */
 #define NGX_HTTP_WS_BUS_WHOLE          4        /* frames kept whole */
 #define NGX_HTTP_WS_BUS_WHOLE_MAX      16384    /* bytes of such a frame */
+#define NGX_HTTP_WS_BUS_TENANT_MAX     256      /* bytes of its name */
 #define NGX_HTTP_WS_BUS_CODECS         1
 
 /* What may precede a body: frame header, stored block's header, prefix. */
@@ -232,6 +234,7 @@ struct ngx_http_ws_bus_conn_s {
     unsigned                     open:1;      /* detached, 101 is out */
     unsigned                     paused:1;    /* not read: answers wait */
     unsigned                     counted:1;
+    unsigned                     tenant_counted:1;
     unsigned                     overflowed:1;       /* counted as such */
     unsigned                     unsure:1;    /* a reload, or a quit? */
     unsigned                     deflate_bits:4;     /* window; 0: none */
@@ -362,6 +365,24 @@ u_char *ngx_http_ws_bus_request_id(ngx_http_request_t *r);
 /* name and value live as long as the request. */
 ngx_int_t ngx_http_ws_bus_add_header(ngx_http_request_t *r, const char *name,
     const char *value);
+
+
+/* tenant */
+
+/*
+ * The value of ws_bus_tenant, in the request's pool; len 0: there is none.
+ * Else 400: it is empty, or too long; or 500.
+ */
+ngx_int_t ngx_http_ws_bus_tenant_of(ngx_http_request_t *r,
+    ngx_str_t *tenant);
+
+/* A connection that has a tenant is open, or ends. */
+void ngx_http_ws_bus_count_tenant(ngx_http_ws_bus_conn_t *wc);
+void ngx_http_ws_bus_uncount_tenant(ngx_http_ws_bus_conn_t *wc);
+
+/* A subscription more, or WSB_FULL; one less.  By its worker, locked. */
+wsb_rc_t ngx_http_ws_bus_count_sub_locked(ngx_http_ws_bus_conn_t *wc);
+void ngx_http_ws_bus_uncount_sub_locked(ngx_http_ws_bus_conn_t *wc);
 
 
 /* origin */
@@ -558,6 +579,18 @@ static ngx_inline wsb_counters_t *
 ngx_http_ws_bus_counters(ngx_http_ws_bus_worker_t *w)
 {
     return &wsb_zone_slot(w->zone, (unsigned) w->slot)->counters;
+}
+
+
+static ngx_inline wsb_key_t
+ngx_http_ws_bus_tenant_hash(wsb_zone_t *zone, ngx_str_t *tenant)
+{
+    wsb_str_t  name;
+
+    name.data = tenant->data;
+    name.len = tenant->len;
+
+    return wsb_key_tenant(zone->key, name);
 }
 
 

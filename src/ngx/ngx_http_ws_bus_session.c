@@ -252,6 +252,7 @@ ngx_http_ws_bus_count_in(ngx_http_ws_bus_conn_t *wc, wsb_sub_t *sub,
     wsb_plan_t *plan, wsb_op_t *op)
 {
     wsb_rc_t                   rc;
+    wsb_key_t                  tenant;
     wsb_str_t                  filter;
     wsb_text_t                 text;
     wsb_node_t                *node;
@@ -270,10 +271,21 @@ ngx_http_ws_bus_count_in(ngx_http_ws_bus_conn_t *wc, wsb_sub_t *sub,
     filter.data = text.data;
     filter.len = text.failed ? 0 : text.len;
 
+    tenant = ngx_http_ws_bus_tenant_hash(w->zone, &wc->tenant);
+
     ngx_shmtx_lock(&w->shpool->mutex);
 
     rc = wsb_interest_add_locked(w->zone, (unsigned) w->slot, plan->keys,
                                  plan->nkeys, plan->mask);
+
+    if (rc == WSB_OK) {
+        rc = ngx_http_ws_bus_count_sub_locked(wc);
+
+        if (rc != WSB_OK) {
+            wsb_interest_remove_locked(w->zone, (unsigned) w->slot,
+                                       plan->keys, plan->nkeys);
+        }
+    }
 
     if (rc == WSB_OK) {
         wsb_slot_take_locked(w->zone, (unsigned) w->slot, &w->hand);
@@ -285,7 +297,7 @@ ngx_http_ws_bus_count_in(ngx_http_ws_bus_conn_t *wc, wsb_sub_t *sub,
                              ? 0
                              : wsb_filter_text_add_locked(w->zone,
                                                           (unsigned) w->slot,
-                                                          filter);
+                                                          filter, &tenant);
         } else {
             wsb_filter_text_count_locked(w->zone, node->text, node->nsubs);
         }
@@ -491,6 +503,7 @@ ngx_http_ws_bus_remove_sub(ngx_http_ws_bus_conn_t *wc, wsb_sub_t *sub)
     ngx_shmtx_lock(&w->shpool->mutex);
 
     wsb_interest_remove_locked(w->zone, (unsigned) w->slot, keys, n);
+    ngx_http_ws_bus_uncount_sub_locked(wc);
     wsb_filter_text_count_locked(w->zone, text, left);
 
     ngx_shmtx_unlock(&w->shpool->mutex);
