@@ -1,11 +1,13 @@
 /*
- * The texts of the handshake: the extension header, lists and the key.
+ * The texts of the handshake: the extension header, lists, the key, and the
+ * origin.
  */
 
 #include "fuzz.h"
 
 #include "ws/wsb_handshake.h"
 #include "ws/wsb_offer.h"
+#include "ws/wsb_origin.h"
 
 #include <strings.h>
 
@@ -82,6 +84,35 @@ check_offer(wsb_str_t header)
 }
 
 
+/* An origin is a pattern of itself, and holds nothing that a log minds. */
+
+static void
+check_origin(wsb_str_t s)
+{
+    size_t                 i;
+    const char            *reason;
+    wsb_origin_t           origin;
+    wsb_origin_pattern_t   pattern;
+
+    if (wsb_origin_parse(s, &origin) == WSB_OK) {
+        fuzz_check(origin.host.len != 0 && origin.port <= 65535);
+        fuzz_check(wsb_origin_equal(&origin, &origin));
+
+        for (i = 0; i < s.len; i++) {
+            fuzz_check(s.data[i] > ' ' && s.data[i] < 0x7f
+                       && s.data[i] != '"' && s.data[i] != '%');
+        }
+
+        fuzz_check(wsb_origin_pattern_parse(s, &pattern, &reason) == WSB_OK);
+        fuzz_check(wsb_origin_match(&pattern, &origin));
+    }
+
+    reason = NULL;
+    fuzz_check(wsb_origin_pattern_parse(s, &pattern, &reason) == WSB_OK
+               || reason != NULL);
+}
+
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -94,6 +125,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     s.len = size;
 
     check_offer(s);
+    check_origin(s);
 
     found = wsb_list_has_token(s, "websocket");
     fuzz_check(found == ref_list(copy, size, "websocket"));

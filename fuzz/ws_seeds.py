@@ -99,6 +99,8 @@ OFFERS = {
                ' permessage-deflate; server_max_window_bits="9"',
     'list': 'keep-alive, WebSocket ,a',
     'key': 'dGhlIHNhbXBsZSBub25jZQ==',
+    'origin': 'http://[2001:db8::1]:8080',
+    'origin-pattern': 'https://*.example.com:8443',
 }
 
 for name, data in OFFERS.items():

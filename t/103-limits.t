@@ -19,6 +19,7 @@ my $nginx = WSBus::Nginx->new(
         listen => 'reuseport',
         http   => 'ws_bus_tenant $arg_tenant;',
         server => 'add_header X-Worker $pid always;
+                   location = /status { ws_bus_status; ws_bus_tenant off; }
                    location /zone/ws { ws_bus events;
                        ws_bus_tenant a; ws_bus_max_connections 3; }
                    location /key/ws { ws_bus events;

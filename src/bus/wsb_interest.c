@@ -615,7 +615,8 @@ wsb_bucket_remove(wsb_bucket_t *bucket, wsb_interest_t *entry)
 
 
 uint32_t
-wsb_filter_text_add_locked(wsb_zone_t *zone, unsigned n, wsb_str_t text)
+wsb_filter_text_add_locked(wsb_zone_t *zone, unsigned n, wsb_str_t text,
+    const wsb_key_t *tenant)
 {
     uint32_t            chunk, i;
     wsb_slot_t         *slot;
@@ -667,6 +668,7 @@ wsb_filter_text_add_locked(wsb_zone_t *zone, unsigned n, wsb_str_t text)
             memcpy(ft->text, text.data, text.len);
             ft->len = (uint32_t) text.len;
             ft->count = 1;
+            tc->tenant[i] = *tenant;
             tc->used++;
 
             return chunk * WSB_TEXTS_PER_CHUNK + i;

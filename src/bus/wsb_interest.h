@@ -23,7 +23,7 @@ typedef struct {
     wsb_key_t             key;
     uint64_t              last;           /* seq of its last event, or 0 */
     uint32_t              count;          /* of subscriptions; 0: free */
-    uint32_t              mask;           /* WSB_MASKS: no event's, a quota */
+    uint32_t              mask;           /* or WSB_MASK_COUNT */
 } wsb_interest_t;
 
 
@@ -38,7 +38,13 @@ wsb_rc_t wsb_interest_add_locked(wsb_zone_t *zone, unsigned slot,
 void wsb_interest_remove_locked(wsb_zone_t *zone, unsigned slot,
     const wsb_key_t *keys, unsigned nkeys);
 
-/* The count under a key, of all slots together. */
+/*
+ * The same tables hold counts that concern no event, under keys of their own
+ * and this mask.  Here: the sum of all slots.
+ */
+
+#define WSB_MASK_COUNT            WSB_MASKS
+
 uint64_t wsb_interest_count_locked(wsb_zone_t *zone, const wsb_key_t *key);
 
 /*
@@ -69,13 +75,14 @@ typedef struct {
 typedef struct {
     uint32_t              next;           /* chunk + 1, or 0 */
     uint32_t              used;           /* texts in it */
-    uint8_t               pad[248];
+    wsb_key_t             tenant[WSB_TEXTS_PER_CHUNK];
+    uint8_t               pad[8];
     wsb_filter_text_t     text[WSB_TEXTS_PER_CHUNK];
 } wsb_text_chunk_t;
 
 /* Returns a handle for the next two, 0: not kept. */
 uint32_t wsb_filter_text_add_locked(wsb_zone_t *zone, unsigned slot,
-    wsb_str_t text);
+    wsb_str_t text, const wsb_key_t *tenant);
 void wsb_filter_text_count_locked(wsb_zone_t *zone, uint32_t handle,
     uint32_t count);
 

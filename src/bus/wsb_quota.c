@@ -33,7 +33,7 @@ wsb_quota_take_locked(wsb_zone_t *zone, unsigned slot,
         }
 
         rc = wsb_interest_add_locked(zone, slot, &quota[i].key, 1,
-                                     WSB_MASKS);
+                                     WSB_MASK_COUNT);
         if (rc != WSB_OK) {
             break;
         }

@@ -13,6 +13,8 @@
 #include "wsb_interest.h"
 
 
+#define WSB_QUOTA_NONE            UINT32_MAX    /* only counted */
+
 #define WSB_DOMAIN_CONNECTIONS    78      /* of wsb_hash(): see wsb_key.h */
 #define WSB_DOMAIN_SUBSCRIPTIONS  79
 
@@ -26,6 +28,7 @@ typedef struct {
 /*
  * The key of a value: name is the expression by which it was found, so that
  * equal values of two expressions are counted apart.  Both may be empty.
+ * Without a name, a value is a tenant, for its status page.
  */
 
 wsb_key_t wsb_quota_key(const uint8_t key[16], unsigned domain,

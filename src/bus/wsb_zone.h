@@ -53,6 +53,7 @@ typedef struct {
     uint64_t              refused_connections;   /* by a limit */
     uint64_t              limited;        /* closed, or a subscription refused,
                                              by one */
+    uint64_t              refused_origins;/* handshakes */
 } wsb_counters_t;
 
 

@@ -25,6 +25,21 @@ ngx_http_ws_bus_free_ssl_buffer(ngx_connection_t *c)
 }
 
 
+/* Of the connection, as $scheme. */
+
+static ngx_inline const char *
+ngx_http_ws_bus_scheme(ngx_connection_t *c)
+{
+#if (NGX_HTTP_SSL)
+    if (c->ssl) {
+        return "https";
+    }
+#endif
+
+    return "http";
+}
+
+
 /* Does the response come out of a cache, and no backend was asked? */
 
 static ngx_inline ngx_uint_t

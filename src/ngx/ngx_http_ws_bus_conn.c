@@ -611,6 +611,7 @@ ngx_http_ws_bus_close_conn(ngx_http_ws_bus_conn_t *wc)
     if (wc->counted) {
         ngx_queue_remove(&wc->conns);
         ngx_http_ws_bus_counters(wc->worker)->connections--;
+        ngx_http_ws_bus_unlimit(wc);
         wc->counted = 0;
     }
 

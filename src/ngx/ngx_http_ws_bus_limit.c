@@ -22,6 +22,10 @@ static ngx_int_t ngx_http_ws_bus_limit_number(ngx_conf_t *cf,
     ngx_uint_t *n);
 static ngx_int_t ngx_http_ws_bus_limit_key(ngx_conf_t *cf,
     ngx_http_ws_bus_limit_t *limit);
+static ngx_int_t ngx_http_ws_bus_count_conn(ngx_http_request_t *r,
+    ngx_http_ws_bus_conn_t *wc, ngx_uint_t n, ngx_uint_t tenant);
+static void ngx_http_ws_bus_quota(ngx_http_ws_bus_conn_t *wc, unsigned domain,
+    wsb_quota_t *quota);
 static ngx_int_t ngx_http_ws_bus_quotas(ngx_http_request_t *r,
     ngx_http_ws_bus_conn_t *wc, ngx_array_t *limits, unsigned domain,
     wsb_quota_t *quotas, ngx_uint_t *n);
@@ -265,81 +269,124 @@ ngx_http_ws_bus_count_message(ngx_http_ws_bus_conn_t *wc)
 
 /*
  * At the handshake: the connection is counted in, and what its subscriptions
- * will be counted under is found out, since there is no request later.
+ * will be counted under is found out, since there is no request later.  Of a
+ * tenant both are counted for its status page.
  */
 
 ngx_int_t
 ngx_http_ws_bus_limit(ngx_http_request_t *r, ngx_http_ws_bus_conn_t *wc)
 {
-    wsb_rc_t                      rc;
-    ngx_int_t                     err;
-    ngx_uint_t                    nconns, nsubs;
-    wsb_quota_t                   quotas[2 * NGX_HTTP_WS_BUS_LIMITS];
-    ngx_http_ws_bus_worker_t     *w;
-    ngx_http_ws_bus_loc_conf_t   *wlcf;
+    ngx_int_t                    rc;
+    ngx_uint_t                   nconns, n, tenant;
+    wsb_quota_t                  quotas[2 * NGX_HTTP_WS_BUS_LIMITS + 2];
+    ngx_http_ws_bus_loc_conf_t  *wlcf;
 
-    w = wc->worker;
-    wlcf = wc->conf;
-
-    if (w == NULL
-        || (wlcf->connection_limits == NULL
-            && wlcf->subscription_limits == NULL))
-    {
+    if (wc->worker == NULL) {
         return NGX_OK;
     }
 
-    nconns = 0;
+    wlcf = wc->conf;
+    tenant = (wc->tenant.len != 0);
+    n = 0;
 
-    err = ngx_http_ws_bus_quotas(r, wc, wlcf->connection_limits,
-                                 WSB_DOMAIN_CONNECTIONS, quotas, &nconns);
+    rc = ngx_http_ws_bus_quotas(r, wc, wlcf->connection_limits,
+                                WSB_DOMAIN_CONNECTIONS, quotas, &n);
 
-    nsubs = nconns;
-
-    if (err == NGX_OK) {
-        err = ngx_http_ws_bus_quotas(r, wc, wlcf->subscription_limits,
-                                     WSB_DOMAIN_SUBSCRIPTIONS, quotas,
-                                     &nsubs);
+    if (rc == NGX_OK && tenant) {
+        ngx_http_ws_bus_quota(wc, WSB_DOMAIN_CONNECTIONS, &quotas[n++]);
     }
 
-    if (err != NGX_OK || nsubs == 0) {
-        return err;
+    nconns = n;
+
+    if (rc == NGX_OK) {
+        rc = ngx_http_ws_bus_quotas(r, wc, wlcf->subscription_limits,
+                                    WSB_DOMAIN_SUBSCRIPTIONS, quotas, &n);
+    }
+
+    if (rc == NGX_OK && tenant) {
+        ngx_http_ws_bus_quota(wc, WSB_DOMAIN_SUBSCRIPTIONS, &quotas[n++]);
+    }
+
+    if (rc != NGX_OK || n == 0) {
+        return rc;
     }
 
     wc->quotas = ngx_alloc(sizeof(ngx_http_ws_bus_quotas_t)
-                           + nsubs * sizeof(wsb_quota_t),
-                           r->connection->log);
+                           + n * sizeof(wsb_quota_t), r->connection->log);
     if (wc->quotas == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     wc->quotas->nconns = 0;
-    wc->quotas->nsubs = nsubs - nconns;
+    wc->quotas->nsubs = n - nconns;
     wc->quotas->subs = &wc->quotas->quota[nconns];
 
-    ngx_memcpy(wc->quotas->quota, quotas, nsubs * sizeof(wsb_quota_t));
+    ngx_memcpy(wc->quotas->quota, quotas, n * sizeof(wsb_quota_t));
+
+    return ngx_http_ws_bus_count_conn(r, wc, nconns, tenant);
+}
+
+
+static ngx_int_t
+ngx_http_ws_bus_count_conn(ngx_http_request_t *r, ngx_http_ws_bus_conn_t *wc,
+    ngx_uint_t n, ngx_uint_t tenant)
+{
+    wsb_rc_t                   rc;
+    ngx_http_ws_bus_worker_t  *w;
+
+    w = wc->worker;
 
     ngx_shmtx_lock(&w->shpool->mutex);
 
     rc = wsb_quota_take_locked(w->zone, (unsigned) w->slot,
-                               wc->quotas->quota, nconns);
+                               wc->quotas->quota, (unsigned) n);
+
+    if (rc == WSB_FULL && n == 1 && tenant) {
+
+        /*
+         * it is no limit: a registry that is full keeps nobody out, only the
+         * page does not tell of him, nor of his subscriptions
+         */
+
+        wc->quotas->nsubs--;
+        n = 0;
+        rc = WSB_OK;
+    }
 
     ngx_shmtx_unlock(&w->shpool->mutex);
 
-    if (rc != WSB_OK) {
-        ngx_http_ws_bus_counters(w)->refused_connections++;
-
-        ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                      "websocket handshake refused: %s",
-                      rc == WSB_CONFLICT
-                          ? "\"ws_bus_max_connections\" is reached"
-                          : "the registry of the bus is full");
-
-        return NGX_HTTP_SERVICE_UNAVAILABLE;
+    if (rc == WSB_OK) {
+        wc->quotas->nconns = n;
+        return NGX_OK;
     }
 
-    wc->quotas->nconns = nconns;
+    ngx_http_ws_bus_counters(w)->refused_connections++;
 
-    return NGX_OK;
+    ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+                  "websocket handshake refused: %s",
+                  rc == WSB_CONFLICT
+                      ? "\"ws_bus_max_connections\" is reached"
+                      : "the registry of the bus is full");
+
+    return NGX_HTTP_SERVICE_UNAVAILABLE;
+}
+
+
+/* Of the tenant, without a limit. */
+
+static void
+ngx_http_ws_bus_quota(ngx_http_ws_bus_conn_t *wc, unsigned domain,
+    wsb_quota_t *quota)
+{
+    wsb_str_t  tenant;
+
+    static const wsb_str_t  none = wsb_string("");
+
+    tenant.data = wc->tenant.data;
+    tenant.len = wc->tenant.len;
+
+    quota->key = wsb_quota_key(wc->worker->zone->key, domain, none, tenant);
+    quota->max = WSB_QUOTA_NONE;
 }
 
 

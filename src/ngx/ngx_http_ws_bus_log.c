@@ -74,7 +74,8 @@ static ngx_http_variable_t  ngx_http_ws_bus_variables[] = {
       NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("ws_bus_tenant"), NULL,
-      ngx_http_ws_bus_variable_tenant, 0, 0, 0 },
+      ngx_http_ws_bus_variable_tenant, 0,
+      NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("ws_bus_version"), NULL,
       ngx_http_ws_bus_variable_version, 0, 0, 0 },
@@ -336,7 +337,7 @@ ngx_http_ws_bus_log_begin(ngx_http_request_t *r, ngx_http_ws_bus_conn_t *wc)
             continue;
         }
 
-        v = ngx_http_get_indexed_variable(r, part[i].index);
+        v = ngx_http_get_flushed_variable(r, part[i].index);
 
         if (v != NULL && !v->not_found) {
             ngx_http_ws_bus_log_escape(&t, v->data, v->len);
@@ -549,10 +550,12 @@ ngx_http_ws_bus_variable_tenant(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
+    /* auth_request and the like may have changed what it is made of */
+
     v->data = tenant.data;
     v->len = tenant.len;
     v->valid = 1;
-    v->no_cacheable = 0;
+    v->no_cacheable = 1;
     v->not_found = 0;
 
     return NGX_OK;

@@ -33,6 +33,8 @@ static char *ngx_http_ws_bus_on_gap(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_ws_bus_value(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+static char *ngx_http_ws_bus_tenant_value(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 static char *ngx_http_ws_bus_take_location(ngx_conf_t *cf,
     ngx_command_t *cmd, ngx_http_handler_pt handler);
 
@@ -44,6 +46,8 @@ static void *ngx_http_ws_bus_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_ws_bus_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
 
+
+static ngx_http_complex_value_t  ngx_http_ws_bus_no_tenant;
 
 static const wsb_codec_t  *ngx_http_ws_bus_codecs[] = {
     &wsb_codec_bus
@@ -192,9 +196,17 @@ static ngx_command_t  ngx_http_ws_bus_commands[] = {
 
     { ngx_string("ws_bus_tenant"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_http_set_complex_value_slot,
+      ngx_http_ws_bus_tenant_value,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_ws_bus_loc_conf_t, tenant),
+      NULL },
+
+    { ngx_string("ws_bus_origin"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF
+                        |NGX_CONF_1MORE,
+      ngx_http_ws_bus_origin,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
       NULL },
 
     { ngx_string("ws_bus_max_message_size"),
@@ -604,6 +616,26 @@ ngx_http_ws_bus_on_gap(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
+/* "off": none, whatever an outer level says. */
+
+static char *
+ngx_http_ws_bus_tenant_value(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_ws_bus_loc_conf_t  *wlcf = conf;
+
+    ngx_str_t  *value;
+
+    value = cf->args->elts;
+
+    if (wlcf->tenant == NULL && ngx_strcmp(value[1].data, "off") == 0) {
+        wlcf->tenant = &ngx_http_ws_bus_no_tenant;
+        return NGX_CONF_OK;
+    }
+
+    return ngx_http_set_complex_value_slot(cf, cmd, conf);
+}
+
+
 static char *
 ngx_http_ws_bus_value(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
@@ -716,6 +748,7 @@ ngx_http_ws_bus_create_loc_conf(ngx_conf_t *cf)
     wlcf->status_any = NGX_CONF_UNSET_UINT;
 
     wlcf->protocol = NGX_CONF_UNSET_UINT;
+    wlcf->origins = NGX_CONF_UNSET_PTR;
     wlcf->max_message_size = NGX_CONF_UNSET_SIZE;
     wlcf->max_subscriptions = NGX_CONF_UNSET;
     wlcf->message_rate = NGX_CONF_UNSET_UINT;
@@ -758,6 +791,7 @@ ngx_http_ws_bus_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_uint_value(conf->status_any, prev->status_any, 0);
 
     ngx_conf_merge_uint_value(conf->protocol, prev->protocol, 0);
+    ngx_conf_merge_ptr_value(conf->origins, prev->origins, NULL);
 
     ngx_conf_merge_ptr_value(conf->capture, prev->capture, NULL);
     ngx_conf_merge_uint_value(conf->capture_data, prev->capture_data,
@@ -766,6 +800,11 @@ ngx_http_ws_bus_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
                               256 * 1024);
 
     ngx_http_ws_bus_merge_value(&conf->tenant, prev->tenant);
+
+    if (conf->tenant == &ngx_http_ws_bus_no_tenant) {
+        conf->tenant = NULL;
+    }
+
     ngx_http_ws_bus_merge_value(&conf->schema, prev->schema);
     ngx_http_ws_bus_merge_value(&conf->section, prev->section);
     ngx_http_ws_bus_merge_value(&conf->capture_entity, prev->capture_entity);

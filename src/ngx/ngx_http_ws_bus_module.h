@@ -2,6 +2,8 @@
  * What the files of the glue share.
  *
  *   upgrade   the opening handshake, until the connection is ours
+ *   origin    which pages may open a connection
+ *   tenant    whose a request is
  *   conn      events of a connection, its close
  *   out       control queue, event queue, writing
  *   session   a client's messages, turned into operations
@@ -49,6 +51,7 @@
 #define NGX_HTTP_WS_BUS_CACHE_RECORDS  1024     /* a power of two */
 #define NGX_HTTP_WS_BUS_WHOLE          4        /* frames kept whole */
 #define NGX_HTTP_WS_BUS_WHOLE_MAX      16384    /* bytes of such a frame */
+#define NGX_HTTP_WS_BUS_TENANT_MAX     256      /* bytes of its name */
 #define NGX_HTTP_WS_BUS_CODECS         1
 
 /* What may precede a body: frame header, stored block's header, prefix. */
@@ -63,6 +66,7 @@ typedef struct ngx_http_ws_bus_conn_s    ngx_http_ws_bus_conn_t;
 typedef struct ngx_http_ws_bus_out_s     ngx_http_ws_bus_out_t;
 typedef struct ngx_http_ws_bus_record_s  ngx_http_ws_bus_record_t;
 typedef struct ngx_http_ws_bus_form_s    ngx_http_ws_bus_form_t;
+typedef struct ngx_http_ws_bus_origins_s ngx_http_ws_bus_origins_t;
 
 
 /* A bus as configured.  Belongs to a cycle; the block that it names lives on
@@ -116,6 +120,7 @@ typedef struct {
     ngx_uint_t                   protocol;
 
     ngx_http_complex_value_t    *tenant;
+    ngx_http_ws_bus_origins_t   *origins;     /* NULL: any */
     ngx_http_complex_value_t    *schema;
     ngx_http_complex_value_t    *section;
 
@@ -385,6 +390,25 @@ ngx_int_t ngx_http_ws_bus_add_header(ngx_http_request_t *r, const char *name,
     const char *value);
 
 
+/* tenant */
+
+/*
+ * The value of ws_bus_tenant, in the request's pool; len 0: there is none.
+ * Else 400: it is empty, or too long; or 500.
+ */
+ngx_int_t ngx_http_ws_bus_tenant_of(ngx_http_request_t *r,
+    ngx_str_t *tenant);
+
+
+/* origin */
+
+char *ngx_http_ws_bus_origin(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+/* Of a handshake with n Origin headers: NGX_OK, or 403, counted and logged. */
+ngx_int_t ngx_http_ws_bus_check_origin(ngx_http_request_t *r,
+    ngx_str_t *origin, ngx_uint_t n);
+
+
 /* conn */
 
 void ngx_http_ws_bus_open_conn(ngx_http_ws_bus_conn_t *wc);
@@ -592,6 +616,18 @@ static ngx_inline wsb_counters_t *
 ngx_http_ws_bus_counters(ngx_http_ws_bus_worker_t *w)
 {
     return &wsb_zone_slot(w->zone, (unsigned) w->slot)->counters;
+}
+
+
+static ngx_inline wsb_key_t
+ngx_http_ws_bus_tenant_hash(wsb_zone_t *zone, ngx_str_t *tenant)
+{
+    wsb_str_t  name;
+
+    name.data = tenant->data;
+    name.len = tenant->len;
+
+    return wsb_key_tenant(zone->key, name);
 }
 
 

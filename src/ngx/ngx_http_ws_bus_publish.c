@@ -467,23 +467,12 @@ ngx_http_ws_bus_request_key(ngx_http_request_t *r, ngx_str_t *key)
 static ngx_int_t
 ngx_http_ws_bus_publish_tenant(ngx_http_request_t *r, wsb_str_t *tenant)
 {
-    ngx_str_t                    value;
-    ngx_http_ws_bus_loc_conf_t  *wlcf;
+    ngx_int_t  rc;
+    ngx_str_t  value;
 
-    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_module);
+    rc = ngx_http_ws_bus_tenant_of(r, &value);
 
-    tenant->data = NULL;
-    tenant->len = 0;
-
-    if (wlcf->tenant == NULL) {
-        return NGX_OK;
-    }
-
-    if (ngx_http_complex_value(r, wlcf->tenant, &value) != NGX_OK) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    if (value.len == 0 || value.len > 256) {
+    if (rc == NGX_HTTP_BAD_REQUEST) {
         return ngx_http_ws_bus_answered(r, "No tenant",
                                         "The tenant of this location is "
                                         "empty or too long");
@@ -492,7 +481,7 @@ ngx_http_ws_bus_publish_tenant(ngx_http_request_t *r, wsb_str_t *tenant)
     tenant->data = value.data;
     tenant->len = value.len;
 
-    return NGX_OK;
+    return rc;
 }
 
 
@@ -631,12 +620,28 @@ ngx_http_ws_bus_problem(ngx_http_request_t *r, ngx_uint_t status,
 }
 
 
-/* With realip, the peer is the one that it has found. */
+/*
+ * Both the client that realip has found and the peer of the socket: a header
+ * can take the right away, but never give it.
+ */
 
 ngx_uint_t
 ngx_http_ws_bus_local(ngx_http_request_t *r)
 {
-    return ngx_http_ws_bus_is_loopback(r->connection->sockaddr);
+    socklen_t        len;
+    ngx_sockaddr_t   peer;
+
+    if (!ngx_http_ws_bus_is_loopback(r->connection->sockaddr)) {
+        return 0;
+    }
+
+    len = sizeof(ngx_sockaddr_t);
+
+    if (getpeername(r->connection->fd, &peer.sockaddr, &len) == -1) {
+        return 0;
+    }
+
+    return ngx_http_ws_bus_is_loopback(&peer.sockaddr);
 }
 
 

@@ -277,6 +277,7 @@ ngx_http_ws_bus_count_in(ngx_http_ws_bus_conn_t *wc, wsb_sub_t *sub,
     wsb_plan_t *plan, wsb_op_t *op)
 {
     wsb_rc_t                   rc;
+    wsb_key_t                  tenant;
     wsb_str_t                  filter;
     wsb_text_t                 text;
     wsb_node_t                *node;
@@ -294,6 +295,8 @@ ngx_http_ws_bus_count_in(ngx_http_ws_bus_conn_t *wc, wsb_sub_t *sub,
 
     filter.data = text.data;
     filter.len = text.failed ? 0 : text.len;
+
+    tenant = ngx_http_ws_bus_tenant_hash(w->zone, &wc->tenant);
 
     ngx_shmtx_lock(&w->shpool->mutex);
 
@@ -326,7 +329,7 @@ ngx_http_ws_bus_count_in(ngx_http_ws_bus_conn_t *wc, wsb_sub_t *sub,
                              ? 0
                              : wsb_filter_text_add_locked(w->zone,
                                                           (unsigned) w->slot,
-                                                          filter);
+                                                          filter, &tenant);
         } else {
             wsb_filter_text_count_locked(w->zone, node->text, node->nsubs);
         }

@@ -9,7 +9,14 @@
 #include <cjson/cJSON.h>
 
 
-static ngx_int_t ngx_http_ws_bus_status_body(ngx_http_request_t *r);
+static ngx_int_t ngx_http_ws_bus_status_body(ngx_http_request_t *r,
+    ngx_str_t *tenant);
+static ngx_int_t ngx_http_ws_bus_status_all(ngx_http_request_t *r,
+    cJSON *root, ngx_str_t *tenant);
+static ngx_int_t ngx_http_ws_bus_status_tenant(cJSON *zones,
+    ngx_http_ws_bus_zone_t *bus, ngx_str_t *tenant);
+static cJSON *ngx_http_ws_bus_status_item(cJSON *zones,
+    ngx_http_ws_bus_zone_t *bus);
 static ngx_int_t ngx_http_ws_bus_status_zone(cJSON *zones,
     ngx_http_ws_bus_zone_t *bus);
 static ngx_int_t ngx_http_ws_bus_status_workers(cJSON *zone,
@@ -21,9 +28,10 @@ static ngx_int_t ngx_http_ws_bus_status_totals(cJSON *zone,
 static ngx_int_t ngx_http_ws_bus_status_captures(cJSON *zone,
     ngx_http_ws_bus_zone_t *bus);
 static ngx_int_t ngx_http_ws_bus_status_filters(cJSON *zone,
-    ngx_http_ws_bus_zone_t *bus);
+    ngx_http_ws_bus_zone_t *bus, const wsb_key_t *tenant);
 static ngx_int_t ngx_http_ws_bus_status_texts(cJSON *filters,
-    ngx_http_ws_bus_zone_t *bus, unsigned slot, wsb_text_chunk_t *copy);
+    ngx_http_ws_bus_zone_t *bus, unsigned slot, wsb_text_chunk_t *copy,
+    const wsb_key_t *tenant);
 static ngx_int_t ngx_http_ws_bus_status_text(cJSON *filters,
     const wsb_filter_text_t *text);
 static ngx_int_t ngx_http_ws_bus_add(cJSON *object, const char *name,
@@ -36,6 +44,7 @@ ngx_int_t
 ngx_http_ws_bus_status_handler(ngx_http_request_t *r)
 {
     ngx_int_t                    rc;
+    ngx_str_t                    tenant;
     ngx_http_ws_bus_loc_conf_t  *wlcf;
 
     wlcf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_module);
@@ -49,6 +58,13 @@ ngx_http_ws_bus_status_handler(ngx_http_request_t *r)
                ? NGX_HTTP_NOT_ALLOWED : NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
+    /* the tenant of nobody is not that of everybody */
+
+    rc = ngx_http_ws_bus_tenant_of(r, &tenant);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
     if (ngx_http_ws_bus_add_header(r, "Cache-Control", "no-store")
         != NGX_OK)
     {
@@ -57,44 +73,24 @@ ngx_http_ws_bus_status_handler(ngx_http_request_t *r)
 
     rc = ngx_http_discard_request_body(r);
 
-    return rc == NGX_OK ? ngx_http_ws_bus_status_body(r) : rc;
+    return rc == NGX_OK ? ngx_http_ws_bus_status_body(r, &tenant) : rc;
 }
 
 
 static ngx_int_t
-ngx_http_ws_bus_status_body(ngx_http_request_t *r)
+ngx_http_ws_bus_status_body(ngx_http_request_t *r, ngx_str_t *tenant)
 {
-    char                          *text;
-    cJSON                         *root, *zones;
-    size_t                         len;
-    u_char                        *data;
-    ngx_int_t                      rc;
-    ngx_uint_t                     i;
-    ngx_http_ws_bus_zone_t       **bus;
-    ngx_http_ws_bus_main_conf_t   *wmcf;
-
-    wmcf = ngx_http_get_module_main_conf(r, ngx_http_ws_bus_module);
+    char    *text;
+    cJSON   *root;
+    size_t   len;
+    u_char  *data;
 
     root = cJSON_CreateObject();
-    rc = NGX_ERROR;
     data = NULL;
     len = 0;
 
-    if (cJSON_AddStringToObject(root, "version", NGX_HTTP_WS_BUS_VERSION)
-        != NULL
-        && cJSON_AddStringToObject(root, "nginx", NGINX_VERSION) != NULL)
-    {
-        rc = ngx_http_ws_bus_add(root, "pid", (uint64_t) ngx_pid);
-    }
-
-    zones = cJSON_AddArrayToObject(root, "zones");
-    bus = wmcf->zones.elts;
-
-    for (i = 0; i < wmcf->zones.nelts && rc == NGX_OK; i++) {
-        rc = ngx_http_ws_bus_status_zone(zones, bus[i]);
-    }
-
-    text = rc == NGX_OK ? cJSON_Print(root) : NULL;
+    text = ngx_http_ws_bus_status_all(r, root, tenant) == NGX_OK
+           ? cJSON_Print(root) : NULL;
 
     if (text != NULL) {
         len = ngx_strlen(text);
@@ -120,28 +116,118 @@ ngx_http_ws_bus_status_body(ngx_http_request_t *r)
 
 
 static ngx_int_t
+ngx_http_ws_bus_status_all(ngx_http_request_t *r, cJSON *root,
+    ngx_str_t *tenant)
+{
+    cJSON                         *zones;
+    ngx_int_t                      rc;
+    ngx_uint_t                     i;
+    ngx_http_ws_bus_zone_t       **bus;
+    ngx_http_ws_bus_main_conf_t   *wmcf;
+
+    wmcf = ngx_http_get_module_main_conf(r, ngx_http_ws_bus_module);
+
+    if (cJSON_AddStringToObject(root, "version", NGX_HTTP_WS_BUS_VERSION)
+        == NULL)
+    {
+        return NGX_ERROR;
+    }
+
+    if (tenant->len == 0
+        && (cJSON_AddStringToObject(root, "nginx", NGINX_VERSION) == NULL
+            || ngx_http_ws_bus_add(root, "pid", (uint64_t) ngx_pid)
+               != NGX_OK))
+    {
+        return NGX_ERROR;
+    }
+
+    zones = cJSON_AddArrayToObject(root, "zones");
+    bus = wmcf->zones.elts;
+    rc = NGX_OK;
+
+    for (i = 0; i < wmcf->zones.nelts && rc == NGX_OK; i++) {
+        rc = tenant->len
+             ? ngx_http_ws_bus_status_tenant(zones, bus[i], tenant)
+             : ngx_http_ws_bus_status_zone(zones, bus[i]);
+    }
+
+    return rc;
+}
+
+
+/* What is of one tenant: nothing that the others have a part in. */
+
+static ngx_int_t
+ngx_http_ws_bus_status_tenant(cJSON *zones, ngx_http_ws_bus_zone_t *bus,
+    ngx_str_t *tenant)
+{
+    cJSON      *item;
+    uint64_t    connections, subscriptions;
+    wsb_key_t   hash, key[2];
+    wsb_str_t   name;
+
+    static const wsb_str_t  none = wsb_string("");
+
+    item = ngx_http_ws_bus_status_item(zones, bus);
+
+    name.data = tenant->data;
+    name.len = tenant->len;
+
+    hash = wsb_key_tenant(bus->zone->key, name);
+    key[0] = wsb_quota_key(bus->zone->key, WSB_DOMAIN_CONNECTIONS, none,
+                           name);
+    key[1] = wsb_quota_key(bus->zone->key, WSB_DOMAIN_SUBSCRIPTIONS, none,
+                           name);
+
+    ngx_shmtx_lock(&bus->shpool->mutex);
+    connections = wsb_interest_count_locked(bus->zone, &key[0]);
+    subscriptions = wsb_interest_count_locked(bus->zone, &key[1]);
+    ngx_shmtx_unlock(&bus->shpool->mutex);
+
+    if (ngx_http_ws_bus_add(item, "connections", connections) != NGX_OK
+        || ngx_http_ws_bus_add(item, "subscriptions", subscriptions)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_ws_bus_status_filters(item, bus, &hash);
+}
+
+
+/* An element of zones, with the name of the bus; NULL: no memory. */
+
+static cJSON *
+ngx_http_ws_bus_status_item(cJSON *zones, ngx_http_ws_bus_zone_t *bus)
+{
+    char    name[128];
+    cJSON  *item;
+
+    item = cJSON_CreateObject();
+
+    if (!cJSON_AddItemToArray(zones, item)) {
+        cJSON_Delete(item);
+        return NULL;
+    }
+
+    *ngx_snprintf((u_char *) name, sizeof(name) - 1, "%V", &bus->name) = '\0';
+
+    return cJSON_AddStringToObject(item, "name", name) ? item : NULL;
+}
+
+
+static ngx_int_t
 ngx_http_ws_bus_status_zone(cJSON *zones, ngx_http_ws_bus_zone_t *bus)
 {
     cJSON           *item;
-    char             name[128];
+    char             name[16];
     uint64_t         head, oldest;
     wsb_zone_t      *zone;
     wsb_counters_t   totals;
 
     zone = bus->zone;
 
-    item = cJSON_CreateObject();
-
-    if (!cJSON_AddItemToArray(zones, item)) {
-        cJSON_Delete(item);
-        return NGX_ERROR;
-    }
-
-    *ngx_snprintf((u_char *) name, sizeof(name) - 1, "%V", &bus->name) = '\0';
-
-    if (cJSON_AddStringToObject(item, "name", name) == NULL) {
-        return NGX_ERROR;
-    }
+    item = ngx_http_ws_bus_status_item(zones, bus);
 
     *ngx_sprintf((u_char *) name, "%012xL", zone->epoch) = '\0';
 
@@ -172,7 +258,7 @@ ngx_http_ws_bus_status_zone(cJSON *zones, ngx_http_ws_bus_zone_t *bus)
         return NGX_ERROR;
     }
 
-    return ngx_http_ws_bus_status_filters(item, bus);
+    return ngx_http_ws_bus_status_filters(item, bus, NULL);
 }
 
 
@@ -218,16 +304,16 @@ ngx_http_ws_bus_status_worker(cJSON *workers, wsb_slot_t *slot,
     uint64_t head)
 {
     cJSON           *item;
+    unsigned         i;
     uint64_t         cursor, filters;
-    unsigned         mask;
     wsb_counters_t  *n;
 
     n = &slot->counters;
     cursor = n->cursor;
     filters = 0;
 
-    for (mask = 0; mask < WSB_MASKS; mask++) {
-        filters += slot->nmask[mask];
+    for (i = 0; i < WSB_MASKS; i++) {
+        filters += slot->nmask[i];
     }
 
     /* with nothing pending, whatever is newer concerns nobody there */
@@ -283,6 +369,8 @@ ngx_http_ws_bus_status_totals(cJSON *zone, const wsb_counters_t *n,
                                n->refused_connections)
            != NGX_OK
         || ngx_http_ws_bus_add(item, "limited", n->limited) != NGX_OK
+        || ngx_http_ws_bus_add(item, "refused_origins", n->refused_origins)
+           != NGX_OK
         || ngx_http_ws_bus_add(item, "connections", n->connections) != NGX_OK
         || ngx_http_ws_bus_add(item, "connections_opened", n->opened)
            != NGX_OK
@@ -339,10 +427,14 @@ ngx_http_ws_bus_status_captures(cJSON *zone, ngx_http_ws_bus_zone_t *bus)
 }
 
 
-/* Equal filters of several workers are one, with the sum of their counts. */
+/*
+ * Equal filters of several workers are one, with the sum of their counts.
+ * tenant: whose, or NULL for all.
+ */
 
 static ngx_int_t
-ngx_http_ws_bus_status_filters(cJSON *zone, ngx_http_ws_bus_zone_t *bus)
+ngx_http_ws_bus_status_filters(cJSON *zone, ngx_http_ws_bus_zone_t *bus,
+    const wsb_key_t *tenant)
 {
     cJSON             *filters;
     unsigned           i;
@@ -359,7 +451,7 @@ ngx_http_ws_bus_status_filters(cJSON *zone, ngx_http_ws_bus_zone_t *bus)
     rc = NGX_OK;
 
     for (i = 0; i < bus->zone->nslots && i < WSB_SLOTS && rc == NGX_OK; i++) {
-        rc = ngx_http_ws_bus_status_texts(filters, bus, i, copy);
+        rc = ngx_http_ws_bus_status_texts(filters, bus, i, copy, tenant);
     }
 
     ngx_free(copy);
@@ -375,7 +467,7 @@ ngx_http_ws_bus_status_filters(cJSON *zone, ngx_http_ws_bus_zone_t *bus)
 
 static ngx_int_t
 ngx_http_ws_bus_status_texts(cJSON *filters, ngx_http_ws_bus_zone_t *bus,
-    unsigned slot, wsb_text_chunk_t *copy)
+    unsigned slot, wsb_text_chunk_t *copy, const wsb_key_t *tenant)
 {
     uint32_t           chunk, pid;
     ngx_uint_t         i, n;
@@ -408,6 +500,7 @@ ngx_http_ws_bus_status_texts(cJSON *filters, ngx_http_ws_bus_zone_t *bus,
 
         for (i = 0; i < WSB_TEXTS_PER_CHUNK; i++) {
             if (copy->text[i].count != 0
+                && (tenant == NULL || wsb_key_eq(&copy->tenant[i], tenant))
                 && ngx_http_ws_bus_status_text(filters, &copy->text[i])
                    != NGX_OK)
             {

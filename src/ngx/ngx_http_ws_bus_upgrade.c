@@ -33,6 +33,8 @@ typedef struct {
     ngx_uint_t                   upgrade;     /* names "websocket" */
     ngx_uint_t                   connection;  /* names "upgrade" */
     ngx_uint_t                   bad;         /* one came twice */
+    ngx_str_t                    origin;
+    ngx_uint_t                   origins;     /* how many came */
 } ngx_http_ws_bus_handshake_t;
 
 
@@ -72,6 +74,11 @@ ngx_http_ws_bus_handler(ngx_http_request_t *r)
     wlcf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_module);
 
     rc = ngx_http_ws_bus_check(r, &hs);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    rc = ngx_http_ws_bus_check_origin(r, &hs.origin, hs.origins);
     if (rc != NGX_OK) {
         return rc;
     }
@@ -214,6 +221,10 @@ ngx_http_ws_bus_read_headers(ngx_http_request_t *r,
                                              "sec-websocket-extensions"))
         {
             ngx_http_ws_bus_join(r, &hs->extensions, &h[i].value);
+
+        } else if (ngx_http_ws_bus_header_is(&h[i], "origin")) {
+            hs->origin = h[i].value;
+            hs->origins++;
         }
     }
 }

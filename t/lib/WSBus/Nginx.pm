@@ -126,6 +126,16 @@ sub free_ports {
 }
 
 
+# an address of this machine that is not loopback; nothing if there is none
+
+sub own_address {
+    my $s = IO::Socket::INET->new(Proto => 'udp', PeerAddr => '198.51.100.1',
+                                  PeerPort => 9) or return;
+    my $address = $s->sockhost;
+    return $address =~ /^(?:127\.|0\.)/ ? undef : $address;
+}
+
+
 sub new_ports { $_[0]{ports} = [ free_ports(6) ] }
 
 sub port   { $_[0]{ports}[ $_[1] // 0 ] }

@@ -25,7 +25,7 @@ use constant {
 $SIG{PIPE} = 'IGNORE';
 
 
-# a port number or the path of a unix socket; ssl => 1
+# a port number or the path of a unix socket; ssl => 1; host => another address
 
 sub new {
     my ($class, $to, %o) = @_;
@@ -44,7 +44,7 @@ sub new {
 
     } else {
         $sock = IO::Socket::INET->new(
-            PeerAddr => '127.0.0.1', PeerPort => $to,
+            PeerAddr => $o{host} // '127.0.0.1', PeerPort => $to,
             Timeout => $WSBus::Nginx::TIMEOUT);
     }
 

@@ -4,6 +4,7 @@
  */
 
 #include "../../../src/bus/wsb_interest.c"
+#include "bus/wsb_quota.h"
 #include "bus/wsb_slot.h"
 #include "tap.h"
 
@@ -21,6 +22,7 @@ typedef struct {
 
 
 static const uint8_t  secret[16] = "0123456789abcdef";
+static const wsb_key_t  no_tenant;
 
 static uint64_t  random_state = 88172645463325252ULL;
 static int       evil;                    /* keys that share their low bits */
@@ -220,7 +222,10 @@ table_fault(wsb_zone_t *zone, unsigned n)
             }
 
             used++;
-            nmask[entry->mask]++;
+
+            if (entry->mask != WSB_MASK_COUNT) {
+                nmask[entry->mask]++;
+            }
 
             if ((entry->key.h[0] & ((1u << bucket->depth) - 1)) != i) {
                 return "an entry in the wrong bucket";
@@ -673,16 +678,17 @@ test_texts(void)
     s.data = text;
     s.len = WSB_TEXT_SIZE + 1;
     memset(text, 'x', sizeof(text));
-    is_uint(wsb_filter_text_add_locked(zone, 1, s), 0, "too long a text");
+    is_uint(wsb_filter_text_add_locked(zone, 1, s, &no_tenant), 0,
+            "too long a text");
 
     s.len = 0;
-    is_uint(wsb_filter_text_add_locked(zone, 1, s), 0, "no text");
+    is_uint(wsb_filter_text_add_locked(zone, 1, s, &no_tenant), 0, "no text");
 
     for (n = 0; n < 2000; n++) {
         s.len = 1 + n % WSB_TEXT_SIZE;
         memset(text, 'a' + (int) (n % 26), s.len);
 
-        handles[n] = wsb_filter_text_add_locked(zone, 1, s);
+        handles[n] = wsb_filter_text_add_locked(zone, 1, s, &no_tenant);
         if (handles[n] == 0) {
             break;
         }
@@ -726,12 +732,12 @@ test_texts(void)
     wsb_filter_text_count_locked(zone, 0, 0);
     wsb_filter_text_count_locked(zone, UINT32_MAX, 0);
 
-    handle = wsb_filter_text_add_locked(zone, 1, s);
+    handle = wsb_filter_text_add_locked(zone, 1, s, &no_tenant);
     is_uint(handle, handles[500], "a free one is used again");
-    is_uint(wsb_filter_text_add_locked(zone, 1, s), 0, "once");
+    is_uint(wsb_filter_text_add_locked(zone, 1, s, &no_tenant), 0, "once");
 
     wsb_filter_text_count_locked(zone, handles[3], 0);
-    is_uint(wsb_filter_text_add_locked(zone, 1, s), handles[3],
+    is_uint(wsb_filter_text_add_locked(zone, 1, s, &no_tenant), handles[3],
             "one in another chunk, too");
 
     for (i = 0; i < n; i++) {
@@ -741,7 +747,7 @@ test_texts(void)
     is_uint(wsb_chunks_free(zone), free_chunks, "all are given back");
     is_uint(wsb_zone_slot(zone, 1)->ntexts, 0, "and none is left");
 
-    handle = wsb_filter_text_add_locked(zone, 1, s);
+    handle = wsb_filter_text_add_locked(zone, 1, s, &no_tenant);
     ok(handle != 0, "and can be added again");
     wsb_filter_text_count_locked(zone, handle, 0);
 
@@ -751,13 +757,117 @@ test_texts(void)
         wsb_chunk_take_locked(zone, 9);
     }
 
-    for (n = 0; wsb_filter_text_add_locked(zone, 1, s) != 0; n++) {
+    for (n = 0;
+         wsb_filter_text_add_locked(zone, 1, s, &no_tenant) != 0;
+         n++)
+    {
         /* void */
     }
 
     is_uint(n, WSB_TEXTS_PER_CHUNK, "no more when half is taken");
 
     free(handles);
+    free(zone);
+}
+
+
+/* Counts stand beside the filters, and no event finds them. */
+
+static void
+test_counts(void)
+{
+    unsigned         i, n;
+    wsb_key_t        tenant[2], key[2][2], parts_key;
+    wsb_str_t        name;
+    wsb_zone_t      *zone;
+    wsb_slot_t      *slot;
+    wsb_parts_t      parts;
+    wsb_quota_t      quota[2];
+    wsb_appended_t   out;
+
+    static const wsb_str_t  none = wsb_string("");
+
+    zone = zone_create(WSB_ZONE_MIN, WSB_LOG_MIN);
+
+    for (i = 0; i < 2; i++) {
+        name.data = (const uint8_t *) (i ? "b" : "a");
+        name.len = 1;
+        tenant[i] = wsb_key_tenant(secret, name);
+        key[i][0] = wsb_quota_key(secret, WSB_DOMAIN_CONNECTIONS, none, name);
+        key[i][1] = wsb_quota_key(secret, WSB_DOMAIN_SUBSCRIPTIONS, none,
+                                  name);
+
+        slot = wsb_zone_slot(zone, i + 1);
+        slot->pid = 7;
+    }
+
+    zone->nslots = 3;
+
+    is_uint(wsb_interest_count_locked(zone, &key[0][0]), 0, "nothing");
+
+    for (n = 0; n < 5; n++) {
+        ok(wsb_interest_add_locked(zone, 1, &key[0][0], 1, WSB_MASK_COUNT)
+           == WSB_OK, "counted in slot 1");
+        ok(wsb_interest_add_locked(zone, 2, &key[0][0], 1, WSB_MASK_COUNT)
+           == WSB_OK, "counted in slot 2");
+    }
+
+    wsb_interest_add_locked(zone, 2, &key[1][1], 1, WSB_MASK_COUNT);
+
+    ok(table_fault(zone, 1) == NULL && table_fault(zone, 2) == NULL,
+       "the tables are sound");
+
+    is_uint(wsb_interest_count_locked(zone, &key[0][0]), 10, "their sum");
+    is_uint(wsb_interest_count_locked(zone, &key[0][1]), 0, "another count");
+    is_uint(wsb_interest_count_locked(zone, &key[1][0]), 0, "another tenant");
+    is_uint(wsb_interest_count_locked(zone, &key[1][1]), 1, "its own");
+
+    /* no event is for a count, and no key of an event is equal to one */
+
+    memset(&parts, 0, sizeof(wsb_parts_t));
+    parts.tenant = tenant[0];
+    parts.present = WSB_MASKS - 1;
+
+    for (i = 0; i < WSB_MASKS; i++) {
+        parts_key = wsb_key(&parts, i);
+        ok(!wsb_key_eq(&parts_key, &key[0][0])
+           && !wsb_key_eq(&parts_key, &key[0][1]), "mask %u", i);
+    }
+
+    memset(&out, 0, sizeof(wsb_appended_t));
+    wsb_interest_notify_locked(zone, &parts, 1, &out);
+    ok(out.subscribers == 0 && out.slots[0] == 0, "an event finds none");
+
+    for (n = 0; n < 5; n++) {
+        wsb_interest_remove_locked(zone, 1, &key[0][0], 1);
+    }
+
+    is_uint(wsb_interest_count_locked(zone, &key[0][0]), 5, "counted out");
+    ok(table_fault(zone, 1) == NULL, "the table is sound");
+
+    /* quotas: all of them or none, over all slots */
+
+    quota[0].key = key[0][1];
+    quota[0].max = WSB_QUOTA_NONE;
+    quota[1].key = key[0][0];
+    quota[1].max = 6;
+
+    ok(wsb_quota_take_locked(zone, 1, quota, 2) == WSB_OK, "the sixth");
+    ok(wsb_quota_take_locked(zone, 1, quota, 2) == WSB_CONFLICT
+       && wsb_quota_take_locked(zone, 2, quota, 2) == WSB_CONFLICT,
+       "no seventh");
+    is_uint(wsb_interest_count_locked(zone, &key[0][1]), 1,
+            "and nothing else is counted");
+
+    wsb_quota_give_locked(zone, 1, quota, 2);
+    is_uint(wsb_interest_count_locked(zone, &key[0][0]), 5, "given back");
+    is_uint(wsb_interest_count_locked(zone, &key[0][1]), 0, "both");
+
+    wsb_slot_reclaim_locked(zone, 2, 7);
+    is_uint(wsb_interest_count_locked(zone, &key[0][0]), 0,
+            "gone with its slot");
+    is_uint(wsb_chunks_free(zone), zone->nchunks, "and its memory");
+
     free(zone);
 }
 
@@ -850,6 +960,7 @@ main(void)
     test_evil_full();
     test_two_slots();
     test_texts();
+    test_counts();
     test_broken();
 
     return tap_done();

@@ -65,6 +65,7 @@ __typeof__(wsb_interest_notify_locked)  stepped_interest_notify_locked;
 #define wsb_interest_remove_locked    stepped_interest_remove_locked
 #define wsb_interest_count_locked     stepped_interest_count_locked
 #define wsb_interest_notify_locked    stepped_interest_notify_locked
+#define wsb_interest_count_locked     stepped_interest_count_locked
 #define wsb_filter_text_add_locked    stepped_filter_text_add_locked
 #define wsb_filter_text_count_locked  stepped_filter_text_count_locked
 
@@ -108,6 +109,7 @@ __typeof__(wsb_interest_notify_locked)  stepped_interest_notify_locked;
 #undef wsb_interest_remove_locked
 #undef wsb_interest_count_locked
 #undef wsb_interest_notify_locked
+#undef wsb_interest_count_locked
 #undef wsb_filter_text_add_locked
 #undef wsb_filter_text_count_locked
 
@@ -152,7 +154,7 @@ typedef struct {
     int          (*arm)(wsb_zone_t *zone, unsigned slot);
     int          (*disarm)(wsb_zone_t *zone, unsigned slot);
     uint32_t     (*text_add)(wsb_zone_t *zone, unsigned slot,
-                             wsb_str_t text);
+                             wsb_str_t text, const wsb_key_t *tenant);
     void         (*text_count)(wsb_zone_t *zone, uint32_t handle,
                                uint32_t count);
 } ops_t;
@@ -183,6 +185,7 @@ static const ops_t  stepped = {
 };
 
 static const uint8_t  secret[16] = "0123456789abcdef";
+static const wsb_key_t  no_tenant;
 
 static uint64_t       random_state = 88172645463325252ULL;
 static unsigned       steps_left;
@@ -952,7 +955,7 @@ prepare_texts(wsb_zone_t *zone)
     prepare_table(zone, 10);
 
     for (i = 0; i < WSB_TEXTS_PER_CHUNK; i++) {
-        wsb_filter_text_add_locked(zone, A, text);
+        wsb_filter_text_add_locked(zone, A, text, &no_tenant);
     }
 }
 
@@ -1051,7 +1054,7 @@ run_texts(const ops_t *ops, wsb_zone_t *zone)
     uint32_t   handle;
     wsb_str_t  text = wsb_string("{\"event_type\":\"created\"}");
 
-    handle = ops->text_add(zone, A, text);
+    handle = ops->text_add(zone, A, text, &no_tenant);
     ops->text_count(zone, handle, 2);
     ops->text_count(zone, handle, 0);
 }
