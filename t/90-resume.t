@@ -403,6 +403,46 @@ subtest 'subscriptions with a since of their own' => sub {
 };
 
 
+# its worker has not looked at them yet, and does so after the subscription
+
+subtest 'events that wait while somebody subscribes' => sub {
+    my ($pid) = $nginx->worker_pids;
+
+    my ($old, $new, $since) = map { ws_of($pid) } 1 .. 3;
+    subscribe($old, {}, since => 'now');
+
+    my $raw;
+    for (1 .. 200) {
+        $raw = WSBus::Raw->new($port);
+        $raw->write("GET /status HTTP/1.1\r\nHost: a\r\n\r\n");
+        last if $raw->response->{headers}{'x-worker'} != $pid;
+        $raw->close;
+    }
+
+    kill 'STOP', $pid;
+    WSBus::Nginx::await(sub {
+        WSBus::Nginx::slurp("/proc/$pid/stat") =~ /\) T / });
+
+    my $res = $raw->post('/publish', batch(map { order("w$_") } 1 .. 3));
+    my ($last) = $res->{body} =~ /"last_id":"\w+-(\d+)"/;
+
+    my $ask = '{"type":"subscribe","filter":{}';
+    $new->send_text("$ask}");
+    $since->send_text(qq($ask,"since":"$epoch-) . ($last - 1) . '"}');
+
+    kill 'CONT', $pid;
+
+    is($new->read_json->{last_id}, "$epoch-$last", 'it begins behind them');
+    is($since->read_json->{recovered} ? 1 : 0, 1, 'or before one of them');
+
+    is(ids(up_to($old, $last)), 'w1 w2 w3', 'who was there has them');
+    is(ids(up_to($since, $last)), 'w3', 'who asked for one has one');
+    is(ids(up_to($new, $last)), '', 'who has just come has none');
+
+    $_->close for $old, $new, $since, $raw;
+};
+
+
 subtest 'on another worker, and after a reload' => sub {
     my ($w1) = $nginx->worker_pids;
 

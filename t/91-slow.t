@@ -158,8 +158,13 @@ subtest 'memory' => sub {
          . 'missed 6 MB, by %.0f while it missed 6 MB more', $count, @each);
 
     # one frame that has been begun, at the most
-    cmp_ok($each[0], '<', 8192, 'what a blocked connection misses is not kept');
-    cmp_ok($each[1], '<', 512, 'whatever it misses');
+    if (WSBus::Nginx::sanitized()) {
+        pass('memory: not judged with a sanitizer');
+    } else {
+        cmp_ok($each[0], '<', 8192,
+               'what a blocked connection misses is not kept');
+        cmp_ok($each[1], '<', 512, 'whatever it misses');
+    }
 
     # and all of it comes, when they read
 

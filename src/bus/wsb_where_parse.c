@@ -178,6 +178,8 @@ wsb_where_element(wsb_where_parser_t *ps, const wsb_json_t *element)
         return wsb_where_fail(ps, "an object is expected");
     }
 
+    op = WSB_WHERE_EQ;
+
     rc = wsb_where_get_operator(ps, element, &op);
 
     if (rc == WSB_OK) {

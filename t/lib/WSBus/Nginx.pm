@@ -215,7 +215,7 @@ sub slurp {
 }
 
 
-sub error_log { slurp($_[0]->file('error.log')) . slurp($_[0]->file('stderr')) }
+sub error_log { slurp($_[0]->file('error.log')) }
 
 # an own certificate for 127.0.0.1: %%PREFIX%%/cert.pem and key.pem
 
@@ -273,8 +273,9 @@ sub spawn {
 
     if ($pid == 0) {
         open STDIN,  '<',  '/dev/null';
-        open STDOUT, '>>', $self->file('stderr');
-        open STDERR, '>>', $self->file('stderr');
+        # what it says before it has its log goes there as well
+        open STDOUT, '>>', $self->file('error.log');
+        open STDERR, '>>', $self->file('error.log');
         $ENV{ASAN_OPTIONS} //= 'detect_leaks=0';
         $ENV{UBSAN_OPTIONS} //= 'print_stacktrace=1';
         exec { $cmd[0] } @cmd or POSIX::_exit(127);
@@ -306,7 +307,7 @@ sub start {
         $self->stop('TERM', 5);
 
         if ($state eq 'died' && $log =~ /Address already in use/ && $try < 5) {
-            unlink $self->file('error.log'), $self->file('stderr');
+            unlink $self->file('error.log');
             $self->new_ports;
             next;
         }
