@@ -68,7 +68,7 @@ check_filter(const wsb_filter_t *f)
         }
     }
 
-    plan = wsb_plan_create(key, none, f);
+    plan = wsb_plan_create(key, none, f, NULL);
     fuzz_check(plan->nkeys >= 1 && plan->nkeys <= WSB_FILTER_VALUES);
     wsb_free(plan);
 }
@@ -107,8 +107,8 @@ check_echo(const wsb_op_t *op, const wsb_json_t *answer)
     fuzz_check(again.type == WSB_OP_SUBSCRIBE);
     wsb_text_done(&t);
 
-    a = wsb_plan_create(key, none, &op->filter);
-    b = wsb_plan_create(key, none, &again.filter);
+    a = wsb_plan_create(key, none, &op->filter, NULL);
+    b = wsb_plan_create(key, none, &again.filter, NULL);
     fuzz_check(wsb_plan_size(a) == wsb_plan_size(b));
     fuzz_check(memcmp(a, b, wsb_plan_size(a)) == 0);
     wsb_free(a);

@@ -274,7 +274,7 @@ check_match(wsb_where_t *where, const wsb_event_t *ev)
 
     filter.where = where;
     index = wsb_index_create(key);
-    plan = wsb_plan_create(key, none, &filter);
+    plan = wsb_plan_create(key, none, &filter, NULL);
 
     fuzz_check(wsb_index_add(index, plan, &sub[0]) == WSB_OK);
     fuzz_check(wsb_index_add(index, plan, &sub[1]) == WSB_OK);

@@ -6,7 +6,7 @@
 #include "fuzz.h"
 
 #include "ws/wsb_deflate.h"
-#include "ws/wsb_frame.h"
+#include "ws/wsb_reader.h"
 #include "ws/utf8_ref.h"
 
 

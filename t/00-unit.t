@@ -5,7 +5,10 @@ use warnings;
 
 use File::Find;
 use FindBin;
+use lib "$FindBin::Bin/lib";
 use Test::More;
+
+use WSBus::Nginx;
 
 my $sources = "$FindBin::Bin/unit";
 my $build   = ($ENV{BUILD} // "$FindBin::Bin/../build") . '/unit';
@@ -20,6 +23,8 @@ find(sub {
 
 cmp_ok(scalar @programs, '>', 0, 'there are unit tests');
 
+my $patience = WSBus::Nginx::patience(120);
+
 for my $name (sort @programs) {
     subtest $name => sub {
         if (!-x "$build/$name") {
@@ -27,7 +32,7 @@ for my $name (sort @programs) {
             return;
         }
 
-        open my $out, '-|', 'timeout', '120', "$build/$name"
+        open my $out, '-|', 'timeout', $patience, "$build/$name"
             or die "$name: $!\n";
 
         my ($ran, $plan) = (0);

@@ -144,6 +144,21 @@ sub subscribe {
     return $got->{subscription_id};
 }
 
+# a subtest that is a part of a section of the Autobahn test suite
+
+my (%cases, %passed);
+
+sub section {
+    my ($id, $what, $code) = @_;
+
+    subtest "$id $what" => sub {
+        $code->();
+        my @all = Test::More->builder->summary;
+        $cases{$id}  += @all;
+        $passed{$id} += grep { $_ } @all;
+    };
+}
+
 # code of the Close frame and the end of the connection
 
 sub closes {
@@ -203,7 +218,7 @@ sub noise {
 }
 
 
-subtest 'what is negotiated' => sub {
+section(13, 'what is negotiated', sub {
     my $pd  = 'permessage-deflate';
     my $sb  = 'server_max_window_bits';
     my $cb  = 'client_max_window_bits';
@@ -320,10 +335,10 @@ subtest 'what is negotiated' => sub {
        'nothing offered: no answer');
     closes(1002, 'nothing offered: RSV1', $ws,
            frame(TEXT, deflate('x'), rsv => RSV1));
-};
+});
 
 
-subtest 'echo, with messages of all sizes' => sub {
+section(12, 'messages of all sizes', sub {
     my @sizes = (16, 64, 256, 1024, 4096, 8192, 16384, 32768, 65536, 131_072);
 
     for my $path ('/echo', '/best') {
@@ -352,10 +367,10 @@ subtest 'echo, with messages of all sizes' => sub {
             }
         }
     }
-};
+});
 
 
-subtest 'echo, in fragments' => sub {
+section(12, 'messages in fragments', sub {
     for my $size (1024, 16384, 131_072) {
         for my $part (1, 64, 256, 1024, 4096, 32768) {
             next if $size / $part > 2000;
@@ -389,10 +404,10 @@ subtest 'echo, in fragments' => sub {
             }
         }
     }
-};
+});
 
 
-subtest 'windows' => sub {
+section(13, 'windows', sub {
     for my $bits (8 .. 15) {
         my $ws = ws('/best', "server_max_window_bits=$bits; "
                              . "client_max_window_bits=$bits");
@@ -434,10 +449,10 @@ subtest 'windows' => sub {
        'a window that is too small is noticed');
     is(inflate(deflate(noise(400) x 4), 9), noise(400) x 4,
        'one that is not, is not');
-};
+});
 
 
-subtest 'compressed in odd ways' => sub {
+section(12, 'compressed in odd ways', sub {
     my $ws   = ws('/echo');
     my $text = json_of(3000);
 
@@ -481,10 +496,10 @@ subtest 'compressed in odd ways' => sub {
 
     $ws->write(frame(BINARY, deflate("\xff\xfe"), rsv => RSV1));
     same($ws, BINARY, "\xff\xfe", 'binary need not be UTF-8');
-};
+});
 
 
-subtest 'what closes' => sub {
+section(13, 'what closes', sub {
     my $text = json_of(2000);
     my $z    = deflate($text);
 
@@ -543,10 +558,10 @@ subtest 'what closes' => sub {
     closes(1002, 'RSV3 beside it', ws('/echo'), frame(TEXT, $z, rsv => 5));
     closes(1002, 'no mask', ws('/echo'),
            frame(TEXT, $z, rsv => RSV1, mask => 0));
-};
+});
 
 
-subtest 'bombs' => sub {
+section(12, 'bombs', sub {
     my ($worker) = $nginx->worker_pids;
 
     my $peak = sub {
@@ -588,10 +603,10 @@ subtest 'bombs' => sub {
     closes(1009, 'more compressed bytes than any such message has',
            ws('/1m'), frame(BINARY, 'x', rsv => RSV1, fin => 0)
                       . frame(CONT, '', length => 1_300_000, fin => 0));
-};
+});
 
 
-subtest 'what is too short stays plain' => sub {
+section(12, 'what is too short stays plain', sub {
     for my $case ([ '/echo', 256 ], [ '/long', 1000 ], [ '/all', 0 ]) {
         my ($path, $min) = @$case;
 
@@ -613,7 +628,7 @@ subtest 'what is too short stays plain' => sub {
         is($got->{payload}, $data, length($data) . ' bytes');
         is($got->{rsv}, 0, 'plain: it does not pay');
     }
-};
+});
 
 
 sub event {
@@ -781,6 +796,14 @@ subtest 'a compressing client of the bus' => sub {
     is(($mojo->finish(1000))[0], 1000, 'closed');
 };
 
+
+for ([ 12, 'compression: sizes, fragments, odd ways, bombs' ],
+     [ 13, 'compression: offers, windows, what closes' ])
+{
+    my ($id, $what) = @$_;
+    diag(sprintf '%-4s %-46s %4d of %4d', $id, $what, $passed{$id},
+         $cases{$id});
+}
 
 $nginx->finish;
 done_testing;

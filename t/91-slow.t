@@ -64,7 +64,7 @@ sub up_to {
     my ($ws, $seq, $timeout) = @_;
 
     my @got;
-    my $end = time + ($timeout // $WSBus::Nginx::TIMEOUT);
+    my $end = time + WSBus::Nginx::patience($timeout);
 
     while (time < $end) {
         $ws->send_text('{"type":"ping"}');

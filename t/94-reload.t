@@ -162,7 +162,7 @@ subtest 'a reload while another one drains' => sub {
 
     ok($swarm->until(sub { !$nginx->draining_pids }, 15), 'they all end');
     ok($ledger->stop, 'the publisher did not fail');
-    ok($swarm->all_reach($ledger->{head}), 'all come to the end');
+    ok($swarm->all_reach($ledger->{head}, 30), 'all come to the end');
     my $sum = $ledger->prove('four', $swarm);
     is($sum->{in_gap}, 0, 'there is no gap');
     is(join(' ', sort keys %{ $swarm->closes }), '1012',

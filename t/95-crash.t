@@ -222,7 +222,7 @@ subtest 'all workers at once' => sub {
                    map { WSBus::Ledger::random_class() } 1 .. 50);
 
     is($last, 100, 'the ids go on');
-    ok($swarm->all_reach($last), 'all come to the end');
+    ok($swarm->all_reach($last, 30), 'all come to the end');
     my $sum = $ledger->prove('all', $swarm);
     is($sum->{in_gap}, 0, 'without a gap');
 
@@ -275,7 +275,7 @@ sub under_load {
         cmp_ok($ledger->orphans, '<=', $ledger->{lost},
                'what is in the log was published once');
     }
-    ok($swarm->all_reach($head), 'all come to the end');
+    ok($swarm->all_reach($head, 30), 'all come to the end');
 
     my $sum = $ledger->prove($name, $swarm);
     is($sum->{in_gap}, 0, "$name: no gap") if !$o{gaps};
@@ -393,8 +393,90 @@ subtest 'while they append' => sub {
     is(scalar @{ $ledger->{refused} }, 0, 'no publish is refused');
     my ($head) = (zone($nginx)->{last_id} // '') =~ /-(\d+)$/;
     is($head % 400, 0, 'each batch is there as a whole, or not at all');
-    ok($swarm->all_reach($head), 'all come to the end');
+    ok($swarm->all_reach($head, 30), 'all come to the end');
     $ledger->prove('append', $swarm);
+
+    $swarm->close_all;
+    $nginx->finish;
+};
+
+
+# The mutex of a zone is the first word of its memory: the pid of who holds it
+
+sub lock_of {
+    my ($pid) = @_;
+
+    no warnings 'portable';
+
+    for (split /\n/, WSBus::Nginx::slurp("/proc/$pid/maps")) {
+        my ($from, $to) = m{^([0-9a-f]+)-([0-9a-f]+) rw-s .*/dev/zero} or next;
+        next if hex($to) - hex($from) != 8 << 20;
+
+        open my $mem, '<:raw', "/proc/$pid/mem" or die "mem: $!\n";
+        sysseek $mem, hex $from, 0;
+        sysread $mem, my $word, 8;
+        return unpack 'Q', $word;
+    }
+
+    die "no zone in $pid\n";
+}
+
+# stopped again and again, until that is while it holds the lock
+
+sub stopped_with_lock {
+    my ($pid) = @_;
+
+    return WSBus::Nginx::await(sub {
+        kill 'STOP', $pid;
+        WSBus::Nginx::await(sub {
+            WSBus::Nginx::slurp("/proc/$pid/stat") =~ /\) T / });
+        return 1 if lock_of($pid) == $pid;
+        kill 'CONT', $pid;
+        return;
+    });
+}
+
+
+subtest 'with the lock in its hand' => sub {
+    my $nginx  = nginx_of(2);
+    my $ledger = WSBus::Ledger->new;
+    my $swarm  = WSBus::Swarm->new(port => $nginx->port);
+    my $batch  = 100;
+
+    $swarm->add(subs => [ { filter => {}, since => 'now' } ], ping => 0.1)
+        for 1 .. 4;
+    ok($swarm->all_subscribed, 'all are subscribed');
+
+    $ledger->start_publisher($nginx->port, seed => $_, batch => $batch,
+                             size => 300) for 1 .. 4;
+
+    for my $round (1 .. 3) {
+        ok(WSBus::Nginx::await(sub { $nginx->worker_pids == 2 }),
+           "round $round: two workers");
+        my ($victim, $other) = $nginx->worker_pids;
+
+        ok(stopped_with_lock($victim), 'one of them stands, with the lock');
+        my $from = length $nginx->error_log;
+        $nginx->kill_worker($victim);
+
+        ok($nginx->await_log(qr/was locked by $victim\b/, $from),
+           'the master takes it from the dead');
+        ok(-d "/proc/$other", 'the other one lives');
+
+        my ($was) = (zone($nginx)->{last_id} // '') =~ /-(\d+)$/;
+        ok(WSBus::Nginx::await(sub {
+            $swarm->step(0.01);
+            my ($is) = (zone($nginx)->{last_id} // '') =~ /-(\d+)$/;
+            return defined $is && $is > $was + 10 * $batch;
+        }), 'publishes go on');
+    }
+
+    ok($ledger->stop, 'the publishers did not fail');
+    is(scalar @{ $ledger->{refused} }, 0, 'no publish is refused');
+    my ($head) = (zone($nginx)->{last_id} // '') =~ /-(\d+)$/;
+    is($head % $batch, 0, 'each batch is there as a whole, or not at all');
+    ok($swarm->all_reach($head, 30), 'all come to the end');
+    $ledger->prove('lock', $swarm);
 
     $swarm->close_all;
     $nginx->finish;

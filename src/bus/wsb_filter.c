@@ -1,40 +1,25 @@
 #include "wsb_filter.h"
 
 
-/* Distinct values of one field, as sorted hashes. */
-
-typedef struct {
-    unsigned              n;
-    wsb_key_t             hash[WSB_FILTER_VALUES];
-} wsb_set_t;
-
-
+static wsb_plan_t *wsb_plan_make(wsb_parts_t *parts,
+    const wsb_set_t sets[WSB_NROUTING], const wsb_where_t *where);
 static unsigned wsb_plan_spread(const wsb_set_t sets[WSB_NROUTING]);
 static void wsb_plan_keys(wsb_plan_t *plan, wsb_parts_t *parts,
     const wsb_set_t sets[WSB_NROUTING], unsigned n);
 static wsb_key_t wsb_plan_id(const uint8_t key[16], const wsb_plan_t *plan);
-static void wsb_set_add(wsb_set_t *set, const wsb_key_t *hash);
-static unsigned wsb_set_find(const wsb_key_t *set, unsigned n,
-    const wsb_key_t *hash, int *found);
-
-
-static inline int
-wsb_key_less(const wsb_key_t *a, const wsb_key_t *b)
-{
-    return a->h[0] != b->h[0] ? a->h[0] < b->h[0] : a->h[1] < b->h[1];
-}
 
 
 wsb_plan_t *
 wsb_plan_create(const uint8_t key[16], wsb_str_t tenant,
-    const wsb_filter_t *filter)
+    const wsb_filter_t *filter, const wsb_restrict_t *forced)
 {
-    size_t        size;
-    unsigned      i, j, n, spread;
-    wsb_set_t     sets[WSB_NROUTING];
-    wsb_key_t     hash;
-    wsb_plan_t   *plan;
-    wsb_parts_t   parts;
+    unsigned             i, j;
+    wsb_set_t            sets[WSB_NROUTING];
+    wsb_key_t            hash;
+    wsb_plan_t          *plan;
+    wsb_parts_t          parts;
+    const wsb_where_t   *where;
+    wsb_where_t         *joined;
 
     for (i = 0; i < WSB_NROUTING; i++) {
         sets[i].n = 0;
@@ -44,6 +29,40 @@ wsb_plan_create(const uint8_t key[16], wsb_str_t tenant,
             wsb_set_add(&sets[i], &hash);
         }
     }
+
+    where = filter->where;
+    joined = NULL;
+
+    if (forced != NULL) {
+
+        if (wsb_restrict_apply(forced, sets, where, &joined) != WSB_OK) {
+            return NULL;
+        }
+
+        where = joined ? joined : where;
+    }
+
+    parts.tenant = wsb_key_tenant(key, tenant);
+
+    plan = wsb_plan_make(&parts, sets, where);
+
+    wsb_free(joined);
+
+    if (plan != NULL) {
+        plan->id = wsb_plan_id(key, plan);
+    }
+
+    return plan;
+}
+
+
+static wsb_plan_t *
+wsb_plan_make(wsb_parts_t *parts, const wsb_set_t sets[WSB_NROUTING],
+    const wsb_where_t *where)
+{
+    size_t       size;
+    unsigned     i, n, spread;
+    wsb_plan_t  *plan;
 
     spread = wsb_plan_spread(sets);
 
@@ -62,8 +81,8 @@ wsb_plan_create(const uint8_t key[16], wsb_str_t tenant,
 
     size += n * sizeof(wsb_key_t);
 
-    if (filter->where != NULL) {
-        size += filter->where->size;
+    if (where != NULL) {
+        size += where->size;
     }
 
     plan = wsb_malloc(size);
@@ -81,17 +100,12 @@ wsb_plan_create(const uint8_t key[16], wsb_str_t tenant,
         }
     }
 
-    parts.tenant = wsb_key_tenant(key, tenant);
+    wsb_plan_keys(plan, parts, sets, n);
 
-    wsb_plan_keys(plan, &parts, sets, n);
-
-    if (filter->where != NULL) {
-        memcpy((uint8_t *) plan + wsb_plan_routing(plan), filter->where,
-               filter->where->size);
-        plan->where = filter->where->size;
+    if (where != NULL) {
+        memcpy((uint8_t *) plan + wsb_plan_routing(plan), where, where->size);
+        plan->where = where->size;
     }
-
-    plan->id = wsb_plan_id(key, plan);
 
     return plan;
 }
@@ -240,49 +254,4 @@ wsb_plan_id(const uint8_t key[16], const wsb_plan_t *plan)
 
     return wsb_hash(key, WSB_DOMAIN_FILTER, (const uint8_t *) plan + from,
                     wsb_plan_size(plan) - from);
-}
-
-
-static void
-wsb_set_add(wsb_set_t *set, const wsb_key_t *hash)
-{
-    int       found;
-    unsigned  i;
-
-    i = wsb_set_find(set->hash, set->n, hash, &found);
-
-    if (!found) {
-        memmove(&set->hash[i + 1], &set->hash[i],
-                (set->n - i) * sizeof(wsb_key_t));
-        set->hash[i] = *hash;
-        set->n++;
-    }
-}
-
-
-/* Where it is in the sorted set, or belongs. */
-
-static unsigned
-wsb_set_find(const wsb_key_t *set, unsigned n, const wsb_key_t *hash,
-    int *found)
-{
-    unsigned  low, high, mid;
-
-    low = 0;
-    high = n;
-
-    while (low < high) {
-        mid = (low + high) / 2;
-
-        if (wsb_key_less(&set[mid], hash)) {
-            low = mid + 1;
-
-        } else {
-            high = mid;
-        }
-    }
-
-    *found = low < n && wsb_key_eq(&set[low], hash);
-
-    return low;
 }

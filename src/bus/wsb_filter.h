@@ -6,10 +6,7 @@
 #define WSB_FILTER_H
 
 
-#include "wsb_where.h"
-
-
-#define WSB_FILTER_VALUES         128     /* in one array */
+#include "wsb_restrict.h"
 
 
 /*
@@ -52,9 +49,13 @@ typedef struct {
 } wsb_plan_t;
 
 
-/* NULL: no memory.  Freed with wsb_free(). */
+/*
+ * forced: NULL, or what the event must meet besides.  A filter that it leaves
+ * nothing of gets a plan that never matches.  NULL: no memory, or the
+ * conditions of both are too many.  Freed with wsb_free().
+ */
 wsb_plan_t *wsb_plan_create(const uint8_t key[16], wsb_str_t tenant,
-    const wsb_filter_t *filter);
+    const wsb_filter_t *filter, const wsb_restrict_t *forced);
 
 /* Bytes of the block, and without the conditions. */
 size_t wsb_plan_size(const wsb_plan_t *plan);

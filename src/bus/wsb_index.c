@@ -645,18 +645,29 @@ wsb_index_change(wsb_index_t *index, const wsb_node_t *node,
 {
     int  fresh, old;
 
+    *change = WSB_CHANGE_NONE;
+
     fresh = wsb_index_holds(index, node, WSB_ROW_NEW);
 
-    if (!wsb_rows_present(index->rows, WSB_ROW_OLD)) {
-        *change = WSB_CHANGE_NONE;
+    if (wsb_node_terms(node)->npaths == 0
+        || !wsb_rows_present(index->rows, WSB_ROW_OLD))
+    {
         return fresh;
     }
 
     old = wsb_index_holds(index, node, WSB_ROW_OLD);
 
-    *change = !fresh ? WSB_CHANGE_LEFT
-              : old ? WSB_CHANGE_NONE
-              : WSB_CHANGE_ENTERED;
+    if (!fresh) {
+
+        /* an absent row has no column: whatever is forced hides it */
+
+        *change = wsb_node_holds(node, index->rows, WSB_ROW_NEW, 1)
+                      ? WSB_CHANGE_LEFT
+                      : WSB_CHANGE_LEFT_HIDDEN;
+
+    } else if (!old) {
+        *change = WSB_CHANGE_ENTERED;
+    }
 
     return fresh || old;
 }
@@ -665,11 +676,15 @@ wsb_index_change(wsb_index_t *index, const wsb_node_t *node,
 static int
 wsb_index_holds(wsb_index_t *index, const wsb_node_t *node, unsigned row)
 {
-    if (!wsb_rows_present(index->rows, row)) {
+    /* what is asked of the event alone needs no row */
+
+    if (wsb_node_terms(node)->npaths != 0
+        && !wsb_rows_present(index->rows, row))
+    {
         return 0;
     }
 
     index->evaluations++;
 
-    return wsb_node_holds(node, index->rows, row);
+    return wsb_node_holds(node, index->rows, row, 0);
 }

@@ -83,6 +83,8 @@ void wsb_index_remove(wsb_index_t *index, wsb_sub_t *sub);
  *   data matches                  old does not                ENTERED
  *   data does not, or is absent   old matches                 LEFT
  *
+ * or LEFT_HIDDEN, if it is a forced condition that the new row does not meet.
+ *
  * So an event without `data`, as of a deletion, leaves the filters that its
  * `old` matched; with neither it matches no condition.  To nodes without
  * conditions the change is always NONE.

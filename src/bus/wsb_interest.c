@@ -420,6 +420,34 @@ wsb_interest_halve_locked(wsb_zone_t *zone, unsigned n)
 }
 
 
+uint64_t
+wsb_interest_count_locked(wsb_zone_t *zone, const wsb_key_t *key)
+{
+    unsigned         i;
+    uint64_t         count;
+    wsb_slot_t      *slot;
+    wsb_bucket_t    *bucket;
+    wsb_interest_t  *entry;
+
+    count = 0;
+
+    for (i = 0; i < zone->nslots && i < WSB_SLOTS; i++) {
+        slot = wsb_zone_slot(zone, i);
+
+        if (slot->pid == 0 || slot->nentries == 0) {
+            continue;
+        }
+
+        bucket = wsb_interest_bucket(zone, slot, key);
+        entry = bucket ? wsb_bucket_find(bucket, key) : NULL;
+
+        count += entry ? entry->count : 0;
+    }
+
+    return count;
+}
+
+
 void
 wsb_interest_notify_locked(wsb_zone_t *zone, const wsb_parts_t *parts,
     uint64_t seq, wsb_appended_t *out)
@@ -477,36 +505,6 @@ wsb_interest_notify_locked(wsb_zone_t *zone, const wsb_parts_t *parts,
 
         WSB_STEP("pending stored");
     }
-}
-
-
-uint64_t
-wsb_interest_count_locked(wsb_zone_t *zone, const wsb_key_t *key)
-{
-    unsigned         i;
-    uint64_t         count;
-    wsb_slot_t      *slot;
-    wsb_bucket_t    *bucket;
-    wsb_interest_t  *entry;
-
-    count = 0;
-
-    for (i = 0; i < zone->nslots && i < WSB_SLOTS; i++) {
-        slot = wsb_zone_slot(zone, i);
-
-        if (slot->pid == 0 || slot->nentries == 0) {
-            continue;
-        }
-
-        bucket = wsb_interest_bucket(zone, slot, key);
-        entry = bucket ? wsb_bucket_find(bucket, key) : NULL;
-
-        if (entry != NULL) {
-            count += entry->count;
-        }
-    }
-
-    return count;
 }
 
 

@@ -23,7 +23,7 @@ typedef struct {
     wsb_key_t             key;
     uint64_t              last;           /* seq of its last event, or 0 */
     uint32_t              count;          /* of subscriptions; 0: free */
-    uint32_t              mask;
+    uint32_t              mask;           /* or WSB_MASK_COUNT */
 } wsb_interest_t;
 
 
@@ -39,23 +39,21 @@ void wsb_interest_remove_locked(wsb_zone_t *zone, unsigned slot,
     const wsb_key_t *keys, unsigned nkeys);
 
 /*
+ * The same tables hold counts that concern no event, under keys of their own
+ * and this mask.  Here: the sum of all slots.
+ */
+
+#define WSB_MASK_COUNT            WSB_MASKS
+
+uint64_t wsb_interest_count_locked(wsb_zone_t *zone, const wsb_key_t *key);
+
+/*
  * For each slot with an interest in this event: adds it to out, counts its
  * subscriptions, and lowers its pending_from to seq.
  */
 
 void wsb_interest_notify_locked(wsb_zone_t *zone, const wsb_parts_t *parts,
     uint64_t seq, wsb_appended_t *out);
-
-
-/*
- * The same tables hold counts that concern no event, under keys of their own
- * and this mask.  The sum of all slots, without what a dead worker had once
- * its slot is reclaimed.
- */
-
-#define WSB_MASK_COUNT            WSB_MASKS
-
-uint64_t wsb_interest_count_locked(wsb_zone_t *zone, const wsb_key_t *key);
 
 
 /*

@@ -99,19 +99,6 @@ wsb_key_tenant(const uint8_t key[16], wsb_str_t tenant)
 
 
 wsb_key_t
-wsb_key_count(const wsb_key_t *tenant, wsb_count_t what)
-{
-    wsb_parts_t  parts;
-
-    /* masks that no event has */
-
-    parts.tenant = *tenant;
-
-    return wsb_key(&parts, WSB_MASKS << (unsigned) what);
-}
-
-
-wsb_key_t
 wsb_key_part(const uint8_t key[16], wsb_field_t field, wsb_str_t value)
 {
     uint8_t  buf[WSB_UUID_LEN];
@@ -129,29 +116,46 @@ wsb_key_parts(const uint8_t key[16], const wsb_event_t *ev,
     wsb_parts_t *parts)
 {
     unsigned   i;
-    wsb_str_t  value[WSB_NROUTING];
+    wsb_str_t  value;
 
     memset(parts, 0, sizeof(wsb_parts_t));
 
     parts->tenant = wsb_key_tenant(key, ev->field[WSB_TENANT]);
 
-    memcpy(value, ev->field, sizeof(value));
-
-    if (value[WSB_KIND].data != NULL && wsb_str_eq(&value[WSB_KIND], "link"))
-    {
-        value[WSB_ENTITY_TYPE].len = 0;
-        value[WSB_ENTITY_ID] = ev->field[WSB_LINK_ID];
-    }
-
     for (i = 0; i < WSB_NROUTING; i++) {
+        value = wsb_key_value(ev, i);
 
         /* an empty value in a filter matches nothing */
 
-        if (value[i].data != NULL && value[i].len != 0) {
-            parts->part[i] = wsb_key_part(key, i, value[i]);
+        if (value.data != NULL && value.len != 0) {
+            parts->part[i] = wsb_key_part(key, i, value);
             parts->present |= 1u << i;
         }
     }
+}
+
+
+wsb_str_t
+wsb_key_value(const wsb_event_t *ev, wsb_field_t field)
+{
+    wsb_str_t  kind;
+
+    static const wsb_str_t  none = wsb_null_string;
+
+    kind = ev->field[WSB_KIND];
+
+    if (kind.data != NULL && wsb_str_eq(&kind, "link")) {
+
+        if (field == WSB_ENTITY_TYPE) {
+            return none;
+        }
+
+        if (field == WSB_ENTITY_ID) {
+            return ev->field[WSB_LINK_ID];
+        }
+    }
+
+    return ev->field[field];
 }
 
 

@@ -51,20 +51,14 @@ wsb_key_t wsb_hash(const uint8_t key[16], unsigned domain, const void *data,
 /* Of a tenant: absent and empty are the same, "no tenant". */
 wsb_key_t wsb_key_tenant(const uint8_t key[16], wsb_str_t tenant);
 
-/* Of a tenant's connections and subscriptions: equal to no wsb_key(). */
-
-typedef enum {
-    WSB_COUNT_CONNECTIONS = 0,
-    WSB_COUNT_SUBSCRIPTIONS
-} wsb_count_t;
-
-wsb_key_t wsb_key_count(const wsb_key_t *tenant, wsb_count_t what);
-
 /* Of the value of one routing field (an entity id is normed here). */
 wsb_key_t wsb_key_part(const uint8_t key[16], wsb_field_t field,
     wsb_str_t value);
 
-/* All parts of an event; of a link the entity id is its link_id. */
+/* What filters compare with: of a link the entity id is its link_id. */
+wsb_str_t wsb_key_value(const wsb_event_t *ev, wsb_field_t field);
+
+/* All parts of an event. */
 void wsb_key_parts(const uint8_t key[16], const wsb_event_t *ev,
     wsb_parts_t *parts);
 

@@ -34,7 +34,7 @@ wsb_shape_condition(wsb_shape_t *shape, const wsb_rows_t *rows,
         p = wsb_where_next(p, &condition);
     }
 
-    if (condition.joined
+    if (condition.joined || condition.field
         || (condition.op != WSB_WHERE_EQ && condition.op != WSB_WHERE_IN)
         || plan->nkeys * condition.nvalues > WSB_NODE_KEYS)
     {
@@ -348,12 +348,14 @@ wsb_node_under(const wsb_node_t *node, const wsb_key_t *key)
 
 
 int
-wsb_node_holds(const wsb_node_t *node, wsb_rows_t *rows, unsigned row)
+wsb_node_holds(const wsb_node_t *node, wsb_rows_t *rows, unsigned row,
+    unsigned forced)
 {
     int                 holds;
     wsb_terms_t        *terms;
     const uint8_t      *p, *last;
     wsb_condition_t     condition;
+    const wsb_value_t  *value;
 
     terms = wsb_node_terms(node);
 
@@ -364,6 +366,10 @@ wsb_node_holds(const wsb_node_t *node, wsb_rows_t *rows, unsigned row)
     while (p < last) {
         p = wsb_where_next(p, &condition);
 
+        if (forced && !condition.forced) {
+            continue;
+        }
+
         if (!condition.joined) {
 
             if (!holds) {
@@ -373,11 +379,15 @@ wsb_node_holds(const wsb_node_t *node, wsb_rows_t *rows, unsigned row)
             holds = 0;
         }
 
-        if (!holds && condition.op != WSB_WHERE_NEVER) {
-            holds = wsb_where_holds(&condition,
-                                    wsb_rows_value(rows, row,
-                                              terms->path[condition.path]));
+        if (holds || condition.op == WSB_WHERE_NEVER) {
+            continue;
         }
+
+        value = condition.field
+                    ? wsb_rows_field(rows, condition.path)
+                    : wsb_rows_value(rows, row, terms->path[condition.path]);
+
+        holds = wsb_where_holds(&condition, value);
     }
 
     return holds;

@@ -110,8 +110,9 @@ int wsb_node_equal(const wsb_rows_t *rows, const wsb_node_t *node,
 /* Is it linked or listed under this key? */
 int wsb_node_under(const wsb_node_t *node, const wsb_key_t *key);
 
-/* Do the conditions hold for this row? */
-int wsb_node_holds(const wsb_node_t *node, wsb_rows_t *rows, unsigned row);
+/* Do the conditions hold for this row?  Or those alone that are forced? */
+int wsb_node_holds(const wsb_node_t *node, wsb_rows_t *rows, unsigned row,
+    unsigned forced);
 
 /* The column by whose values it is found. */
 uint32_t wsb_node_path(const wsb_node_t *node);

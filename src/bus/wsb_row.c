@@ -55,6 +55,10 @@ struct wsb_rows_s {
     uint32_t             *buckets;
     uint32_t              nbuckets;       /* a power of two */
 
+    const wsb_event_t    *event;
+    wsb_value_t           field;          /* the last that was asked for */
+    uint8_t               norm[WSB_UUID_LEN];
+
     wsb_row_t             row[2];
     uint64_t              turn;
 
@@ -236,6 +240,7 @@ wsb_rows_begin(wsb_rows_t *rows, const wsb_event_t *ev)
 
     size = 0;
 
+    rows->event = ev;
     rows->len = 0;
     rows->turn++;
 
@@ -284,6 +289,26 @@ wsb_rows_begin(wsb_rows_t *rows, const wsb_event_t *ev)
     rows->size = size;
 
     return WSB_OK;
+}
+
+
+const wsb_value_t *
+wsb_rows_field(wsb_rows_t *rows, wsb_field_t field)
+{
+    wsb_str_t  text = wsb_null_string;
+
+    if (rows->event != NULL) {
+        text = wsb_key_value(rows->event, field);
+    }
+
+    if (field == WSB_ENTITY_ID && text.data != NULL) {
+        text = wsb_entity_id_norm(text, rows->norm);
+    }
+
+    rows->field.type = text.len == 0 ? WSB_JSON_NULL : WSB_JSON_STRING;
+    rows->field.text = text;
+
+    return &rows->field;
 }
 
 

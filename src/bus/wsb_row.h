@@ -54,6 +54,12 @@ size_t wsb_rows_paths(const wsb_rows_t *rows);
 
 wsb_rc_t wsb_rows_begin(wsb_rows_t *rows, const wsb_event_t *ev);
 
+/*
+ * A field of the event, as text; null: it has none.  Good until the next call
+ * for a field.
+ */
+const wsb_value_t *wsb_rows_field(wsb_rows_t *rows, wsb_field_t field);
+
 /* Is there such a row? */
 int wsb_rows_present(const wsb_rows_t *rows, unsigned row);
 

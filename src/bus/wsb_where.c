@@ -1,6 +1,29 @@
 #include "wsb_where.h"
 
 
+static void wsb_where_copy(wsb_where_t *dst, wsb_text_t *paths,
+    const wsb_where_t *src, unsigned flags, unsigned field);
+
+
+wsb_where_op_t
+wsb_where_operator(wsb_str_t name)
+{
+    wsb_where_op_t  op;
+
+    static const char *const  names[] = {
+        NULL, "eq", "neq", "gt", "gte", "lt", "lte", "like", "ilike", "in"
+    };
+
+    for (op = WSB_WHERE_EQ; op <= WSB_WHERE_IN; op++) {
+        if (wsb_str_eq(&name, names[op])) {
+            return op;
+        }
+    }
+
+    return WSB_WHERE_NEVER;
+}
+
+
 wsb_key_t
 wsb_where_id(const uint8_t key[16], const wsb_where_t *where)
 {
@@ -30,8 +53,10 @@ wsb_where_path(const wsb_where_t *where, unsigned i)
 const uint8_t *
 wsb_where_next(const uint8_t *p, wsb_condition_t *condition)
 {
-    condition->op = *p & ~WSB_WHERE_JOINED;
+    condition->op = *p & WSB_WHERE_OP;
     condition->joined = (*p & WSB_WHERE_JOINED) != 0;
+    condition->forced = (*p & WSB_WHERE_FORCED) != 0;
+    condition->field = (*p & WSB_WHERE_FIELD) != 0;
     p++;
 
     if (condition->op == WSB_WHERE_NEVER) {
@@ -129,4 +154,116 @@ wsb_where_skip(const uint8_t *p, unsigned n)
     }
 
     return p;
+}
+
+
+wsb_rc_t
+wsb_where_join(const wsb_where_t *a, const wsb_where_t *b, unsigned flags,
+    wsb_field_t field, wsb_where_t **where)
+{
+    size_t       len;
+    wsb_text_t   paths;
+    wsb_where_t *dst;
+
+    len = b->len + (a ? a->len : 0);
+
+    if (len > UINT16_MAX
+        || b->nconditions + (a ? a->nconditions : 0) > UINT8_MAX
+        || b->npaths + (a ? a->npaths : 0) > UINT8_MAX)
+    {
+        return WSB_ERROR;
+    }
+
+    /* no column is longer in there than it was */
+
+    dst = wsb_malloc(b->size + (a ? a->size : 0));
+    if (dst == NULL) {
+        return WSB_NOMEM;
+    }
+
+    memset(dst, 0, sizeof(wsb_where_t));
+    memset(&paths, 0, sizeof(wsb_text_t));
+
+    if (a != NULL) {
+        wsb_where_copy(dst, &paths, a, 0, 0);
+    }
+
+    wsb_where_copy(dst, &paths, b, flags, field);
+
+    if (paths.failed) {
+        wsb_free(dst);
+        return WSB_NOMEM;
+    }
+
+    if (paths.len != 0) {
+        memcpy(dst->bytes + dst->len, paths.data, paths.len);
+    }
+
+    dst->size = sizeof(wsb_where_t) + dst->len + paths.len;
+
+    wsb_text_done(&paths);
+
+    *where = dst;
+
+    return WSB_OK;
+}
+
+
+static void
+wsb_where_copy(wsb_where_t *dst, wsb_text_t *paths, const wsb_where_t *src,
+    unsigned flags, unsigned field)
+{
+    uint8_t          *q;
+    const uint8_t    *p, *next;
+    wsb_condition_t   condition;
+
+    p = src->bytes;
+
+    while (p < src->bytes + src->len) {
+        next = wsb_where_next(p, &condition);
+        q = dst->bytes + dst->len;
+
+        memcpy(q, p, next - p);
+        q[0] |= flags;
+
+        if (condition.op != WSB_WHERE_NEVER && !condition.field) {
+            q[1] = flags & WSB_WHERE_FIELD
+                       ? field
+                       : wsb_where_number(dst, paths,
+                                          wsb_where_path(src,
+                                                         condition.path));
+        }
+
+        dst->len += next - p;
+        dst->nconditions++;
+
+        p = next;
+    }
+}
+
+
+unsigned
+wsb_where_number(wsb_where_t *where, wsb_text_t *paths, wsb_str_t path)
+{
+    uint8_t         n[2] = { path.len & 0xff, path.len >> 8 & 0xff };
+    unsigned        i;
+    const uint8_t  *p;
+
+    p = paths->data;
+
+    for (i = 0; i < where->npaths && !paths->failed; i++) {
+
+        if (wsb_where_get16(p) == path.len
+            && memcmp(p + 2, path.data, path.len) == 0)
+        {
+            return i;
+        }
+
+        p += 2 + wsb_where_get16(p);
+    }
+
+    wsb_text_add(paths, n, 2);
+    wsb_text_add(paths, path.data, path.len);
+
+    return where->npaths++;
 }

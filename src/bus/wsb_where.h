@@ -33,7 +33,8 @@
 typedef enum {
     WSB_CHANGE_NONE = 0,            /* the new one does */
     WSB_CHANGE_ENTERED,             /* but the old one did not */
-    WSB_CHANGE_LEFT                 /* only the old one does */
+    WSB_CHANGE_LEFT,                /* only the old one does */
+    WSB_CHANGE_LEFT_HIDDEN          /* and the new one is not theirs to see */
 } wsb_change_t;
 
 
@@ -72,6 +73,7 @@ typedef struct {
 
 typedef struct {
     char                  text[80];       /* "where[2]: unknown operator" */
+    unsigned              element;        /* 2, or 0 */
 } wsb_where_error_t;
 
 
@@ -84,11 +86,29 @@ typedef struct {
 wsb_rc_t wsb_where_parse(const wsb_json_t *value, wsb_where_t **where,
     wsb_where_error_t *err);
 
+/* "eq", "neq", ...; WSB_WHERE_NEVER: it is none. */
+wsb_where_op_t wsb_where_operator(wsb_str_t name);
+
 /* The same for equal conditions only. */
 wsb_key_t wsb_where_id(const uint8_t key[16], const wsb_where_t *where);
 
 /* The keys of column i. */
 wsb_str_t wsb_where_path(const wsb_where_t *where, unsigned i);
+
+/*
+ * The conditions of a, which may be NULL, and those of b, all of which must
+ * hold as well.  Those of b get the flags; with WSB_WHERE_FIELD they are asked
+ * of that field of the event instead of a column.  Both stay the caller's.
+ * WSB_ERROR: together they are too long.
+ */
+
+#define WSB_WHERE_JOINED          0x80    /* in the byte of the operator */
+#define WSB_WHERE_FORCED          0x40
+#define WSB_WHERE_FIELD           0x20
+#define WSB_WHERE_OP              0x1f
+
+wsb_rc_t wsb_where_join(const wsb_where_t *a, const wsb_where_t *b,
+    unsigned flags, wsb_field_t field, wsb_where_t **where);
 
 
 /*
@@ -99,6 +119,8 @@ wsb_str_t wsb_where_path(const wsb_where_t *where, unsigned i);
 typedef struct {
     wsb_where_op_t        op;
     unsigned              joined;         /* by OR to the one before it */
+    unsigned              forced;         /* not the client's: see restrict */
+    unsigned              field;          /* path is a field of the event */
     unsigned              path;           /* number of the column */
     unsigned              nvalues;
     const uint8_t        *values;
@@ -118,7 +140,9 @@ int wsb_where_holds(const wsb_condition_t *condition,
 
 /* What the parser and the reader share. */
 
-#define WSB_WHERE_JOINED          0x80    /* in the byte of the operator */
+/* The number of a column of those in paths, to which it is added if new. */
+unsigned wsb_where_number(wsb_where_t *where, wsb_text_t *paths,
+    wsb_str_t path);
 
 static inline unsigned
 wsb_where_get16(const uint8_t *p)

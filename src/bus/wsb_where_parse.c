@@ -40,7 +40,7 @@ static wsb_rc_t wsb_where_element(wsb_where_parser_t *ps,
     const wsb_json_t *element);
 static wsb_rc_t wsb_where_logic(wsb_where_parser_t *ps,
     const wsb_json_t *element, int *joined);
-static wsb_rc_t wsb_where_operator(wsb_where_parser_t *ps,
+static wsb_rc_t wsb_where_get_operator(wsb_where_parser_t *ps,
     const wsb_json_t *element, wsb_where_op_t *op);
 static wsb_rc_t wsb_where_values(wsb_where_parser_t *ps,
     const wsb_json_t *element, wsb_where_op_t op);
@@ -56,14 +56,8 @@ static void wsb_where_end_group(wsb_where_parser_t *ps);
 static wsb_rc_t wsb_where_block(wsb_where_parser_t *ps, wsb_where_t **where);
 static void wsb_where_condition(wsb_text_t *t, wsb_text_t *paths,
     wsb_where_t *head, const uint8_t **pos);
-static unsigned wsb_where_number(wsb_text_t *paths, wsb_where_t *head,
-    const uint8_t *path, size_t len);
 static wsb_rc_t wsb_where_fail(wsb_where_parser_t *ps, const char *reason);
 
-
-static const char *const  wsb_where_names[] = {
-    NULL, "eq", "neq", "gt", "gte", "lt", "lte", "like", "ilike", "in"
-};
 
 
 static inline void
@@ -184,7 +178,7 @@ wsb_where_element(wsb_where_parser_t *ps, const wsb_json_t *element)
         return wsb_where_fail(ps, "an object is expected");
     }
 
-    rc = wsb_where_operator(ps, element, &op);
+    rc = wsb_where_get_operator(ps, element, &op);
 
     if (rc == WSB_OK) {
         rc = wsb_where_logic(ps, element, &joined);
@@ -285,9 +279,12 @@ wsb_where_logic(wsb_where_parser_t *ps, const wsb_json_t *element,
 
 
 static wsb_rc_t
-wsb_where_operator(wsb_where_parser_t *ps, const wsb_json_t *element,
+wsb_where_get_operator(wsb_where_parser_t *ps, const wsb_json_t *element,
     wsb_where_op_t *op)
 {
+    size_t      len;
+    uint8_t     name[64];
+    wsb_str_t   text;
     wsb_json_t  value;
 
     if (wsb_json_get(element, "operator", &value) != WSB_OK) {
@@ -298,13 +295,19 @@ wsb_where_operator(wsb_where_parser_t *ps, const wsb_json_t *element,
         return wsb_where_fail(ps, "operator must be a string");
     }
 
-    for (*op = WSB_WHERE_EQ; *op <= WSB_WHERE_IN; ++*op) {
-        if (wsb_json_key_is(&value, wsb_where_names[*op])) {
-            return WSB_OK;
-        }
+    if (value.text.len > sizeof(name)
+        || wsb_json_decode(&value, name, &len) != WSB_OK)
+    {
+        return wsb_where_fail(ps, "unknown operator");
     }
 
-    return wsb_where_fail(ps, "unknown operator");
+    text.data = name;
+    text.len = len;
+
+    *op = wsb_where_operator(text);
+
+    return *op != WSB_WHERE_NEVER ? WSB_OK
+                                  : wsb_where_fail(ps, "unknown operator");
 }
 
 
@@ -647,22 +650,24 @@ static void
 wsb_where_condition(wsb_text_t *t, wsb_text_t *paths, wsb_where_t *head,
     const uint8_t **pos)
 {
-    size_t          len;
     uint8_t         code[2];
     unsigned        n;
+    wsb_str_t       path;
     const uint8_t  *p, *values;
 
     p = *pos;
-    len = wsb_where_get16(p + 1);
+
+    path.data = p + 3;
+    path.len = wsb_where_get16(p + 1);
 
     code[0] = p[0];
-    code[1] = wsb_where_number(paths, head, p + 3, len);
+    code[1] = wsb_where_number(head, paths, path);
 
-    values = p + 3 + len;
+    values = path.data + path.len;
     p = values;
     n = 1;
 
-    if ((code[0] & ~WSB_WHERE_JOINED) == WSB_WHERE_IN) {
+    if ((code[0] & WSB_WHERE_OP) == WSB_WHERE_IN) {
         n = wsb_where_get16(p);
         p += 2;
     }
@@ -676,34 +681,11 @@ wsb_where_condition(wsb_text_t *t, wsb_text_t *paths, wsb_where_t *head,
 }
 
 
-static unsigned
-wsb_where_number(wsb_text_t *paths, wsb_where_t *head, const uint8_t *path,
-    size_t len)
-{
-    unsigned        i;
-    const uint8_t  *p;
-
-    p = paths->data;
-
-    for (i = 0; i < head->npaths && !paths->failed; i++) {
-
-        if (wsb_where_get16(p) == len && memcmp(p + 2, path, len) == 0) {
-            return i;
-        }
-
-        p += 2 + wsb_where_get16(p);
-    }
-
-    wsb_where_add16(paths, len);
-    wsb_text_add(paths, path, len);
-
-    return head->npaths++;
-}
-
-
 static wsb_rc_t
 wsb_where_fail(wsb_where_parser_t *ps, const char *reason)
 {
+    ps->err->element = ps->element;
+
     snprintf(ps->err->text, sizeof(ps->err->text), "where[%u]: %s",
              ps->element, reason);
 

@@ -74,6 +74,9 @@ ngx_http_ws_bus_free_conn(ngx_http_ws_bus_conn_t *wc)
         ngx_free(wc->tenant.data);
     }
 
+    wsb_restrict_free(wc->forced);
+    ngx_http_ws_bus_unlimit(wc);
+
     if (wc->subs != NULL) {
         wsb_free(wc->subs);
     }
@@ -130,8 +133,6 @@ ngx_http_ws_bus_open_conn(ngx_http_ws_bus_conn_t *wc)
         counters->connections++;
         counters->opened++;
         wc->counted = 1;
-
-        ngx_http_ws_bus_count_tenant(wc);
     }
 
     /* so nginx tells us, once, that the worker is to exit */
@@ -614,7 +615,7 @@ ngx_http_ws_bus_close_conn(ngx_http_ws_bus_conn_t *wc)
     if (wc->counted) {
         ngx_queue_remove(&wc->conns);
         ngx_http_ws_bus_counters(wc->worker)->connections--;
-        ngx_http_ws_bus_uncount_tenant(wc);
+        ngx_http_ws_bus_unlimit(wc);
         wc->counted = 0;
     }
 

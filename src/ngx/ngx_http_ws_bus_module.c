@@ -33,6 +33,8 @@ static char *ngx_http_ws_bus_on_gap(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_ws_bus_value(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+static char *ngx_http_ws_bus_tenant_value(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 static char *ngx_http_ws_bus_take_location(ngx_conf_t *cf,
     ngx_command_t *cmd, ngx_http_handler_pt handler);
 
@@ -45,6 +47,8 @@ static char *ngx_http_ws_bus_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
 
 
+static ngx_http_complex_value_t  ngx_http_ws_bus_no_tenant;
+
 static const wsb_codec_t  *ngx_http_ws_bus_codecs[] = {
     &wsb_codec_bus
 };
@@ -55,9 +59,8 @@ static ngx_http_ws_bus_value_t  ngx_http_ws_bus_message_size = {
     125, 1024 * 1024 * 1024, 0
 };
 
-static ngx_http_ws_bus_value_t  ngx_http_ws_bus_subscriptions = {
-    ngx_conf_set_num_slot, "a number from 1 to 1000000", 1, 1000000, 0
-};
+static size_t  ngx_http_ws_bus_subscriptions =
+    offsetof(ngx_http_ws_bus_loc_conf_t, max_subscriptions);
 
 static ngx_http_ws_bus_value_t  ngx_http_ws_bus_sndbuf = {
     ngx_conf_set_size_slot,
@@ -193,7 +196,7 @@ static ngx_command_t  ngx_http_ws_bus_commands[] = {
 
     { ngx_string("ws_bus_tenant"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_http_set_complex_value_slot,
+      ngx_http_ws_bus_tenant_value,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_ws_bus_loc_conf_t, tenant),
       NULL },
@@ -214,11 +217,32 @@ static ngx_command_t  ngx_http_ws_bus_commands[] = {
       &ngx_http_ws_bus_message_size },
 
     { ngx_string("ws_bus_max_subscriptions"),
-      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_http_ws_bus_value,
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,
+      ngx_http_ws_bus_set_limit,
       NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_ws_bus_loc_conf_t, max_subscriptions),
+      offsetof(ngx_http_ws_bus_loc_conf_t, subscription_limits),
       &ngx_http_ws_bus_subscriptions },
+
+    { ngx_string("ws_bus_max_connections"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,
+      ngx_http_ws_bus_set_limit,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_ws_bus_loc_conf_t, connection_limits),
+      NULL },
+
+    { ngx_string("ws_bus_message_rate"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,
+      ngx_http_ws_bus_message_rate,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("ws_bus_restrict"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE3,
+      ngx_http_ws_bus_restrict,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
 
     { ngx_string("ws_bus_sndbuf"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
@@ -592,6 +616,26 @@ ngx_http_ws_bus_on_gap(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
+/* "off": none, whatever an outer level says. */
+
+static char *
+ngx_http_ws_bus_tenant_value(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_ws_bus_loc_conf_t  *wlcf = conf;
+
+    ngx_str_t  *value;
+
+    value = cf->args->elts;
+
+    if (wlcf->tenant == NULL && ngx_strcmp(value[1].data, "off") == 0) {
+        wlcf->tenant = &ngx_http_ws_bus_no_tenant;
+        return NGX_CONF_OK;
+    }
+
+    return ngx_http_set_complex_value_slot(cf, cmd, conf);
+}
+
+
 static char *
 ngx_http_ws_bus_value(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
@@ -686,6 +730,10 @@ ngx_http_ws_bus_create_loc_conf(ngx_conf_t *cf)
      *     wlcf->tenant = NULL;
      *     wlcf->schema = NULL;
      *     wlcf->section = NULL;
+     *     wlcf->conditions = NULL;
+     *     wlcf->connection_limits = NULL;
+     *     wlcf->subscription_limits = NULL;
+     *     wlcf->message_burst = 0;
      *     wlcf->capture_entity = NULL;
      *     wlcf->capture_id = NULL;
      *     wlcf->capture_action = NULL;
@@ -703,6 +751,7 @@ ngx_http_ws_bus_create_loc_conf(ngx_conf_t *cf)
     wlcf->origins = NGX_CONF_UNSET_PTR;
     wlcf->max_message_size = NGX_CONF_UNSET_SIZE;
     wlcf->max_subscriptions = NGX_CONF_UNSET;
+    wlcf->message_rate = NGX_CONF_UNSET_UINT;
     wlcf->sndbuf = NGX_CONF_UNSET_SIZE;
     wlcf->deflate = NGX_CONF_UNSET_UINT;
     wlcf->deflate_min_length = NGX_CONF_UNSET_SIZE;
@@ -751,6 +800,11 @@ ngx_http_ws_bus_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
                               256 * 1024);
 
     ngx_http_ws_bus_merge_value(&conf->tenant, prev->tenant);
+
+    if (conf->tenant == &ngx_http_ws_bus_no_tenant) {
+        conf->tenant = NULL;
+    }
+
     ngx_http_ws_bus_merge_value(&conf->schema, prev->schema);
     ngx_http_ws_bus_merge_value(&conf->section, prev->section);
     ngx_http_ws_bus_merge_value(&conf->capture_entity, prev->capture_entity);
@@ -761,6 +815,24 @@ ngx_http_ws_bus_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
                               prev->max_message_size, 65536);
     ngx_conf_merge_value(conf->max_subscriptions,
                          prev->max_subscriptions, 128);
+
+    if (conf->message_rate == NGX_CONF_UNSET_UINT) {
+        ngx_conf_merge_uint_value(conf->message_rate, prev->message_rate, 0);
+        conf->message_burst = prev->message_burst;
+    }
+
+    if (conf->connection_limits == NULL) {
+        conf->connection_limits = prev->connection_limits;
+    }
+
+    if (conf->subscription_limits == NULL) {
+        conf->subscription_limits = prev->subscription_limits;
+    }
+
+    if (ngx_http_ws_bus_merge_restrict(cf, prev, conf) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
     ngx_conf_merge_size_value(conf->sndbuf, prev->sndbuf, 256 * 1024);
     ngx_conf_merge_uint_value(conf->deflate, prev->deflate, 0);
     ngx_conf_merge_size_value(conf->deflate_min_length,

@@ -3,13 +3,14 @@
  *
  *   upgrade   the opening handshake, until the connection is ours
  *   origin    which pages may open a connection
- *   tenant    whose a request is, how much each tenant has
+ *   tenant    whose a request is
  *   conn      events of a connection, its close
  *   out       control queue, event queue, writing
  *   session   a client's messages, turned into operations
  *   fanout    from the log to the connections
  *   wake      sleeping and waking, the zone's slots
  *   zone      shared memory
+ *   restrict, limit   what a connection may see, and have
  *   publish, status   HTTP locations
  */
 
@@ -20,10 +21,11 @@
 #include "ngx_http_ws_bus_compat.h"
 
 #include "../ws/wsb_deflate.h"
-#include "../ws/wsb_frame.h"
 #include "../ws/wsb_handshake.h"
+#include "../ws/wsb_reader.h"
 #include "../bus/wsb_index.h"
 #include "../bus/wsb_interest.h"
+#include "../bus/wsb_quota.h"
 #include "../bus/wsb_slot.h"
 #include "../protocol/wsb_codec.h"
 
@@ -122,6 +124,12 @@ typedef struct {
     ngx_http_complex_value_t    *schema;
     ngx_http_complex_value_t    *section;
 
+    ngx_array_t                 *conditions;  /* forced: see restrict */
+    ngx_array_t                 *connection_limits;   /* see limit */
+    ngx_array_t                 *subscription_limits;
+    ngx_uint_t                   message_rate;    /* thousandths a second */
+    ngx_uint_t                   message_burst;   /* 0: no limit */
+
     ngx_http_ws_bus_zone_t      *capture;
     ngx_http_complex_value_t    *capture_entity;
     ngx_http_complex_value_t    *capture_id;
@@ -179,6 +187,16 @@ struct ngx_http_ws_bus_worker_s {
 };
 
 
+/* What a connection counts in the zone, and its subscriptions do. */
+
+typedef struct {
+    ngx_uint_t                   nconns;      /* counted in */
+    ngx_uint_t                   nsubs;
+    wsb_quota_t                 *subs;
+    wsb_quota_t                  quota[];
+} ngx_http_ws_bus_quotas_t;
+
+
 /* A message for one client that is no event. */
 
 struct ngx_http_ws_bus_out_s {
@@ -234,7 +252,6 @@ struct ngx_http_ws_bus_conn_s {
     unsigned                     open:1;      /* detached, 101 is out */
     unsigned                     paused:1;    /* not read: answers wait */
     unsigned                     counted:1;
-    unsigned                     tenant_counted:1;
     unsigned                     overflowed:1;       /* counted as such */
     unsigned                     unsure:1;    /* a reload, or a quit? */
     unsigned                     deflate_bits:4;     /* window; 0: none */
@@ -260,6 +277,10 @@ struct ngx_http_ws_bus_conn_s {
     wsb_reader_t                 reader;
     ngx_str_t                    input;       /* read but not parsed yet */
     ngx_str_t                    tenant;
+    wsb_restrict_t              *forced;      /* NULL: nothing is */
+    ngx_http_ws_bus_quotas_t    *quotas;      /* NULL: none */
+    uint32_t                     excess;      /* of messages, in thousandths */
+    uint32_t                     counted_at;  /* ms, when it was */
 
     ngx_queue_t                  conns;
     ngx_queue_t                  beat;
@@ -318,6 +339,8 @@ struct ngx_http_ws_bus_record_s {
     wsb_event_t                  event;       /* points into copy */
     wsb_parts_t                  parts;
     ngx_http_ws_bus_render_t     render[NGX_HTTP_WS_BUS_CODECS];
+    ngx_http_ws_bus_render_t    *hidden;      /* the same without its row, or
+                                                 NULL */
     ngx_queue_t                  link;
 };
 
@@ -375,14 +398,6 @@ ngx_int_t ngx_http_ws_bus_add_header(ngx_http_request_t *r, const char *name,
  */
 ngx_int_t ngx_http_ws_bus_tenant_of(ngx_http_request_t *r,
     ngx_str_t *tenant);
-
-/* A connection that has a tenant is open, or ends. */
-void ngx_http_ws_bus_count_tenant(ngx_http_ws_bus_conn_t *wc);
-void ngx_http_ws_bus_uncount_tenant(ngx_http_ws_bus_conn_t *wc);
-
-/* A subscription more, or WSB_FULL; one less.  By its worker, locked. */
-wsb_rc_t ngx_http_ws_bus_count_sub_locked(ngx_http_ws_bus_conn_t *wc);
-void ngx_http_ws_bus_uncount_sub_locked(ngx_http_ws_bus_conn_t *wc);
 
 
 /* origin */
@@ -547,6 +562,28 @@ void ngx_http_ws_bus_log_end(ngx_http_ws_bus_conn_t *wc);
 /* How it was closed, by whoever closed it first. */
 void ngx_http_ws_bus_log_close(ngx_http_ws_bus_conn_t *wc, ngx_uint_t code,
     const u_char *reason, size_t len);
+
+
+/* restrict */
+
+char *ngx_http_ws_bus_restrict(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+ngx_int_t ngx_http_ws_bus_merge_restrict(ngx_conf_t *cf,
+    ngx_http_ws_bus_loc_conf_t *prev, ngx_http_ws_bus_loc_conf_t *conf);
+ngx_int_t ngx_http_ws_bus_force(ngx_http_request_t *r,
+    ngx_http_ws_bus_conn_t *wc);
+
+
+/* limit */
+
+char *ngx_http_ws_bus_set_limit(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_ws_bus_message_rate(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+ngx_int_t ngx_http_ws_bus_limit(ngx_http_request_t *r,
+    ngx_http_ws_bus_conn_t *wc);
+void ngx_http_ws_bus_unlimit(ngx_http_ws_bus_conn_t *wc);
+ngx_int_t ngx_http_ws_bus_count_message(ngx_http_ws_bus_conn_t *wc);
 
 
 /* publish, status */

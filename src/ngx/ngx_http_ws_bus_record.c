@@ -18,7 +18,9 @@ static void ngx_http_ws_bus_forget(ngx_http_ws_bus_worker_t *w,
     ngx_http_ws_bus_record_t *rec);
 static void ngx_http_ws_bus_free_forms(ngx_http_ws_bus_render_t *render);
 static ngx_http_ws_bus_form_t *ngx_http_ws_bus_plain(
-    ngx_http_ws_bus_record_t *rec, ngx_http_ws_bus_loc_conf_t *conf);
+    ngx_http_ws_bus_record_t *rec, ngx_http_ws_bus_loc_conf_t *conf,
+    ngx_uint_t hidden);
+static void ngx_http_ws_bus_hide(const wsb_event_t *ev, wsb_event_t *hidden);
 static ngx_http_ws_bus_form_t *ngx_http_ws_bus_deflated(
     ngx_http_ws_bus_record_t *rec, ngx_http_ws_bus_conn_t *wc,
     ngx_http_ws_bus_form_t *plain);
@@ -160,6 +162,16 @@ ngx_http_ws_bus_release(ngx_http_ws_bus_worker_t *w,
         return;
     }
 
+    for (i = 0; rec->hidden != NULL && i < NGX_HTTP_WS_BUS_CODECS; i++) {
+        ngx_http_ws_bus_free_forms(&rec->hidden[i]);
+        wsb_text_done(&rec->hidden[i].text);
+    }
+
+    if (rec->hidden != NULL) {
+        ngx_free(rec->hidden);
+        rec->hidden = NULL;
+    }
+
     for (i = 0; i < NGX_HTTP_WS_BUS_CODECS; i++) {
         render = &rec->render[i];
 
@@ -227,7 +239,8 @@ ngx_http_ws_bus_frame(ngx_http_ws_bus_record_t *rec,
     ngx_http_ws_bus_form_t   *form;
     ngx_http_ws_bus_whole_t  *whole;
 
-    form = ngx_http_ws_bus_plain(rec, wc->conf);
+    form = ngx_http_ws_bus_plain(rec, wc->conf,
+                                 change == WSB_CHANGE_LEFT_HIDDEN);
 
     if (form != NULL && wc->deflate_bits != 0
         && form->len >= wc->conf->deflate_min_length)
@@ -262,13 +275,32 @@ ngx_http_ws_bus_frame(ngx_http_ws_bus_record_t *rec,
 
 static ngx_http_ws_bus_form_t *
 ngx_http_ws_bus_plain(ngx_http_ws_bus_record_t *rec,
-    ngx_http_ws_bus_loc_conf_t *conf)
+    ngx_http_ws_bus_loc_conf_t *conf, ngx_uint_t hidden)
 {
     uint8_t                    id[WSB_ID_LEN];
     wsb_str_t                  event_id;
+    wsb_event_t               *ev, event;
     ngx_http_ws_bus_render_t  *render;
 
+    ev = &rec->event;
     render = &rec->render[conf->codec_index];
+
+    if (hidden) {
+
+        if (rec->hidden == NULL) {
+            rec->hidden = ngx_calloc(sizeof(ngx_http_ws_bus_render_t)
+                                     * NGX_HTTP_WS_BUS_CODECS,
+                                     ngx_cycle->log);
+            if (rec->hidden == NULL) {
+                return NULL;
+            }
+        }
+
+        ngx_http_ws_bus_hide(ev, &event);
+
+        ev = &event;
+        render = &rec->hidden[conf->codec_index];
+    }
 
     if (render->plain.body != NULL) {
         return &render->plain;
@@ -287,7 +319,7 @@ ngx_http_ws_bus_plain(ngx_http_ws_bus_record_t *rec,
     event_id.data = id;
     event_id.len = wsb_id(id, rec->epoch, rec->seq);
 
-    conf->codec->body(&render->text, &rec->event, event_id);
+    conf->codec->body(&render->text, ev, event_id);
 
     if (render->text.failed) {
         wsb_text_done(&render->text);
@@ -298,6 +330,30 @@ ngx_http_ws_bus_plain(ngx_http_ws_bus_record_t *rec,
     render->plain.len = render->text.len - NGX_HTTP_WS_BUS_HEADROOM;
 
     return &render->plain;
+}
+
+
+/* What may be told of an event to those who may not see its row. */
+
+static void
+ngx_http_ws_bus_hide(const wsb_event_t *ev, wsb_event_t *hidden)
+{
+    ngx_uint_t  i;
+
+    static const wsb_field_t  shown[] = {
+        WSB_KIND, WSB_ENTITY_TYPE, WSB_ACTION, WSB_ENTITY_ID, WSB_TENANT,
+        WSB_LINK_TYPE, WSB_LINK_ID,
+        WSB_TIMESTAMP
+    };
+
+    ngx_memzero(hidden, sizeof(wsb_event_t));
+
+    hidden->seq = ev->seq;
+    hidden->msec = ev->msec;
+
+    for (i = 0; i < sizeof(shown) / sizeof(shown[0]); i++) {
+        hidden->field[shown[i]] = ev->field[shown[i]];
+    }
 }
 
 

@@ -71,6 +71,17 @@ ngx_http_ws_bus_message(ngx_http_ws_bus_conn_t *wc, const wsb_message_t *msg)
 
     wc->messages_in++;
 
+    if (ngx_http_ws_bus_count_message(wc) != NGX_OK) {
+
+        if (wc->worker != NULL) {
+            ngx_http_ws_bus_counters(wc->worker)->limited++;
+        }
+
+        ngx_http_ws_bus_start_close(wc, WSB_CLOSE_POLICY,
+                                    "too many messages");
+        return;
+    }
+
     if (wc->worker == NULL) {
 
         if (ngx_http_ws_bus_send_deflated(wc, msg->opcode, msg->data,
@@ -169,10 +180,13 @@ ngx_http_ws_bus_add_sub(ngx_http_ws_bus_conn_t *wc, wsb_op_t *op,
 {
     uint32_t     n;
     wsb_str_t    tenant;
+    ngx_int_t    rc;
     wsb_sub_t   *sub, **subs;
     wsb_plan_t  *plan;
 
     if (wc->nsubs >= (ngx_uint_t) wc->conf->max_subscriptions) {
+        ngx_http_ws_bus_counters(wc->worker)->limited++;
+
         *code = "too_many_subscriptions";
         *text = "Too many subscriptions on this connection";
         return NULL;
@@ -196,7 +210,8 @@ ngx_http_ws_bus_add_sub(ngx_http_ws_bus_conn_t *wc, wsb_op_t *op,
     tenant.data = wc->tenant.data;
     tenant.len = wc->tenant.len;
 
-    plan = wsb_plan_create(wc->worker->zone->key, tenant, &op->filter);
+    plan = wsb_plan_create(wc->worker->zone->key, tenant, &op->filter,
+                           wc->forced);
     if (plan == NULL) {
         return NULL;
     }
@@ -215,11 +230,20 @@ ngx_http_ws_bus_add_sub(ngx_http_ws_bus_conn_t *wc, wsb_op_t *op,
         }
     }
 
-    if (sub != NULL
-        && ngx_http_ws_bus_count_in(wc, sub, plan, op) != NGX_OK)
-    {
-        *code = "registry_full";
-        *text = "Subscription refused: the registry of the bus is full";
+    rc = sub ? ngx_http_ws_bus_count_in(wc, sub, plan, op) : NGX_OK;
+
+    if (rc != NGX_OK) {
+
+        if (rc == NGX_BUSY) {
+            ngx_http_ws_bus_counters(wc->worker)->limited++;
+
+            *code = "too_many_subscriptions";
+            *text = "Too many subscriptions";
+
+        } else {
+            *code = "registry_full";
+            *text = "Subscription refused: the registry of the bus is full";
+        }
 
         wsb_index_remove(wc->worker->index, sub);
         wsb_free(sub);
@@ -244,7 +268,8 @@ ngx_http_ws_bus_add_sub(ngx_http_ws_bus_conn_t *wc, wsb_op_t *op,
 /*
  * Under one hold of the mutex: what is pending is taken, so that whatever a
  * later take skips is newer than this subscription, and the subscription is
- * counted in.  It begins behind the head.
+ * counted in.  It begins behind the head.  NGX_BUSY: there are as many as the
+ * connection's keys may have; NGX_DECLINED: the registry is full.
  */
 
 static ngx_int_t
@@ -275,15 +300,22 @@ ngx_http_ws_bus_count_in(ngx_http_ws_bus_conn_t *wc, wsb_sub_t *sub,
 
     ngx_shmtx_lock(&w->shpool->mutex);
 
-    rc = wsb_interest_add_locked(w->zone, (unsigned) w->slot, plan->keys,
-                                 plan->nkeys, plan->mask);
+    rc = WSB_OK;
+
+    if (wc->quotas != NULL) {
+        rc = wsb_quota_take_locked(w->zone, (unsigned) w->slot,
+                                   wc->quotas->subs,
+                                   (unsigned) wc->quotas->nsubs);
+    }
 
     if (rc == WSB_OK) {
-        rc = ngx_http_ws_bus_count_sub_locked(wc);
+        rc = wsb_interest_add_locked(w->zone, (unsigned) w->slot, plan->keys,
+                                     plan->nkeys, plan->mask);
 
-        if (rc != WSB_OK) {
-            wsb_interest_remove_locked(w->zone, (unsigned) w->slot,
-                                       plan->keys, plan->nkeys);
+        if (rc != WSB_OK && wc->quotas != NULL) {
+            wsb_quota_give_locked(w->zone, (unsigned) w->slot,
+                                  wc->quotas->subs,
+                                  (unsigned) wc->quotas->nsubs);
         }
     }
 
@@ -308,7 +340,7 @@ ngx_http_ws_bus_count_in(ngx_http_ws_bus_conn_t *wc, wsb_sub_t *sub,
     wsb_text_done(&text);
 
     if (rc != WSB_OK) {
-        return NGX_DECLINED;
+        return rc == WSB_CONFLICT ? NGX_BUSY : NGX_DECLINED;
     }
 
     if (!wsb_hand_empty(&w->hand)) {
@@ -503,7 +535,12 @@ ngx_http_ws_bus_remove_sub(ngx_http_ws_bus_conn_t *wc, wsb_sub_t *sub)
     ngx_shmtx_lock(&w->shpool->mutex);
 
     wsb_interest_remove_locked(w->zone, (unsigned) w->slot, keys, n);
-    ngx_http_ws_bus_uncount_sub_locked(wc);
+
+    if (wc->quotas != NULL) {
+        wsb_quota_give_locked(w->zone, (unsigned) w->slot, wc->quotas->subs,
+                              (unsigned) wc->quotas->nsubs);
+    }
+
     wsb_filter_text_count_locked(w->zone, text, left);
 
     ngx_shmtx_unlock(&w->shpool->mutex);

@@ -164,12 +164,20 @@ ngx_http_ws_bus_status_tenant(cJSON *zones, ngx_http_ws_bus_zone_t *bus,
     cJSON      *item;
     uint64_t    connections, subscriptions;
     wsb_key_t   hash, key[2];
+    wsb_str_t   name;
+
+    static const wsb_str_t  none = wsb_string("");
 
     item = ngx_http_ws_bus_status_item(zones, bus);
 
-    hash = ngx_http_ws_bus_tenant_hash(bus->zone, tenant);
-    key[0] = wsb_key_count(&hash, WSB_COUNT_CONNECTIONS);
-    key[1] = wsb_key_count(&hash, WSB_COUNT_SUBSCRIPTIONS);
+    name.data = tenant->data;
+    name.len = tenant->len;
+
+    hash = wsb_key_tenant(bus->zone->key, name);
+    key[0] = wsb_quota_key(bus->zone->key, WSB_DOMAIN_CONNECTIONS, none,
+                           name);
+    key[1] = wsb_quota_key(bus->zone->key, WSB_DOMAIN_SUBSCRIPTIONS, none,
+                           name);
 
     ngx_shmtx_lock(&bus->shpool->mutex);
     connections = wsb_interest_count_locked(bus->zone, &key[0]);
@@ -357,6 +365,10 @@ ngx_http_ws_bus_status_totals(cJSON *zone, const wsb_counters_t *n,
         || ngx_http_ws_bus_add(item, "errors", n->errors) != NGX_OK
         || ngx_http_ws_bus_add(item, "refused_publishes", n->refused)
            != NGX_OK
+        || ngx_http_ws_bus_add(item, "refused_connections",
+                               n->refused_connections)
+           != NGX_OK
+        || ngx_http_ws_bus_add(item, "limited", n->limited) != NGX_OK
         || ngx_http_ws_bus_add(item, "refused_origins", n->refused_origins)
            != NGX_OK
         || ngx_http_ws_bus_add(item, "connections", n->connections) != NGX_OK

@@ -97,6 +97,14 @@ ngx_http_ws_bus_handler(ngx_http_request_t *r)
     rc = ngx_http_ws_bus_tenant(r, wc);
 
     if (rc == NGX_OK) {
+        rc = ngx_http_ws_bus_force(r, wc);
+    }
+
+    if (rc == NGX_OK) {
+        rc = ngx_http_ws_bus_limit(r, wc);
+    }
+
+    if (rc == NGX_OK) {
         rc = ngx_http_ws_bus_negotiate(r, wc, &hs.extensions);
     }
 

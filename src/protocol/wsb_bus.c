@@ -190,7 +190,8 @@ static size_t
 wsb_bus_prefix(uint8_t *dst, uint32_t ordinal, wsb_change_t change)
 {
     static const char  *const words[] = {
-        "", "\"change\":\"entered\",", "\"change\":\"left\","
+        "", "\"change\":\"entered\",", "\"change\":\"left\",",
+        "\"change\":\"left\","
     };
 
     return snprintf((char *) dst, WSB_PREFIX_MAX,

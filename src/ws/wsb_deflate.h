@@ -11,7 +11,7 @@
 
 
 #include "../wsb.h"
-#include "wsb_frame.h"
+#include "wsb_reader.h"
 #include "wsb_offer.h"
 
 

@@ -1,183 +1,38 @@
-#include "wsb_deflate.h"
+#include "wsb_close.h"
 #include "wsb_frame.h"
 
 
-/* The first bytes of a header: RFC 6455, section 5.2. */
+/* The first bytes of a header. */
 
 #define WSB_FRAME_FIN             0x80
 #define WSB_FRAME_RSV1            0x40
 #define WSB_FRAME_RSV23           0x30
 #define WSB_FRAME_OPCODE          0x0f
-#define WSB_FRAME_CONTROL         0x08
 
 #define WSB_FRAME_MASK            0x80
 #define WSB_FRAME_LENGTH          0x7f
 #define WSB_FRAME_LENGTH16        126
 #define WSB_FRAME_LENGTH64        127
 
-/* What a message may ever have, whatever is configured: sizes are 32 bits. */
-#define WSB_READER_LIMIT          0x40000000
 
-/* The first allocation for a message that is not there as a whole. */
-#define WSB_READER_STEP           1024
-
-
-static wsb_rc_t wsb_reader_header(wsb_reader_t *rd,
-    const wsb_reader_conf_t *conf, uint8_t **pos, uint8_t *last);
-static wsb_rc_t wsb_reader_check(wsb_reader_t *rd,
-    const wsb_reader_conf_t *conf, size_t have, size_t *need, uint64_t *len);
-static wsb_rc_t wsb_reader_check_first(wsb_reader_t *rd,
-    const wsb_reader_conf_t *conf);
-static wsb_rc_t wsb_reader_check_length(wsb_reader_t *rd, uint64_t limit,
-    size_t have, size_t size, uint64_t *len);
-static uint64_t wsb_reader_limit(const wsb_reader_conf_t *conf,
-    int compressed);
-static wsb_rc_t wsb_reader_data(wsb_reader_t *rd,
-    const wsb_reader_conf_t *conf, uint8_t **pos, uint8_t *last,
-    wsb_message_t *msg);
-static wsb_rc_t wsb_reader_inflate(wsb_reader_t *rd,
-    const wsb_reader_conf_t *conf, uint8_t *p, size_t n);
-static wsb_rc_t wsb_reader_append(wsb_reader_t *rd, uint64_t limit,
-    const uint8_t *p, size_t n);
-static wsb_rc_t wsb_reader_control(wsb_reader_t *rd, uint8_t **pos,
-    uint8_t *last, wsb_message_t *msg);
-static wsb_rc_t wsb_reader_check_close(wsb_reader_t *rd, const uint8_t *p,
-    size_t n);
-static size_t wsb_reader_payload(wsb_reader_t *rd, uint8_t **pos,
-    uint8_t *last);
-static void wsb_reader_unmask(wsb_reader_t *rd, uint8_t *p, size_t n);
-static wsb_rc_t wsb_reader_fail(wsb_reader_t *rd, unsigned code,
+static wsb_rc_t wsb_frame_check_first(wsb_frame_t *f,
+    const wsb_frame_expect_t *expect, unsigned first);
+static wsb_rc_t wsb_frame_check_length(wsb_frame_t *f, uint64_t limit,
+    const uint8_t *p, size_t have, size_t size);
+static wsb_rc_t wsb_frame_fail(wsb_frame_t *f, unsigned code,
     const char *reason);
-static wsb_rc_t wsb_reader_nomem(wsb_reader_t *rd);
-static void wsb_reader_free(wsb_reader_t *rd);
 
 
 wsb_rc_t
-wsb_reader_next(wsb_reader_t *rd, const wsb_reader_conf_t *conf,
-    uint8_t **pos, uint8_t *last, wsb_message_t *msg)
+wsb_frame_parse(const uint8_t *h, size_t have,
+    const wsb_frame_expect_t *expect, wsb_frame_t *f)
 {
-    wsb_rc_t  rc;
-
-    if (rd->close_code != 0) {
-        return WSB_ERROR;
-    }
-
-    if (rd->handed_out) {
-        wsb_free(rd->buf);
-        rd->buf = NULL;
-        rd->len = 0;
-        rd->size = 0;
-        rd->handed_out = 0;
-    }
-
-    if (rd->ctl != NULL && !rd->in_payload) {
-        wsb_free(rd->ctl);
-        rd->ctl = NULL;
-        rd->nctl = 0;
-    }
-
-    while (*pos != last) {
-
-        if (!rd->in_payload) {
-            rc = wsb_reader_header(rd, conf, pos, last);
-
-            if (rc != WSB_OK) {
-                return rc;
-            }
-        }
-
-        if (rd->opcode & WSB_FRAME_CONTROL) {
-            rc = wsb_reader_control(rd, pos, last, msg);
-
-        } else {
-            rc = wsb_reader_data(rd, conf, pos, last, msg);
-        }
-
-        if (rc != WSB_DONE) {
-            return rc;
-        }
-    }
-
-    return WSB_AGAIN;
-}
-
-
-/* The header is parsed where it is kept when it is incomplete. */
-
-static wsb_rc_t
-wsb_reader_header(wsb_reader_t *rd, const wsb_reader_conf_t *conf,
-    uint8_t **pos, uint8_t *last)
-{
-    size_t    n, have, need;
-    uint8_t   first;
-    uint64_t  len;
-    wsb_rc_t  rc;
-
-    n = WSB_FRAME_HEADER_MAX - rd->nheader;
-
-    if ((size_t) (last - *pos) < n) {
-        n = last - *pos;
-    }
-
-    memcpy(rd->header + rd->nheader, *pos, n);
-    have = rd->nheader + n;
-    need = 0;
-    len = 0;
-
-    rc = wsb_reader_check(rd, conf, have, &need, &len);
-
-    if (rc == WSB_ERROR) {
-        return rc;
-    }
-
-    if (rc == WSB_AGAIN) {
-        rd->nheader = have;
-        *pos = last;
-        return rc;
-    }
-
-    *pos += need - rd->nheader;
-
-    first = rd->header[0];
-
-    memcpy(rd->mask, rd->header + need - 4, 4);
-    rd->nheader = 0;
-    rd->mask_pos = 0;
-    rd->remaining = len;
-    rd->opcode = first & WSB_FRAME_OPCODE;
-    rd->fin = (first & WSB_FRAME_FIN) != 0;
-    rd->in_payload = 1;
-
-    if (rd->opcode == WSB_FRAME_TEXT || rd->opcode == WSB_FRAME_BINARY) {
-        rd->message = rd->opcode;
-        rd->compressed = (first & WSB_FRAME_RSV1) != 0;
-        rd->utf8 = WSB_UTF8_START;
-    }
-
-    return WSB_OK;
-}
-
-
-/*
- * Looks at as much of a header as there is.  Each error is found with the
- * byte that shows it, so that it does not depend on how the bytes arrived.
- */
-
-static wsb_rc_t
-wsb_reader_check(wsb_reader_t *rd, const wsb_reader_conf_t *conf,
-    size_t have, size_t *need, uint64_t *len)
-{
-    int       compressed;
     size_t    size;
-    uint8_t  *h;
-    wsb_rc_t  rc;
-    unsigned  opcode;
     uint64_t  limit;
+    wsb_rc_t  rc;
+    unsigned  compressed;
 
-    h = rd->header;
-    opcode = h[0] & WSB_FRAME_OPCODE;
-
-    rc = wsb_reader_check_first(rd, conf);
+    rc = wsb_frame_check_first(f, expect, h[0]);
 
     if (rc != WSB_OK) {
         return rc;
@@ -188,63 +43,65 @@ wsb_reader_check(wsb_reader_t *rd, const wsb_reader_conf_t *conf,
     }
 
     if ((h[1] & WSB_FRAME_MASK) == 0) {
-        return wsb_reader_fail(rd, WSB_CLOSE_PROTOCOL, "frame is not masked");
+        return wsb_frame_fail(f, WSB_CLOSE_PROTOCOL, "frame is not masked");
     }
 
-    *len = h[1] & WSB_FRAME_LENGTH;
+    f->len = h[1] & WSB_FRAME_LENGTH;
 
-    size = *len == WSB_FRAME_LENGTH16 ? 2 : *len == WSB_FRAME_LENGTH64 ? 8 : 0;
+    size = f->len == WSB_FRAME_LENGTH16 ? 2
+           : f->len == WSB_FRAME_LENGTH64 ? 8 : 0;
 
-    if (opcode & WSB_FRAME_CONTROL) {
+    if (wsb_frame_is_control(f->opcode)) {
 
         if (size != 0) {
-            return wsb_reader_fail(rd, WSB_CLOSE_PROTOCOL,
-                                   "control frame is too long");
+            return wsb_frame_fail(f, WSB_CLOSE_PROTOCOL,
+                                  "control frame is too long");
         }
 
-        if (opcode == WSB_FRAME_CLOSE && *len == 1) {
-            return wsb_reader_fail(rd, WSB_CLOSE_PROTOCOL,
-                                   "close frame with half a code");
+        if (f->opcode == WSB_FRAME_CLOSE && f->len == 1) {
+            return wsb_frame_fail(f, WSB_CLOSE_PROTOCOL,
+                                  "close frame with half a code");
         }
 
     } else {
-        compressed = opcode == WSB_FRAME_CONT ? rd->compressed
-                                              : h[0] & WSB_FRAME_RSV1;
-        limit = wsb_reader_limit(conf, compressed) - rd->len;
+        compressed = f->opcode == WSB_FRAME_CONT ? expect->compressed
+                                                 : f->rsv1;
 
-        rc = wsb_reader_check_length(rd, limit, have - 2, size, len);
+        limit = compressed ? expect->deflated : expect->plain;
+
+        rc = wsb_frame_check_length(f, limit - expect->len, h + 2, have - 2,
+                                    size);
 
         if (rc != WSB_OK) {
             return rc;
         }
     }
 
-    *need = 2 + size + 4;
+    f->size = 2 + size + 4;
 
-    return have < *need ? WSB_AGAIN : WSB_OK;
+    return have < f->size ? WSB_AGAIN : WSB_OK;
 }
 
 
 static wsb_rc_t
-wsb_reader_check_first(wsb_reader_t *rd, const wsb_reader_conf_t *conf)
+wsb_frame_check_first(wsb_frame_t *f, const wsb_frame_expect_t *expect,
+    unsigned first)
 {
-    uint8_t   first;
-    unsigned  opcode;
-
-    first = rd->header[0];
-    opcode = first & WSB_FRAME_OPCODE;
+    f->opcode = first & WSB_FRAME_OPCODE;
+    f->fin = (first & WSB_FRAME_FIN) != 0;
+    f->rsv1 = (first & WSB_FRAME_RSV1) != 0;
 
     if (first & WSB_FRAME_RSV23) {
-        return wsb_reader_fail(rd, WSB_CLOSE_PROTOCOL, "reserved bit is set");
+        return wsb_frame_fail(f, WSB_CLOSE_PROTOCOL, "reserved bit is set");
     }
 
-    switch (opcode) {
+    switch (f->opcode) {
 
     case WSB_FRAME_CONT:
 
-        if (rd->message == 0) {
-            return wsb_reader_fail(rd, WSB_CLOSE_PROTOCOL,
-                                   "continuation without a message");
+        if (expect->message == 0) {
+            return wsb_frame_fail(f, WSB_CLOSE_PROTOCOL,
+                                  "continuation without a message");
         }
 
         break;
@@ -252,12 +109,12 @@ wsb_reader_check_first(wsb_reader_t *rd, const wsb_reader_conf_t *conf)
     case WSB_FRAME_TEXT:
     case WSB_FRAME_BINARY:
 
-        if (rd->message != 0) {
-            return wsb_reader_fail(rd, WSB_CLOSE_PROTOCOL,
-                                   "message inside of a message");
+        if (expect->message != 0) {
+            return wsb_frame_fail(f, WSB_CLOSE_PROTOCOL,
+                                  "message inside of a message");
         }
 
-        if (rd->deflate && conf->inflate != NULL) {
+        if (expect->deflate) {
             return WSB_OK;
         }
 
@@ -267,19 +124,19 @@ wsb_reader_check_first(wsb_reader_t *rd, const wsb_reader_conf_t *conf)
     case WSB_FRAME_PING:
     case WSB_FRAME_PONG:
 
-        if ((first & WSB_FRAME_FIN) == 0) {
-            return wsb_reader_fail(rd, WSB_CLOSE_PROTOCOL,
-                                   "control frame is fragmented");
+        if (!f->fin) {
+            return wsb_frame_fail(f, WSB_CLOSE_PROTOCOL,
+                                  "control frame is fragmented");
         }
 
         break;
 
     default:
-        return wsb_reader_fail(rd, WSB_CLOSE_PROTOCOL, "reserved opcode");
+        return wsb_frame_fail(f, WSB_CLOSE_PROTOCOL, "reserved opcode");
     }
 
-    if (first & WSB_FRAME_RSV1) {
-        return wsb_reader_fail(rd, WSB_CLOSE_PROTOCOL, "reserved bit is set");
+    if (f->rsv1) {
+        return wsb_frame_fail(f, WSB_CLOSE_PROTOCOL, "reserved bit is set");
     }
 
     return WSB_OK;
@@ -292,390 +149,49 @@ wsb_reader_check_first(wsb_reader_t *rd, const wsb_reader_conf_t *conf)
  */
 
 static wsb_rc_t
-wsb_reader_check_length(wsb_reader_t *rd, uint64_t limit, size_t have,
-    size_t size, uint64_t *len)
+wsb_frame_check_length(wsb_frame_t *f, uint64_t limit, const uint8_t *p,
+    size_t have, size_t size)
 {
     size_t    i;
     uint64_t  low, high;
 
-    low = size == 0 ? *len : 0;
+    low = size == 0 ? f->len : 0;
     high = low;
 
     for (i = 0; i < size; i++) {
-        low = low << 8 | (i < have ? rd->header[2 + i] : 0);
-        high = high << 8 | (i < have ? rd->header[2 + i] : 0xff);
+        low = low << 8 | (i < have ? p[i] : 0);
+        high = high << 8 | (i < have ? p[i] : 0xff);
     }
 
     if (low >> 63) {
-        return wsb_reader_fail(rd, WSB_CLOSE_PROTOCOL,
-                               "64-bit length with the top bit set");
+        return wsb_frame_fail(f, WSB_CLOSE_PROTOCOL,
+                              "64-bit length with the top bit set");
     }
 
     if ((size == 2 && high < WSB_FRAME_LENGTH16)
         || (size == 8 && high <= 0xffff))
     {
-        return wsb_reader_fail(rd, WSB_CLOSE_PROTOCOL,
-                               "length is not in its shortest form");
+        return wsb_frame_fail(f, WSB_CLOSE_PROTOCOL,
+                              "length is not in its shortest form");
     }
 
     if (low > limit) {
-        return wsb_reader_fail(rd, WSB_CLOSE_TOO_BIG, "message is too big");
+        return wsb_frame_fail(f, WSB_CLOSE_TOO_BIG, "message is too big");
     }
 
-    *len = low;
-
-    return WSB_OK;
-}
-
-
-/* What may be assembled of a message, as it comes. */
-
-static uint64_t
-wsb_reader_limit(const wsb_reader_conf_t *conf, int compressed)
-{
-    size_t  limit;
-
-    limit = conf->max_message < WSB_READER_LIMIT ? conf->max_message
-                                                 : WSB_READER_LIMIT;
-
-    return compressed ? wsb_inflate_payload_max(limit) : limit;
-}
-
-
-static wsb_rc_t
-wsb_reader_data(wsb_reader_t *rd, const wsb_reader_conf_t *conf,
-    uint8_t **pos, uint8_t *last, wsb_message_t *msg)
-{
-    size_t    n;
-    uint8_t  *p;
-    wsb_rc_t  rc;
-
-    p = *pos;
-    n = wsb_reader_payload(rd, pos, last);
-
-    if (rd->message == WSB_FRAME_TEXT && !rd->compressed) {
-        rd->utf8 = wsb_utf8(rd->utf8, p, n);
-
-        if (rd->utf8 == WSB_UTF8_INVALID
-            || (!rd->in_payload && rd->fin && rd->utf8 != WSB_UTF8_START))
-        {
-            return wsb_reader_fail(rd, WSB_CLOSE_BAD_DATA,
-                                   "text is not UTF-8");
-        }
-    }
-
-    if (rd->in_payload || !rd->fin || rd->len != 0) {
-        rc = wsb_reader_append(rd, wsb_reader_limit(conf, rd->compressed),
-                               p, n);
-
-        if (rc != WSB_OK) {
-            return rc;
-        }
-
-        if (rd->in_payload) {
-            return WSB_AGAIN;
-        }
-
-        if (!rd->fin) {
-            return WSB_DONE;
-        }
-
-        p = rd->buf;
-        n = rd->len;
-        rd->handed_out = 1;
-    }
-
-    if (rd->compressed) {
-        rc = wsb_reader_inflate(rd, conf, p, n);
-
-        if (rc != WSB_OK) {
-            return rc;
-        }
-
-        p = rd->buf;
-        n = rd->len;
-    }
-
-    msg->opcode = rd->message;
-    msg->code = 0;
-    msg->data = p;
-    msg->len = n;
-
-    rd->message = 0;
-
-    return WSB_OK;
-}
-
-
-/* What was collected is given up as soon as it is inflated. */
-
-static wsb_rc_t
-wsb_reader_inflate(wsb_reader_t *rd, const wsb_reader_conf_t *conf,
-    uint8_t *p, size_t n)
-{
-    wsb_rc_t        rc;
-    wsb_str_t       payload;
-    wsb_inflated_t  out;
-
-    payload.data = p;
-    payload.len = n;
-
-    rc = wsb_inflate(conf->inflate, payload, wsb_reader_limit(conf, 0),
-                     rd->message == WSB_FRAME_TEXT, &out);
-
-    if (rc == WSB_ERROR) {
-        return wsb_reader_fail(rd, out.close_code, out.reason);
-    }
-
-    if (rc != WSB_OK) {
-        return wsb_reader_nomem(rd);
-    }
-
-    wsb_free(rd->buf);
-
-    rd->buf = out.data;
-    rd->len = out.len;
-    rd->size = out.size;
-    rd->handed_out = 1;
-
-    return WSB_OK;
-}
-
-
-/*
- * The buffer doubles with what has arrived, never with what is announced,
- * and is never larger than the message can become.
- */
-
-static wsb_rc_t
-wsb_reader_append(wsb_reader_t *rd, uint64_t limit, const uint8_t *p,
-    size_t n)
-{
-    uint8_t   *buf;
-    uint64_t   need, most, size;
-
-    if (n == 0) {
-        return WSB_OK;
-    }
-
-    need = rd->len + n;
-
-    if (need > rd->size) {
-        most = rd->fin ? need + rd->remaining : limit;
-        size = rd->size == 0 ? WSB_READER_STEP : rd->size * 2ull;
-
-        if (size < need) {
-            size = need;
-        }
-
-        if (size > most) {
-            size = most;
-        }
-
-        buf = wsb_realloc(rd->buf, size);
-
-        if (buf == NULL) {
-            return wsb_reader_nomem(rd);
-        }
-
-        rd->buf = buf;
-        rd->size = size;
-    }
-
-    memcpy(rd->buf + rd->len, p, n);
-    rd->len = need;
+    f->len = low;
 
     return WSB_OK;
 }
 
 
 static wsb_rc_t
-wsb_reader_control(wsb_reader_t *rd, uint8_t **pos, uint8_t *last,
-    wsb_message_t *msg)
+wsb_frame_fail(wsb_frame_t *f, unsigned code, const char *reason)
 {
-    size_t    n;
-    uint8_t  *p;
-    wsb_rc_t  rc;
-
-    p = *pos;
-    n = wsb_reader_payload(rd, pos, last);
-
-    if (rd->in_payload && n == 0) {
-        return WSB_AGAIN;
-    }
-
-    if (rd->in_payload || rd->ctl != NULL) {
-
-        if (rd->ctl == NULL) {
-            rd->ctl = wsb_malloc(WSB_FRAME_CONTROL_MAX);
-
-            if (rd->ctl == NULL) {
-                return wsb_reader_nomem(rd);
-            }
-        }
-
-        memcpy(rd->ctl + rd->nctl, p, n);
-        rd->nctl += n;
-
-        p = rd->ctl;
-        n = rd->nctl;
-    }
-
-    if (rd->opcode == WSB_FRAME_CLOSE) {
-        rc = wsb_reader_check_close(rd, p, n);
-
-        if (rc != WSB_OK) {
-            return rc;
-        }
-    }
-
-    if (rd->in_payload) {
-        return WSB_AGAIN;
-    }
-
-    msg->opcode = rd->opcode;
-    msg->code = 0;
-    msg->data = p;
-    msg->len = n;
-
-    if (rd->opcode == WSB_FRAME_CLOSE) {
-        msg->code = WSB_CLOSE_NO_STATUS;
-
-        if (n >= 2) {
-            msg->code = p[0] << 8 | p[1];
-            msg->data += 2;
-            msg->len -= 2;
-        }
-    }
-
-    return WSB_OK;
-}
-
-
-/* Of the payload, n bytes are there; the frame may have more to come. */
-
-static wsb_rc_t
-wsb_reader_check_close(wsb_reader_t *rd, const uint8_t *p, size_t n)
-{
-    wsb_utf8_t  utf8;
-
-    if (n < 2) {
-        return WSB_OK;
-    }
-
-    if (!wsb_close_code_valid(p[0] << 8 | p[1])) {
-        return wsb_reader_fail(rd, WSB_CLOSE_PROTOCOL, "invalid close code");
-    }
-
-    utf8 = wsb_utf8(WSB_UTF8_START, p + 2, n - 2);
-
-    if (utf8 == WSB_UTF8_INVALID
-        || (utf8 != WSB_UTF8_START && !rd->in_payload))
-    {
-        return wsb_reader_fail(rd, WSB_CLOSE_BAD_DATA,
-                               "close reason is not UTF-8");
-    }
-
-    return WSB_OK;
-}
-
-
-/* Takes and unmasks what there is of a payload; in_payload: more to come. */
-
-static size_t
-wsb_reader_payload(wsb_reader_t *rd, uint8_t **pos, uint8_t *last)
-{
-    size_t  n;
-
-    n = last - *pos;
-
-    if (n >= rd->remaining) {
-        n = rd->remaining;
-        rd->in_payload = 0;
-    }
-
-    wsb_reader_unmask(rd, *pos, n);
-
-    *pos += n;
-    rd->remaining -= n;
-
-    return n;
-}
-
-
-static void
-wsb_reader_unmask(wsb_reader_t *rd, uint8_t *p, size_t n)
-{
-    size_t    i;
-    uint8_t   mask[8];
-    uint64_t  key, word;
-
-    for (i = 0; i < sizeof(mask); i++) {
-        mask[i] = rd->mask[(rd->mask_pos + i) & 3];
-    }
-
-    memcpy(&key, mask, sizeof(key));
-
-    for (i = 0; n - i >= sizeof(word); i += sizeof(word)) {
-        memcpy(&word, p + i, sizeof(word));
-        word ^= key;
-        memcpy(p + i, &word, sizeof(word));
-    }
-
-    for ( /* void */ ; i < n; i++) {
-        p[i] ^= mask[i & 7];
-    }
-
-    rd->mask_pos = (rd->mask_pos + n) & 3;
-}
-
-
-static wsb_rc_t
-wsb_reader_fail(wsb_reader_t *rd, unsigned code, const char *reason)
-{
-    wsb_reader_free(rd);
-
-    rd->close_code = code;
-    rd->reason = reason;
+    f->close_code = code;
+    f->reason = reason;
 
     return WSB_ERROR;
-}
-
-
-static wsb_rc_t
-wsb_reader_nomem(wsb_reader_t *rd)
-{
-    (void) wsb_reader_fail(rd, WSB_CLOSE_INTERNAL, "out of memory");
-
-    return WSB_NOMEM;
-}
-
-
-static void
-wsb_reader_free(wsb_reader_t *rd)
-{
-    wsb_free(rd->buf);
-    wsb_free(rd->ctl);
-
-    rd->buf = NULL;
-    rd->ctl = NULL;
-    rd->len = 0;
-    rd->size = 0;
-    rd->nctl = 0;
-}
-
-
-void
-wsb_reader_done(wsb_reader_t *rd)
-{
-    unsigned  deflate;
-
-    deflate = rd->deflate;
-
-    wsb_reader_free(rd);
-    memset(rd, 0, sizeof(wsb_reader_t));
-
-    rd->deflate = deflate;
 }
 
 

@@ -1,10 +1,6 @@
 /*
- * RFC 6455 frames and messages, server side.
- *
- * The reader is fed whatever arrived and hands out whole messages.  Between
- * calls it holds only what it must: a partial header, and the parts of a
- * message that has not ended.  A message that arrived whole in one frame is
- * unmasked in place and never copied.
+ * RFC 6455, section 5: the header of a frame, as clients write it and as the
+ * server does.
  */
 
 #ifndef WSB_FRAME_H
@@ -12,8 +8,6 @@
 
 
 #include "../wsb.h"
-#include "wsb_close.h"
-#include "wsb_utf8.h"
 
 
 #define WSB_FRAME_CONT            0x0
@@ -28,75 +22,48 @@
 #define WSB_FRAME_CONTROL_MAX     125     /* RFC 6455, 5.5 */
 
 
-typedef struct wsb_inflate_s  wsb_inflate_t;
-
-
-/* What all readers of a location share; it must outlive them. */
+/* What the next frame of a client is judged by. */
 
 typedef struct {
-    size_t                max_message;    /* bytes; more is 1009 */
-    wsb_inflate_t        *inflate;        /* per process; NULL: no deflate */
-} wsb_reader_conf_t;
+    uint64_t              plain;          /* bytes a message may have, */
+    uint64_t              deflated;       /* and a compressed one */
+    uint64_t              len;            /* bytes the one under way has */
+    unsigned              message:4;      /* its opcode, 0: none under way */
+    unsigned              compressed:1;   /* whether it is */
+    unsigned              deflate:1;      /* whether a new one may be */
+} wsb_frame_expect_t;
 
-
-/*
- * One for each connection, zeroed by its owner, ended by wsb_reader_done().
- * buf is malloc'd when a message or a control frame spans two reads, and
- * freed as soon as that message has been handed out and the next call made.
- */
 
 typedef struct {
-    uint8_t              *buf;            /* parts of the message under way */
-    uint8_t              *ctl;            /* a control frame under way */
-    uint64_t              remaining;      /* payload of this frame to come */
-    uint32_t              len;            /* bytes in buf */
-    uint32_t              size;           /* allocated in buf */
-    wsb_utf8_t            utf8;
-    uint16_t              close_code;     /* set with WSB_ERROR */
-    uint8_t               mask[4];
-    uint8_t               header[WSB_FRAME_HEADER_MAX];
-    uint8_t               nheader;        /* bytes in header */
-    uint8_t               nctl;           /* bytes in ctl */
-    uint8_t               mask_pos;       /* 0..3 */
-    unsigned              opcode:4;       /* of the frame under way */
-    unsigned              message:4;      /* opcode of the message, 0: none */
+    uint64_t              len;            /* of the payload */
+    size_t                size;           /* of the header; it ends with the
+                                             4 bytes of the mask */
+    unsigned              opcode:4;
     unsigned              fin:1;
-    unsigned              in_payload:1;
-    unsigned              compressed:1;   /* RSV1 of the message under way */
-    unsigned              deflate:1;      /* set by the owner: negotiated */
-    unsigned              handed_out:1;   /* buf holds what was handed out */
+    unsigned              rsv1:1;
+    unsigned              close_code;     /* set with WSB_ERROR */
     const char           *reason;         /* set with WSB_ERROR, static */
-} wsb_reader_t;
+} wsb_frame_t;
 
 
-typedef struct {
-    unsigned              opcode;         /* TEXT BINARY CLOSE PING PONG */
-    unsigned              code;           /* of a CLOSE; 1005: it had none */
-    uint8_t              *data;           /* unmasked; a CLOSE's reason */
-    size_t                len;
-} wsb_message_t;
+static inline int
+wsb_frame_is_control(unsigned opcode)
+{
+    return opcode >= WSB_FRAME_CLOSE;
+}
 
 
 /*
- * Consumes from *pos, up to last, until a message is whole.
+ * Looks at as much of a header as there is, at least a byte.
  *
- *   WSB_OK     msg is whole; its data lives until the next call on the same
- *              reader (or until the caller's read buffer is reused).  Call
- *              again: there may be more.
- *   WSB_AGAIN  everything has been consumed, *pos == last.
- *   WSB_ERROR  close with rd->close_code and rd->reason: 1002, 1007, 1009.
- *              An error is found with the first byte that shows it: nothing
- *              of a refused payload is awaited or allocated.
- *   WSB_NOMEM  close with 1011.
- *
- * The bytes from *pos to last are overwritten (unmasked in place).
+ *   WSB_OK     it is whole
+ *   WSB_AGAIN  it goes on
+ *   WSB_ERROR  1002 or 1009.  It is found with the byte that shows it, so
+ *              that it does not depend on how the bytes arrived.
  */
 
-wsb_rc_t wsb_reader_next(wsb_reader_t *rd, const wsb_reader_conf_t *conf,
-    uint8_t **pos, uint8_t *last, wsb_message_t *msg);
-
-/* Frees what the reader holds.  The reader may be used again after it. */
-void wsb_reader_done(wsb_reader_t *rd);
+wsb_rc_t wsb_frame_parse(const uint8_t *h, size_t have,
+    const wsb_frame_expect_t *expect, wsb_frame_t *f);
 
 /*
  * Writes the header of an unmasked, final frame; returns its length, at most

@@ -232,12 +232,16 @@ sub certificate {
 }
 
 
+# as many seconds, or more where all is slower
+
+sub patience { return ($_[0] // 10) * $TIMEOUT / 10 }
+
 # waits until the code says true; nothing, once the time is over
 
 sub await {
     my ($code, $timeout) = @_;
 
-    my $end = time + ($timeout // $TIMEOUT);
+    my $end = time + patience($timeout);
 
     while (1) {
         my $rc = $code->();
@@ -572,7 +576,7 @@ sub finish {
         $client->close_all if $client;
     }
 
-    my $how = $self->stop('QUIT', 2 * $TIMEOUT);
+    my $how = $self->stop('QUIT', 20);
 
     Test::More::isnt($how, 'forced', 'nginx stops when it is told to quit')
         or Test::More::diag("still there:\n$self->{stuck}");
@@ -680,7 +684,7 @@ sub test_config {
 
     $self->write_file('nginx.conf', $self->conf);
 
-    my @rc = run($TIMEOUT * 2, binary(), '-t', '-p', "$self->{prefix}/",
+    my @rc = run(20, binary(), '-t', '-p', "$self->{prefix}/",
                  '-c', 'nginx.conf', '-e', 'error.log');
 
     $self->clean;
@@ -690,7 +694,7 @@ sub test_config {
 
 
 sub version {
-    my (undef, $out) = run($TIMEOUT, binary(), '-V');
+    my (undef, $out) = run(10, binary(), '-V');
     return $out;
 }
 

@@ -138,7 +138,7 @@ sub step {
 sub until {
     my ($self, $code, $timeout) = @_;
 
-    my $end = time + ($timeout // $WSBus::Nginx::TIMEOUT);
+    my $end = time + WSBus::Nginx::patience($timeout);
 
     while (1) {
         my $rc = $code->();

@@ -3,6 +3,7 @@
  */
 
 #include "ws/alloc.h"
+#include "bus/wsb_set.c"
 #include "bus/wsb_filter.c"
 
 #include "tap.h"
@@ -154,7 +155,7 @@ test_random(void)
 
     for (i = 0; i < 300; i++) {
         fill(&f, values);
-        plan = wsb_plan_create(key, str(NULL), &f);
+        plan = wsb_plan_create(key, str(NULL), &f, NULL);
 
         bits[i] = meaning(&f);
         id[i] = plan->id;
@@ -239,7 +240,7 @@ test_spread(void)
             want |= (table[i].n[j] != 0) << j;
         }
 
-        plan = wsb_plan_create(key, str(NULL), &f);
+        plan = wsb_plan_create(key, str(NULL), &f, NULL);
 
         for (j = 0; j < WSB_NROUTING; j++) {
             rest |= (plan->nrest[j] != 0) << j;
@@ -254,14 +255,14 @@ test_spread(void)
     }
 
     memset(&f, 0, sizeof(f));
-    plan = wsb_plan_create(key, str(NULL), &f);
+    plan = wsb_plan_create(key, str(NULL), &f, NULL);
     ok(wsb_plan_simple(plan) && plan->mask == 0, "everything is simple");
     wsb_free(plan);
 
     f.value[WSB_ACTION] = same;
     f.n[WSB_ACTION] = 3;
     f.array[WSB_ACTION] = 1;
-    plan = wsb_plan_create(key, str(NULL), &f);
+    plan = wsb_plan_create(key, str(NULL), &f, NULL);
     ok(wsb_plan_simple(plan) && plan->mask == 1 << WSB_ACTION,
        "so is an array that says one thing");
     wsb_free(plan);
@@ -292,7 +293,7 @@ test_values(void)
         f.n[i] = WSB_FILTER_VALUES;
     }
 
-    plan = wsb_plan_create(key, str("acme"), &f);
+    plan = wsb_plan_create(key, str("acme"), &f, NULL);
     is_uint(plan->nkeys, WSB_FILTER_VALUES, "four times 128 values: keys");
     is_uint(wsb_plan_size(plan),
             sizeof(wsb_plan_t) + 4 * WSB_FILTER_VALUES * sizeof(wsb_key_t),
@@ -316,13 +317,13 @@ test_values(void)
 
     is_uint(bad, 0, "each of them matches, for its tenant only");
 
-    other = wsb_plan_create(key, str("other"), &f);
+    other = wsb_plan_create(key, str("other"), &f, NULL);
     ok(!wsb_key_eq(&plan->id, &other->id), "tenants have filters of their own");
     wsb_free(other);
     wsb_free(plan);
 
     f.n[0] = WSB_FILTER_VALUES + 10;
-    plan = wsb_plan_create(key, str(NULL), &f);
+    plan = wsb_plan_create(key, str(NULL), &f, NULL);
     is_uint(plan->nrest[0], WSB_FILTER_VALUES, "more values are not read");
     wsb_free(plan);
 
@@ -330,7 +331,7 @@ test_values(void)
     values[0] = str("");
     f.value[WSB_ENTITY_TYPE] = values;
     f.n[WSB_ENTITY_TYPE] = 1;
-    plan = wsb_plan_create(key, str(NULL), &f);
+    plan = wsb_plan_create(key, str(NULL), &f, NULL);
 
     ev.field[WSB_TENANT] = str(NULL);
     ev.field[WSB_ENTITY_TYPE] = str("");
@@ -340,7 +341,7 @@ test_values(void)
 
     calls = 0;
     fail_at = 1;
-    ok(wsb_plan_create(key, str(NULL), &f) == NULL, "no memory");
+    ok(wsb_plan_create(key, str(NULL), &f, NULL) == NULL, "no memory");
     fail_at = 0;
     is_uint(live, 0, "nothing is left");
 }
@@ -371,14 +372,14 @@ test_where(void)
     memset(&f, 0, sizeof(f));
     f.value[WSB_ENTITY_TYPE] = &value;
     f.n[WSB_ENTITY_TYPE] = 1;
-    plain = wsb_plan_create(key, str(NULL), &f);
+    plain = wsb_plan_create(key, str(NULL), &f, NULL);
     ok(wsb_plan_where(plain) == NULL, "no conditions");
 
     for (i = 0; i < 3; i++) {
         text = str(wheres[i]);
         wsb_json_parse(text, &limits, &array, &err);
         wsb_where_parse(&array, &f.where, &where_err);
-        plan[i] = wsb_plan_create(key, str(NULL), &f);
+        plan[i] = wsb_plan_create(key, str(NULL), &f, NULL);
 
         ok(wsb_plan_simple(plan[i]), "one key says all of the routing");
         is_uint(wsb_plan_routing(plan[i]), wsb_plan_size(plain),

@@ -194,7 +194,7 @@ plan_of(const numbers_t *f)
 
     filter.where = where_of(&f->where);
 
-    plan = wsb_plan_create(secret, tenant, &filter);
+    plan = wsb_plan_create(secret, tenant, &filter, NULL);
     if (plan == NULL) {
         abort();
     }
@@ -848,7 +848,7 @@ plan_text(const char *type, const char *where, unsigned n)
         }
     }
 
-    plan = wsb_plan_create(secret, none, &filter);
+    plan = wsb_plan_create(secret, none, &filter, NULL);
     free(filter.where);
 
     return plan;

@@ -4,6 +4,7 @@
  */
 
 #include "../../../src/bus/wsb_interest.c"
+#include "bus/wsb_quota.h"
 #include "bus/wsb_slot.h"
 #include "tap.h"
 
@@ -781,7 +782,10 @@ test_counts(void)
     wsb_zone_t      *zone;
     wsb_slot_t      *slot;
     wsb_parts_t      parts;
+    wsb_quota_t      quota[2];
     wsb_appended_t   out;
+
+    static const wsb_str_t  none = wsb_string("");
 
     zone = zone_create(WSB_ZONE_MIN, WSB_LOG_MIN);
 
@@ -789,8 +793,9 @@ test_counts(void)
         name.data = (const uint8_t *) (i ? "b" : "a");
         name.len = 1;
         tenant[i] = wsb_key_tenant(secret, name);
-        key[i][0] = wsb_key_count(&tenant[i], WSB_COUNT_CONNECTIONS);
-        key[i][1] = wsb_key_count(&tenant[i], WSB_COUNT_SUBSCRIPTIONS);
+        key[i][0] = wsb_quota_key(secret, WSB_DOMAIN_CONNECTIONS, none, name);
+        key[i][1] = wsb_quota_key(secret, WSB_DOMAIN_SUBSCRIPTIONS, none,
+                                  name);
 
         slot = wsb_zone_slot(zone, i + 1);
         slot->pid = 7;
@@ -839,6 +844,24 @@ test_counts(void)
 
     is_uint(wsb_interest_count_locked(zone, &key[0][0]), 5, "counted out");
     ok(table_fault(zone, 1) == NULL, "the table is sound");
+
+    /* quotas: all of them or none, over all slots */
+
+    quota[0].key = key[0][1];
+    quota[0].max = WSB_QUOTA_NONE;
+    quota[1].key = key[0][0];
+    quota[1].max = 6;
+
+    ok(wsb_quota_take_locked(zone, 1, quota, 2) == WSB_OK, "the sixth");
+    ok(wsb_quota_take_locked(zone, 1, quota, 2) == WSB_CONFLICT
+       && wsb_quota_take_locked(zone, 2, quota, 2) == WSB_CONFLICT,
+       "no seventh");
+    is_uint(wsb_interest_count_locked(zone, &key[0][1]), 1,
+            "and nothing else is counted");
+
+    wsb_quota_give_locked(zone, 1, quota, 2);
+    is_uint(wsb_interest_count_locked(zone, &key[0][0]), 5, "given back");
+    is_uint(wsb_interest_count_locked(zone, &key[0][1]), 0, "both");
 
     wsb_slot_reclaim_locked(zone, 2, 7);
     is_uint(wsb_interest_count_locked(zone, &key[0][0]), 0,

@@ -63,6 +63,7 @@ __typeof__(wsb_interest_notify_locked)  stepped_interest_notify_locked;
 #define wsb_slot_at_head              stepped_slot_at_head
 #define wsb_interest_add_locked       stepped_interest_add_locked
 #define wsb_interest_remove_locked    stepped_interest_remove_locked
+#define wsb_interest_count_locked     stepped_interest_count_locked
 #define wsb_interest_notify_locked    stepped_interest_notify_locked
 #define wsb_interest_count_locked     stepped_interest_count_locked
 #define wsb_filter_text_add_locked    stepped_filter_text_add_locked
@@ -106,6 +107,7 @@ __typeof__(wsb_interest_notify_locked)  stepped_interest_notify_locked;
 #undef wsb_slot_at_head
 #undef wsb_interest_add_locked
 #undef wsb_interest_remove_locked
+#undef wsb_interest_count_locked
 #undef wsb_interest_notify_locked
 #undef wsb_interest_count_locked
 #undef wsb_filter_text_add_locked

@@ -1,6 +1,6 @@
 #include "alloc.h"
 #include "ws/wsb_deflate.c"
-#include "ws/wsb_frame.c"
+#include "ws/wsb_reader.c"
 #include "wire.h"
 
 

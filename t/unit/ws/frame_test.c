@@ -4,7 +4,7 @@
  */
 
 #include "alloc.h"
-#include "ws/wsb_frame.c"
+#include "ws/wsb_reader.c"
 #include "wire.h"
 
 

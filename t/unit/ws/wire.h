@@ -7,7 +7,7 @@
 
 
 #include "alloc.h"
-#include "ws/wsb_frame.h"
+#include "ws/wsb_reader.h"
 #include "tap.h"
 
 #include <sys/types.h>

@@ -1,0 +1,272 @@
+# Limits of connections and subscriptions, for the zone and for each value of
+# a key, over all workers; and of the rate of messages.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Mojo::JSON qw(decode_json encode_json);
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+use WSBus::Nginx;
+use WSBus::Raw;
+
+my $nginx = WSBus::Nginx->new(
+    workers => 4, fixed_workers => 1,
+    http    => WSBus::Nginx::minimal(
+        listen => 'reuseport',
+        http   => 'ws_bus_tenant $arg_tenant;',
+        server => 'add_header X-Worker $pid always;
+                   location = /status { ws_bus_status; ws_bus_tenant off; }
+                   location /zone/ws { ws_bus events;
+                       ws_bus_tenant a; ws_bus_max_connections 3; }
+                   location /key/ws { ws_bus events;
+                       ws_bus_tenant a;
+                       ws_bus_max_connections 2 key=$arg_user;
+                       ws_bus_max_connections 5 key=$server_port; }
+                   location /same/ws { ws_bus events;
+                       ws_bus_tenant a;
+                       ws_bus_max_connections 3 key=$arg_user; }
+                   location /subs/ws { ws_bus events;
+                       ws_bus_max_subscriptions 3;
+                       ws_bus_max_subscriptions 4 key=$ws_bus_tenant; }
+                   location /rate/ws { ws_bus events; ws_bus_tenant a;
+                       ws_bus_message_rate 600r/m burst=5; }
+                   location /rate/echo { ws_bus_echo;
+                       ws_bus_message_rate 1r/s; }
+                   '),
+)->start;
+
+my $port = $nginx->port;
+
+
+sub totals {
+    my $raw = WSBus::Raw->new($port);
+    $raw->write("GET /status HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    my $zone = decode_json($raw->response->{body})->{zones}[0];
+    return ($zone->{totals}, $zone);
+}
+
+sub try_open {
+    my ($path) = @_;
+    my $ws  = WSBus::Raw->new($port);
+    my $res = $ws->handshake(path => $path);
+    if ($res->{status} == 101) {
+        $ws->{worker} = $res->{headers}{'x-worker'};
+        $ws->read_json;
+    }
+    return ($res->{status}, $ws);
+}
+
+sub fill {
+    my ($path, $n) = @_;
+    my @open;
+    for (1 .. $n) {
+        my ($status, $ws) = try_open($path);
+        is($status, 101, "$path: number $_");
+        push @open, $ws;
+    }
+    return @open;
+}
+
+# closed as the server sees it
+
+sub leave {
+    my ($ws) = @_;
+    $ws->send_frame(8, WSBus::Raw::close_payload(1000));
+    $ws->read_end;
+    $ws->close;
+}
+
+# a place that was left is free as soon as the worker has closed
+
+sub opens_again {
+    my ($path, $what) = @_;
+    my ($status, $ws);
+    my $end = time + $WSBus::Nginx::TIMEOUT;
+    do { ($status, $ws) = try_open($path) } while $status == 503 && time < $end;
+    is($status, 101, $what);
+    return $ws;
+}
+
+sub ask {
+    my ($ws, $message) = @_;
+    $ws->send_text(ref $message ? encode_json($message) : $message);
+    return $ws->read_json;
+}
+
+my $SUB = '{"type":"subscribe","filter":{}}';
+
+
+subtest 'of the zone' => sub {
+    my @open = fill('/zone/ws', 3);
+    my ($before) = totals();
+
+    is((try_open('/zone/ws'))[0], 503, 'one more, on whatever worker')
+        for 1 .. 8;
+    is((totals())[0]{refused_connections} - $before->{refused_connections}, 8,
+       'counted');
+
+    my ($status, $ws) = try_open('/ws?tenant=b');
+    is($status, 101, 'another location has no limit');
+    leave($ws);
+
+    leave(pop @open);
+    push @open, opens_again('/zone/ws', 'a place that was left is free');
+    is((try_open('/zone/ws'))[0], 503, 'and taken');
+
+    $_->vanish for @open;
+    @open = (opens_again('/zone/ws', 'so are those of clients that vanished'));
+    leave($_) for @open;
+};
+
+
+subtest 'of a key' => sub {
+    my @open = (fill('/key/ws?user=ann', 2), fill('/key/ws?user=bob', 2));
+
+    is((try_open('/key/ws?user=ann'))[0], 503, 'ann has two');
+    is((try_open('/key/ws?user=bob'))[0], 503, 'bob as well');
+
+    push @open, fill('/key/ws', 1);
+    is((try_open('/key/ws?user=cid'))[0], 503, 'the other limit holds too');
+    is((try_open('/key/ws'))[0], 503, 'also for who has no user');
+
+    my ($status, $ws) = try_open('/same/ws?user=ann');
+    is($status, 101, 'the same key at another location is the same count');
+    is((try_open('/same/ws?user=ann'))[0], 503, 'with its own limit');
+    leave($ws);
+
+    leave($_) for @open;
+
+    # a handshake that is refused by one limit counts for no other
+
+    for (1 .. 6) {
+        $_->vanish for fill('/key/ws?user=ann', 2);
+        my $again = opens_again('/key/ws?user=ann', 'free again');
+        $again->vanish;
+        opens_again('/key/ws?user=ann', 'and again')->vanish;
+    }
+};
+
+
+subtest 'a worker that is killed gives back what it held' => sub {
+    my @open = fill('/zone/ws', 3);
+
+    my %of;
+    $of{ $_->{worker} }++ for @open;
+    my ($worker) = sort { $of{$b} <=> $of{$a} } keys %of;
+
+    $nginx->kill_worker($worker);
+
+    my @free = map { opens_again('/zone/ws', 'a place of the dead') }
+               1 .. $of{$worker};
+    is((try_open('/zone/ws'))[0], 503, 'no more than those');
+
+    leave($_) for @free, grep { $_->{worker} != $worker } @open;
+};
+
+
+subtest 'subscriptions of a key' => sub {
+    my (undef, $one) = try_open('/subs/ws?tenant=t');
+    my (undef, $two) = try_open('/subs/ws?tenant=t');
+    my (undef, $other) = try_open('/subs/ws?tenant=u');
+
+    is(ask($one, $SUB)->{type}, 'subscribed', "one $_") for 1 .. 3;
+
+    my $more = ask($one, $SUB);
+    is($more->{code}, 'too_many_subscriptions', 'of the connection');
+
+    is(ask($two, $SUB)->{type}, 'subscribed', 'the fourth');
+    $more = ask($two, $SUB);
+    is($more->{code}, 'too_many_subscriptions', 'of the key');
+    is($more->{message}, 'Too many subscriptions', 'in words');
+
+    is(ask($other, $SUB)->{type}, 'subscribed', 'another key');
+
+    is(ask($one, '{"type":"unsubscribe","subscription_id":"sub_2"}')->{type},
+       'unsubscribed', 'one less');
+    is(ask($two, $SUB)->{type}, 'subscribed', 'one more');
+
+    leave($one);
+    my $end = time + $WSBus::Nginx::TIMEOUT;
+    my $got;
+    do { $got = ask($two, $SUB)->{type} } while $got eq 'error' && time < $end;
+    is($got, 'subscribed', 'a connection that ends gives its own back');
+
+    my (undef, $zone) = totals();
+    my $filters = 0;
+    $filters += $_->{filters} for @{ $zone->{workers} };
+    is($filters, 2, 'quotas are no filters');
+
+    leave($_) for $two, $other;
+};
+
+
+subtest 'messages' => sub {
+    my ($before) = totals();
+
+    my (undef, $ws) = try_open('/rate/ws');
+    is(ask($ws, '{"type":"ping"}')->{type}, 'pong', "message $_")
+        for 1 .. 5;
+
+    # whatever time it took, fifty at once are too many
+
+    $ws->send_text('{"type":"ping"}') for 1 .. 50;
+    is($ws->read_close, 1008, 'too many at once');
+    is($ws->{close_reason}, 'too many messages', 'in words');
+
+    is((totals())[0]{limited} - $before->{limited}, 1, 'counted');
+
+    (undef, $ws) = try_open('/rate/ws');
+    $ws->send_frame(9, 'x') for 1 .. 200;
+    ok($ws->alive, 'control frames are no messages');
+
+    my $start = time;
+    my $n     = 0;
+    while ($n < 10) {
+        sleep 0.11;
+        last if ask($ws, '{"type":"ping"}')->{type} ne 'pong';
+        $n++;
+    }
+    is($n, 10, 'ten a second go on for ever');
+    $ws->close;
+
+    my $echo = WSBus::Raw->open($port, path => '/rate/echo',
+                                no_welcome => 1);
+    $echo->send_text($_) for qw(a b c);
+    is($echo->read_close, 1008, 'an echo has it, too');
+};
+
+
+subtest 'configurations' => sub {
+    my %bad = (
+        'ws_bus_max_connections 0'            => qr/from 1 to 10000000/,
+        'ws_bus_max_connections x'            => qr/from 1 to 10000000/,
+        'ws_bus_max_connections 1 key='       => qr/write "key=" and a value/,
+        'ws_bus_max_connections 1 by=$uri'    => qr/write "key=" and a value/,
+        'ws_bus_max_subscriptions 0'          => qr/from 1 to 10000000/,
+        'ws_bus_max_subscriptions 1; ws_bus_max_subscriptions 2'
+                                              => qr/is duplicate/,
+        'ws_bus_message_rate 10'              => qr/such as "10r\/s"/,
+        'ws_bus_message_rate 0r/s'            => qr/such as "10r\/s"/,
+        'ws_bus_message_rate 10r/h'           => qr/such as "10r\/s"/,
+        'ws_bus_message_rate 10r/s burst=0'   => qr/"burst=" and a number/,
+        'ws_bus_message_rate 10r/s nodelay'   => qr/"burst=" and a number/,
+        'ws_bus_message_rate 1r/s; ws_bus_message_rate off'
+                                              => qr/is duplicate/,
+        join('; ', map { "ws_bus_max_connections $_" } 1 .. 9)
+                                              => qr/more than 8/,
+    );
+
+    for my $line (sort keys %bad) {
+        my (undef, $said) = WSBus::Nginx->test_config(
+            http => WSBus::Nginx::minimal(http => "$line;"));
+        like($said, $bad{$line}, $line);
+    }
+};
+
+$nginx->allow(qr/exited on signal 9/);
+$nginx->finish;
+done_testing;

@@ -1,0 +1,269 @@
+# ws_bus_restrict: whatever a client asks for, live or of the past, it gets
+# nothing that the conditions of its location do not let through.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Mojo::JSON qw(decode_json encode_json);
+use Test::More;
+
+use WSBus::Nginx;
+use WSBus::Raw;
+
+my $nginx = WSBus::Nginx->new(
+    workers => 2,
+    http    => WSBus::Nginx::minimal(
+        http   => 'ws_bus_restrict schema neq internal;',
+        server => 'location /own/ws { ws_bus events;
+                       ws_bus_restrict user eq $arg_user; }
+                   location /two/ws { ws_bus events;
+                       ws_bus_restrict entity_type in "order,bill";
+                       ws_bus_restrict data.region in $arg_regions; }
+                   location /paid/ws { ws_bus events;
+                       ws_bus_restrict total gte 100;
+                       ws_bus_restrict entity_id neq $arg_but; }
+                   location /nested/ { ws_bus_restrict user eq $arg_user;
+                       location /nested/ws { ws_bus events;
+                           ws_bus_restrict open eq true; } }
+                   location /name/ws { ws_bus events;
+                       ws_bus_restrict name like $arg_pattern; }
+                   '),
+)->start;
+
+my $port = $nginx->port;
+my $pub  = WSBus::Raw->new($port);
+my $n    = 0;
+
+
+# the marker passes every condition, so what came before it is all there is
+
+sub marker {
+    return { action => 'marked', entity_type => 'order', schema => 'public',
+             entity_id => 'marker-' . ++$n,
+             data => { user => 7, region => 'eu', total => 100,
+                       open => \1, name => 'abc' } };
+}
+
+sub publish {
+    my $res = $pub->post('/publish', encode_json([ @_ ]));
+    return decode_json($res->{body});
+}
+
+sub open_at { return WSBus::Raw->open($port, path => shift) }
+
+sub ask {
+    my ($ws, $message) = @_;
+    $ws->send_text(ref $message ? encode_json($message) : $message);
+    my $got;
+    do { $got = $ws->read_json } while $got->{type} eq 'event';
+    return $got;
+}
+
+# what one socket gets of these events: ids, with the change behind a colon
+
+sub gets {
+    my ($ws, @events) = @_;
+
+    publish(@events, marker());
+
+    my @got;
+    while (1) {
+        my $e = $ws->read_json;
+        return "$e->{type}!" if $e->{type} ne 'event';
+        my $ev = $e->{data}{event};
+        last if $ev->{entity_id} eq "marker-$n";
+        push @got, $ev->{entity_id} . ($e->{change} ? ":$e->{change}" : '')
+                   . ($ev->{data} ? '' : '-');
+    }
+
+    return join ' ', @got;
+}
+
+sub order {
+    my ($id, $data, %more) = @_;
+    return { action => 'updated', entity_type => 'order', schema => 'public',
+             entity_id => $id, $data ? (data => $data) : (), %more };
+}
+
+my @rows = (
+    order(own    => { user => 7 }),
+    order(text   => { user => '7' }),
+    order(other  => { user => 8 }),
+    order(none   => { name => 'x' }),
+    order(null   => { user => undef }),
+    order(norow  => undef),
+    order(came   => { user => 7 }, old => { user => 8 }),
+    order(went   => { user => 8, secret => 's' }, old => { user => 7 },
+          metadata => { by => 's' }),
+    order(never  => { user => 8 }, old => { user => 9 }),
+    order(gone   => undef, old => { user => 7 }, action => 'deleted'),
+    order(inside => { user => 7 }, schema => 'internal'),
+);
+
+
+subtest 'a client may ask for anything and gets its own' => sub {
+
+    my $want = 'own text came:entered went:left- gone:left-';
+
+    for my $message (
+        '{"type":"subscribe","filter":{}}',
+        '{"type":"subscribe","filter":{}}',
+        '{"type":"subscribe","filter":{"entity_type":"order"}}',
+        '{"type":"subscribe","filter":{"entity_type":["order","x"]}}',
+        '{"type":"subscribe","filter":{"kind":"entity"}}',
+        '{"type":"subscribe","filter":{},"where":[{"column":"user",'
+            . '"operator":"in","value":[7,8,9]}]}',
+        '{"type":"subscribe","filter":{},"where":[{"column":"user",'
+            . '"operator":"eq","value":8},{"column":"user","operator":"neq",'
+            . '"value":8,"logic_operator":"OR"}]}',
+        '{"type":"subscribe","filter":{},"where":[{"column":"user",'
+            . '"operator":"lt","value":100,"logic_operator":"OR"}]}')
+    {
+        my $ws = open_at('/own/ws?user=7');
+        is(ask($ws, $message)->{type}, 'subscribed', $message);
+        is(gets($ws, @rows), $want, 'only what passes');
+    }
+
+    my $ws = open_at('/own/ws?user=7');
+    ask($ws, '{"type":"subscribe","filter":{},"where":[{"column":"user",'
+             . '"operator":"eq","value":8}]}');
+    ask($ws, '{"type":"subscribe","filter":{"entity_id":"marker-'
+             . ($n + 1) . '"}}');
+    is(gets($ws, @rows), '', 'who asks for the row of another gets nothing');
+};
+
+
+subtest 'what went away is named, and nothing is said of the row' => sub {
+    my $ws = open_at('/own/ws?user=7');
+    ask($ws, '{"type":"subscribe","filter":{}}');
+
+    publish(grep { $_->{entity_id} eq 'went' } @rows);
+
+    my $got = $ws->read_json;
+
+    is($got->{change}, 'left', 'it left');
+    is_deeply($got->{data}{event},
+              { kind => 'entity', action => 'updated',
+                entity_type => 'order', entity_id => 'went' },
+              'kind, action, type and id');
+    unlike($ws->{text}, qr/secret|metadata|"s"/, 'and no more');
+};
+
+
+subtest 'of the past as of now' => sub {
+    my $first = publish(@rows, marker())->{first_id};
+    my ($epoch, $seq) = split /-/, $first;
+
+    for my $since ('"first"', sprintf('"%s-%s"', $epoch, $seq - 1)) {
+        my $ws = open_at('/own/ws?user=7');
+        ask($ws, qq({"type":"subscribe","filter":{},"since":$since}));
+
+        my %got;
+        while (1) {
+            my $e = $ws->read_json;
+            last if $e->{type} ne 'event'
+                    || $e->{data}{event}{entity_id} eq "marker-$n";
+            $got{ $e->{data}{event}{entity_id} }++;
+        }
+        is_deeply([ grep { !/^marker/ } sort keys %got ],
+                  [ qw(came gone own text went) ], "since $since");
+    }
+};
+
+
+subtest 'routing fields and lists' => sub {
+    my $ws = open_at('/two/ws?regions=eu,us');
+    ask($ws, '{"type":"subscribe","filter":{}}');
+
+    my $reply = publish(order('x', { region => 'eu' }, entity_type => 'user'));
+    my $ids   = gets($ws,
+        order(eu => { region => 'eu' }), order(us => { region => 'us' }),
+        order(as => { region => 'as' }),
+        order(both => { region => 'eu,us' }),
+        order(bill => { region => 'us' }, entity_type => 'bill'),
+        order(user => { region => 'us' }, entity_type => 'user'));
+
+    is($ids, 'eu us bill', 'in');
+
+    my $more = ask($ws, '{"type":"subscribe","filter":'
+                        . '{"entity_type":"user"}}');
+    is($more->{type}, 'subscribed', 'what can never match is subscribed');
+    is(gets($ws, order(user => { region => 'us' }, entity_type => 'user')),
+       '', 'and never matches');
+
+    is($reply->{subscribers}, 0,
+       'who cannot get an event is not counted among its subscribers');
+};
+
+
+subtest 'order, text and booleans' => sub {
+    my $ws = open_at('/paid/ws?but=0123ABCD012301230123012345678900');
+    ask($ws, '{"type":"subscribe","filter":{}}');
+    is(gets($ws, order(cheap => { total => 99 }), order(dear => { total => 1e3 }),
+            order(text => { total => '101' }), order(word => { total => 'x' }),
+            order('0123abcd-0123-0123-0123-012345678900', { total => 500 })),
+       'dear text', 'numbers by value; a UUID in any spelling');
+
+    $ws = open_at('/nested/ws?user=7');
+    ask($ws, '{"type":"subscribe","filter":{}}');
+    is(gets($ws, order(a => { user => 7, open => \1 }),
+            order(b => { user => 7, open => \0 }),
+            order(c => { user => 8, open => \1 }),
+            order(d => { user => 7, open => 'true' }),
+            order(e => { user => 7, open => \1 }, schema => 'internal')),
+       'a d', 'conditions of three levels add up');
+
+    $ws = open_at('/name/ws?pattern=a%');
+
+    ask($ws, '{"type":"subscribe","filter":{}}');
+    is(gets($ws, order(x => { name => 'xyz' }), order(a => { name => 'abc' })),
+       'a', 'like');
+};
+
+
+subtest 'a value that is empty lets nobody in' => sub {
+    for my $path ('/own/ws', '/own/ws?user=', '/two/ws?regions=,',
+                  '/nested/ws?user=')
+    {
+        my $ws  = WSBus::Raw->new($port);
+        my $res = $ws->handshake(path => $path);
+
+        is($res->{status}, 403, $path);
+    }
+
+    my $ws = WSBus::Raw->new($port);
+    is($ws->handshake(path => '/own/ws?user=' . '7' x 5000)->{status}, 403,
+       'too long');
+
+    $ws = WSBus::Raw->new($port);
+    is($ws->handshake(path => '/two/ws?regions='
+                              . join(',', 1 .. 257))->{status}, 403,
+       'too many');
+
+    like($nginx->error_log,
+         qr/handshake refused by "ws_bus_restrict user eq": the value is empty/,
+         'the log says why');
+    $nginx->allow(qr/handshake refused/);
+};
+
+
+subtest 'configurations' => sub {
+    my %bad = (
+        'ws_bus_restrict a is 1'       => qr/unknown operator/,
+        'ws_bus_restrict a.. eq 1'     => qr/empty key/,
+        'ws_bus_restrict a eq ""'      => qr/the value is empty/,
+        'ws_bus_restrict a eq'         => qr/invalid number of arguments/,
+        join('; ', ('ws_bus_restrict a eq 1') x 17) => qr/more than 16/,
+    );
+
+    for my $line (sort keys %bad) {
+        my (undef, $said) = WSBus::Nginx->test_config(
+            http => WSBus::Nginx::minimal(http => "$line;"));
+        like($said, $bad{$line}, substr $line, 0, 60);
+    }
+};
+
+$nginx->finish;
+done_testing;
