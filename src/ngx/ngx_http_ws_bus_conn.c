@@ -424,6 +424,10 @@ ngx_http_ws_bus_start_close(ngx_http_ws_bus_conn_t *wc, ngx_uint_t code,
 
     if (wc->worker != NULL) {
 
+        if (reason != NULL && code < 3000) {
+            ngx_http_ws_bus_counters(wc->worker)->closed_by_error++;
+        }
+
         /* events that are queued come no more: the id says so */
 
         if (reason == NULL
