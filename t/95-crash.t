@@ -20,7 +20,7 @@ my $ZONE = 'zone=events:8m';
 sub nginx_of {
     my ($workers, %o) = @_;
 
-    return WSBus::Nginx->new(
+    my $nginx = WSBus::Nginx->new(
         workers       => $workers,
         fixed_workers => 1,
         main          => $o{main} // '',
@@ -31,7 +31,10 @@ sub nginx_of {
             http   => 'keepalive_requests 10000000; ws_bus_drain_window '
                       . ($o{window} // '1s') . ';',
             server => 'add_header X-Worker $pid always;'),
-    )->start;
+    );
+
+    return $nginx->start if $o{start} // 1;
+    return $nginx;
 }
 
 sub zone {
@@ -397,6 +400,80 @@ subtest 'while they append' => sub {
     $ledger->prove('append', $swarm);
 
     $swarm->close_all;
+    $nginx->finish;
+};
+
+
+# An eventfd that is not written, as long as that is asked for: so it looks if
+# a publisher dies when it has said that it would wake a worker
+
+my $MUTE = <<'END';
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+ssize_t
+write(int fd, const void *p, size_t n)
+{
+    char  name[64], what[64];
+    static ssize_t (*real)(int, const void *, size_t);
+
+    if (real == NULL) {
+        real = (ssize_t (*)(int, const void *, size_t))
+                   dlsym(RTLD_NEXT, "write");
+    }
+
+    if (*shim_value && n == 8) {
+        snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
+
+        ssize_t  len = readlink(name, what, sizeof(what));
+
+        if (len > 0 && memmem(what, (size_t) len, "[eventfd]", 9)) {
+            return 8;
+        }
+    }
+
+    return real(fd, p, n);
+}
+END
+
+subtest 'a wake that dies with its writer' => sub {
+    my $nginx = nginx_of(2, start => 0);
+    my $mute  = $nginx->start_with($MUTE);
+    my ($one, $other) = $nginx->worker_pids;
+
+    my $ws  = ws_of($nginx, $one);
+    my $pub = publisher_of($nginx, $other);
+    subscribe($ws, '{}');
+
+    # now and then the worker looks by itself just then
+    my $woken = sub {
+        my $before = row($nginx, $one)->{wakeups};
+        return WSBus::Nginx::await(sub {
+            post($pub, 'a');
+            $ws->read_json->{data}{event}{entity_id} eq 'a' or die "no event\n";
+            return row($nginx, $one)->{wakeups} > $before;
+        });
+    };
+
+    ok($woken->(), 'an event, and a wake');
+    my $wakeups = row($nginx, $one)->{wakeups};
+
+    $mute->(1);
+    for my $id (qw(b c)) {
+        my $t0 = time;
+        post($pub, $id);
+        is($ws->read_json->{data}{event}{entity_id}, $id,
+           sprintf 'without one it comes as well, after %.0f ms',
+                   (time - $t0) * 1000);
+    }
+    is(row($nginx, $one)->{wakeups}, $wakeups, 'there was none');
+
+    $mute->(0);
+    ok($woken->(), 'then one again: it is armed');
+
+    $_->close for $ws, $pub;
     $nginx->finish;
 };
 
