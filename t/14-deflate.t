@@ -28,7 +28,7 @@ my $nginx = WSBus::Nginx->new(
     events        => 'worker_connections 2048;',
     http          => WSBus::Nginx::minimal(
         listen => 'backlog=2048',
-        http   => 'ws_bus_deflate on;',
+        http   => 'ws_bus_deflate on; ws_bus_ping_interval 0;',
         server => <<'END'))->start;
     location /off    { ws_bus_echo; ws_bus_deflate off; }
     location /echo   { ws_bus_echo; ws_bus_max_message_size 16m; }

@@ -243,6 +243,7 @@ sub http {
     return <<"END";
     ws_bus_zone zone=events:16m;
     ws_bus_zone zone=tiny:1m;
+    access_log off;
     log_format captured '\$request_method \$uri \$status "\$ws_bus_captured_id"';
     proxy_cache_path %%PREFIX%%/cache keys_zone=capture:1m;
     upstream rest { server $rest; keepalive 16; }

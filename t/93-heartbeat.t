@@ -328,34 +328,9 @@ $nginx->finish;
 
 # A clock that can be set, for nginx alone.
 
-my $SHIM = <<'END';
-#define _GNU_SOURCE
-#include <dlfcn.h>
-#include <fcntl.h>
-#include <stdlib.h>
-#include <sys/mman.h>
+my $CLOCK = <<'END';
 #include <sys/time.h>
 #include <time.h>
-
-static volatile long  *offset;
-static long            none;
-
-__attribute__((constructor)) static void
-shim_init(void)
-{
-    int          fd;
-    const char  *path = getenv("WSB_CLOCK");
-
-    offset = &none;
-
-    if (path != NULL && (fd = open(path, O_RDONLY)) != -1) {
-        void  *p = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0);
-
-        if (p != MAP_FAILED) {
-            offset = p;
-        }
-    }
-}
 
 int
 clock_gettime(clockid_t id, struct timespec *ts)
@@ -371,7 +346,7 @@ clock_gettime(clockid_t id, struct timespec *ts)
     rc = real(id, ts);
 
     if (id == CLOCK_REALTIME || id == CLOCK_REALTIME_COARSE) {
-        ts->tv_sec += offset ? *offset : 0;
+        ts->tv_sec += *shim_value;
     }
 
     return rc;
@@ -411,26 +386,7 @@ subtest 'the clock jumps by a day, both ways' => sub {
     my $own = WSBus::Nginx->new(workers => 2, fixed_workers => 1,
                                 http => conf());
 
-    my $file = $own->write_file('shim.c', $SHIM);
-    my $so   = $own->file('shim.so');
-    my @rc   = WSBus::Nginx::run(30, 'gcc', '-shared', '-fPIC', '-O1', '-o',
-                                 $so, $file, '-ldl');
-    is($rc[0], 0, 'a clock') or diag($rc[1]);
-
-    my $clock = $own->write_file('clock', pack('q', 0) . "\0" x 4088);
-    my $set   = sub {
-        open my $fh, '+<:raw', $clock or die "$clock: $!\n";
-        print $fh pack 'q', $_[0];
-        close $fh or die "$clock: $!\n";
-    };
-
-    {
-        local $ENV{WSB_CLOCK}    = $clock;
-        local $ENV{LD_PRELOAD}   = join ' ', $so, $ENV{LD_PRELOAD} // ();
-        local $ENV{ASAN_OPTIONS} = join ':', 'detect_leaks=0',
-            'verify_asan_link_order=0', $ENV{ASAN_OPTIONS} // ();
-        $own->start;
-    }
+    my $set = $own->start_with($CLOCK);
 
     local $port = $own->port;
     my $raw = WSBus::Raw->new($port);

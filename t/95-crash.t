@@ -20,7 +20,7 @@ my $ZONE = 'zone=events:8m';
 sub nginx_of {
     my ($workers, %o) = @_;
 
-    return WSBus::Nginx->new(
+    my $nginx = WSBus::Nginx->new(
         workers       => $workers,
         fixed_workers => 1,
         main          => $o{main} // '',
@@ -31,7 +31,10 @@ sub nginx_of {
             http   => 'keepalive_requests 10000000; ws_bus_drain_window '
                       . ($o{window} // '1s') . ';',
             server => 'add_header X-Worker $pid always;'),
-    )->start;
+    );
+
+    return $nginx->start if $o{start} // 1;
+    return $nginx;
 }
 
 sub zone {
@@ -401,6 +404,80 @@ subtest 'while they append' => sub {
 };
 
 
+# An eventfd that is not written, as long as that is asked for: so it looks if
+# a publisher dies when it has said that it would wake a worker
+
+my $MUTE = <<'END';
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+ssize_t
+write(int fd, const void *p, size_t n)
+{
+    char  name[64], what[64];
+    static ssize_t (*real)(int, const void *, size_t);
+
+    if (real == NULL) {
+        real = (ssize_t (*)(int, const void *, size_t))
+                   dlsym(RTLD_NEXT, "write");
+    }
+
+    if (*shim_value && n == 8) {
+        snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
+
+        ssize_t  len = readlink(name, what, sizeof(what));
+
+        if (len > 0 && memmem(what, (size_t) len, "[eventfd]", 9)) {
+            return 8;
+        }
+    }
+
+    return real(fd, p, n);
+}
+END
+
+subtest 'a wake that dies with its writer' => sub {
+    my $nginx = nginx_of(2, start => 0);
+    my $mute  = $nginx->start_with($MUTE);
+    my ($one, $other) = $nginx->worker_pids;
+
+    my $ws  = ws_of($nginx, $one);
+    my $pub = publisher_of($nginx, $other);
+    subscribe($ws, '{}');
+
+    # now and then the worker looks by itself just then
+    my $woken = sub {
+        my $before = row($nginx, $one)->{wakeups};
+        return WSBus::Nginx::await(sub {
+            post($pub, 'a');
+            $ws->read_json->{data}{event}{entity_id} eq 'a' or die "no event\n";
+            return row($nginx, $one)->{wakeups} > $before;
+        });
+    };
+
+    ok($woken->(), 'an event, and a wake');
+    my $wakeups = row($nginx, $one)->{wakeups};
+
+    $mute->(1);
+    for my $id (qw(b c)) {
+        my $t0 = time;
+        post($pub, $id);
+        is($ws->read_json->{data}{event}{entity_id}, $id,
+           sprintf 'without one it comes as well, after %.0f ms',
+                   (time - $t0) * 1000);
+    }
+    is(row($nginx, $one)->{wakeups}, $wakeups, 'there was none');
+
+    $mute->(0);
+    ok($woken->(), 'then one again: it is armed');
+
+    $_->close for $ws, $pub;
+    $nginx->finish;
+};
+
+
 # The mutex of a zone is the first word of its memory: the pid of who holds it
 
 sub lock_of {
@@ -421,19 +498,23 @@ sub lock_of {
     die "no zone in $pid\n";
 }
 
-# stopped again and again, until that is while it holds the lock
+# one of them, stopped again and again, in turn, until that is while it holds
+# the lock
 
 sub stopped_with_lock {
-    my ($pid) = @_;
+    my (@pids) = @_;
 
     return WSBus::Nginx::await(sub {
+        my $pid = shift @pids;
+        push @pids, $pid;
+
         kill 'STOP', $pid;
         WSBus::Nginx::await(sub {
             WSBus::Nginx::slurp("/proc/$pid/stat") =~ /\) T / });
-        return 1 if lock_of($pid) == $pid;
+        return $pid if lock_of($pid) == $pid;
         kill 'CONT', $pid;
         return;
-    });
+    }, 20);
 }
 
 
@@ -453,10 +534,13 @@ subtest 'with the lock in its hand' => sub {
     for my $round (1 .. 3) {
         ok(WSBus::Nginx::await(sub { $nginx->worker_pids == 2 }),
            "round $round: two workers");
-        my ($victim, $other) = $nginx->worker_pids;
+        my @pids   = $nginx->worker_pids;
+        my $victim = stopped_with_lock(@pids);
 
-        ok(stopped_with_lock($victim), 'one of them stands, with the lock');
-        my $from = length $nginx->error_log;
+        ok($victim, 'one of them stands, with the lock') or last;
+
+        my ($other) = grep { $_ != $victim } @pids;
+        my $from    = length $nginx->error_log;
         $nginx->kill_worker($victim);
 
         ok($nginx->await_log(qr/was locked by $victim\b/, $from),

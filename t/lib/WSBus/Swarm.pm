@@ -6,6 +6,7 @@ use strict;
 use warnings;
 
 use IO::Poll qw(POLLIN POLLHUP POLLERR);
+use Test::More ();
 use Time::HiRes qw(time sleep);
 
 use WSBus::Follower;
@@ -162,9 +163,10 @@ sub all_reach {
     my ($self, $seq, $timeout) = @_;
 
     my $asked = 0;
+    my @late;
 
-    return $self->until(sub {
-        my @late = grep { !$_->reached($seq) } @{ $self->{followers} };
+    my $rc = $self->until(sub {
+        @late = grep { !$_->reached($seq) } @{ $self->{followers} };
         return 1 if !@late;
 
         if (time - $asked > 0.1) {
@@ -177,6 +179,16 @@ sub all_reach {
 
         return 0;
     }, $timeout);
+
+    # where they are
+
+    for my $f (@late[ 0 .. ($#late < 4 ? $#late : 4) ]) {
+        Test::More::diag(sprintf '%d are late: %s, %d events, at %s of %d',
+            scalar @late, $f->{state} // '?', $f->{events} // 0,
+            join(' ', map { $_->{pos} // '?' } @{ $f->{subs} }), $seq);
+    }
+
+    return $rc;
 }
 
 
