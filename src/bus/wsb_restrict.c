@@ -145,10 +145,10 @@ wsb_restrict_apply(const wsb_restrict_t *forced,
 
     /* the operator WSB_WHERE_NEVER, without a column */
 
-    static const struct {
-        wsb_where_t       head;
-        uint8_t           op[4];
-    } nothing = { { sizeof(wsb_where_t) + 1, 1, 1, 0 }, { 0 } };
+    static const union {
+        wsb_where_t       where;
+        uint8_t           bytes[sizeof(wsb_where_t) + 4];
+    } nothing = { .where = { sizeof(wsb_where_t) + 1, 1, 1, 0 } };
 
     hash = forced->hash;
     never = forced->never;
@@ -188,7 +188,7 @@ wsb_restrict_apply(const wsb_restrict_t *forced,
         return WSB_OK;
     }
 
-    rc = wsb_where_join(*joined ? *joined : where, &nothing.head,
+    rc = wsb_where_join(*joined ? *joined : where, &nothing.where,
                         WSB_WHERE_FORCED, 0, &all);
 
     wsb_free(*joined);
