@@ -111,9 +111,12 @@ subtest 'of the zone' => sub {
 
     my ($status, $ws) = try_open('/ws?tenant=b');
     is($status, 101, 'another location has no limit');
-    leave($ws);
 
     leave(pop @open);
+    sleep 0.01 while (totals())[0]{connections} > 3;
+    is((try_open('/zone/ws'))[0], 503, 'but its connections are of the zone');
+    leave($ws);
+
     push @open, opens_again('/zone/ws', 'a place that was left is free');
     is((try_open('/zone/ws'))[0], 503, 'and taken');
 
@@ -256,7 +259,11 @@ subtest 'configurations' => sub {
         'ws_bus_message_rate 10r/s nodelay'   => qr/"burst=" and a number/,
         'ws_bus_message_rate 1r/s; ws_bus_message_rate off'
                                               => qr/is duplicate/,
-        join('; ', map { "ws_bus_max_connections $_" } 1 .. 9)
+        'ws_bus_max_connections 1; ws_bus_max_connections 2'
+                                              => qr/is duplicate/,
+        'ws_bus_max_connections 1 key=$uri; ws_bus_max_connections 2 key=$uri'
+                                              => qr/is duplicate/,
+        join('; ', map { "ws_bus_max_connections 1 key=$_" } 1 .. 9)
                                               => qr/more than 8/,
     );
 

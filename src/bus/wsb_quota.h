@@ -28,7 +28,8 @@ typedef struct {
 /*
  * The key of a value: name is the expression by which it was found, so that
  * equal values of two expressions are counted apart.  Both may be empty.
- * Without a name, a value is a tenant, for its status page.
+ * Without a name, a value is a tenant, for its status page; without a value,
+ * either, it is the whole zone.
  */
 
 wsb_key_t wsb_quota_key(const uint8_t key[16], unsigned domain,

@@ -18,6 +18,8 @@ typedef struct {
 } ngx_http_ws_bus_limit_t;
 
 
+static ngx_int_t ngx_http_ws_bus_limit_push(ngx_conf_t *cf,
+    ngx_array_t **limits, ngx_http_ws_bus_limit_t **out);
 static ngx_int_t ngx_http_ws_bus_limit_number(ngx_conf_t *cf,
     ngx_uint_t *n);
 static ngx_int_t ngx_http_ws_bus_limit_key(ngx_conf_t *cf,
@@ -25,7 +27,9 @@ static ngx_int_t ngx_http_ws_bus_limit_key(ngx_conf_t *cf,
 static ngx_int_t ngx_http_ws_bus_count_conn(ngx_http_request_t *r,
     ngx_http_ws_bus_conn_t *wc, ngx_uint_t n, ngx_uint_t tenant);
 static void ngx_http_ws_bus_quota(ngx_http_ws_bus_conn_t *wc, unsigned domain,
-    wsb_quota_t *quota);
+    ngx_str_t *tenant, wsb_quota_t *quota);
+static ngx_uint_t ngx_http_ws_bus_limits_zone(
+    ngx_http_ws_bus_loc_conf_t *wlcf);
 static ngx_int_t ngx_http_ws_bus_quotas(ngx_http_request_t *r,
     ngx_http_ws_bus_conn_t *wc, ngx_array_t *limits, unsigned domain,
     wsb_quota_t *quotas, ngx_uint_t *n);
@@ -41,17 +45,14 @@ ngx_http_ws_bus_set_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     char  *p = conf;
 
-    ngx_int_t                 *plain;
-    ngx_str_t                 *value;
-    ngx_uint_t                 n;
-    ngx_array_t              **limits;
-    ngx_http_ws_bus_limit_t   *limit;
+    ngx_int_t                     *plain;
+    ngx_uint_t                     n;
+    ngx_http_ws_bus_limit_t       *limit;
+    ngx_http_ws_bus_main_conf_t   *wmcf;
 
     if (ngx_http_ws_bus_limit_number(cf, &n) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
-
-    value = cf->args->elts;
 
     if (cf->args->nelts == 2 && cmd->post != NULL) {
 
@@ -68,13 +69,47 @@ ngx_http_ws_bus_set_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_OK;
     }
 
-    limits = (ngx_array_t **) (p + cmd->offset);
+    if (ngx_http_ws_bus_limit_push(cf, (ngx_array_t **) (p + cmd->offset),
+                                   &limit)
+        != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    limit->n = n;
+
+    if (cf->args->nelts == 3) {
+        return ngx_http_ws_bus_limit_key(cf, limit) == NGX_OK
+                   ? NGX_CONF_OK
+                   : NGX_CONF_ERROR;
+    }
+
+    /* then those of all locations count */
+
+    wmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_ws_bus_module);
+    wmcf->counted = 1;
+
+    return NGX_CONF_OK;
+}
+
+
+/* A new one of this key, which would be counted twice if there is one. */
+
+static ngx_int_t
+ngx_http_ws_bus_limit_push(ngx_conf_t *cf, ngx_array_t **limits,
+    ngx_http_ws_bus_limit_t **out)
+{
+    ngx_str_t                *value;
+    ngx_uint_t                i;
+    ngx_http_ws_bus_limit_t  *limit;
+
+    value = cf->args->elts;
 
     if (*limits == NULL) {
         *limits = ngx_array_create(cf->pool, 2,
                                    sizeof(ngx_http_ws_bus_limit_t));
         if (*limits == NULL) {
-            return NGX_CONF_ERROR;
+            return NGX_ERROR;
         }
     }
 
@@ -82,25 +117,35 @@ ngx_http_ws_bus_set_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "more than %d \"%V\" at one level",
                            NGX_HTTP_WS_BUS_LIMITS, &value[0]);
-        return NGX_CONF_ERROR;
+        return NGX_ERROR;
+    }
+
+    limit = (*limits)->elts;
+
+    for (i = 0; i < (*limits)->nelts; i++) {
+
+        if (cf->args->nelts == 3
+                ? limit[i].name.len == value[2].len - 4
+                  && ngx_strcmp(limit[i].name.data, value[2].data + 4) == 0
+                : limit[i].key == NULL)
+        {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "\"%V\" is duplicate: one for each key",
+                               &value[0]);
+            return NGX_ERROR;
+        }
     }
 
     limit = ngx_array_push(*limits);
     if (limit == NULL) {
-        return NGX_CONF_ERROR;
+        return NGX_ERROR;
     }
 
     ngx_memzero(limit, sizeof(ngx_http_ws_bus_limit_t));
 
-    limit->n = n;
+    *out = limit;
 
-    if (cf->args->nelts == 3
-        && ngx_http_ws_bus_limit_key(cf, limit) != NGX_OK)
-    {
-        return NGX_CONF_ERROR;
-    }
-
-    return NGX_CONF_OK;
+    return NGX_OK;
 }
 
 
@@ -276,15 +321,18 @@ ngx_http_ws_bus_count_message(ngx_http_ws_bus_conn_t *wc)
 ngx_int_t
 ngx_http_ws_bus_limit(ngx_http_request_t *r, ngx_http_ws_bus_conn_t *wc)
 {
-    ngx_int_t                    rc;
-    ngx_uint_t                   nconns, n, tenant;
-    wsb_quota_t                  quotas[2 * NGX_HTTP_WS_BUS_LIMITS + 2];
-    ngx_http_ws_bus_loc_conf_t  *wlcf;
+    ngx_int_t                     rc;
+    ngx_str_t                     none;
+    ngx_uint_t                    nconns, n, tenant;
+    wsb_quota_t                   quotas[2 * NGX_HTTP_WS_BUS_LIMITS + 3];
+    ngx_http_ws_bus_loc_conf_t   *wlcf;
+    ngx_http_ws_bus_main_conf_t  *wmcf;
 
     if (wc->worker == NULL) {
         return NGX_OK;
     }
 
+    wmcf = ngx_http_get_module_main_conf(r, ngx_http_ws_bus_module);
     wlcf = wc->conf;
     tenant = (wc->tenant.len != 0);
     n = 0;
@@ -292,8 +340,15 @@ ngx_http_ws_bus_limit(ngx_http_request_t *r, ngx_http_ws_bus_conn_t *wc)
     rc = ngx_http_ws_bus_quotas(r, wc, wlcf->connection_limits,
                                 WSB_DOMAIN_CONNECTIONS, quotas, &n);
 
+    if (rc == NGX_OK && wmcf->counted && !ngx_http_ws_bus_limits_zone(wlcf)) {
+        ngx_str_null(&none);
+        ngx_http_ws_bus_quota(wc, WSB_DOMAIN_CONNECTIONS, &none,
+                              &quotas[n++]);
+    }
+
     if (rc == NGX_OK && tenant) {
-        ngx_http_ws_bus_quota(wc, WSB_DOMAIN_CONNECTIONS, &quotas[n++]);
+        ngx_http_ws_bus_quota(wc, WSB_DOMAIN_CONNECTIONS, &wc->tenant,
+                              &quotas[n++]);
     }
 
     nconns = n;
@@ -304,7 +359,8 @@ ngx_http_ws_bus_limit(ngx_http_request_t *r, ngx_http_ws_bus_conn_t *wc)
     }
 
     if (rc == NGX_OK && tenant) {
-        ngx_http_ws_bus_quota(wc, WSB_DOMAIN_SUBSCRIPTIONS, &quotas[n++]);
+        ngx_http_ws_bus_quota(wc, WSB_DOMAIN_SUBSCRIPTIONS, &wc->tenant,
+                              &quotas[n++]);
     }
 
     if (rc != NGX_OK || n == 0) {
@@ -341,7 +397,9 @@ ngx_http_ws_bus_count_conn(ngx_http_request_t *r, ngx_http_ws_bus_conn_t *wc,
     rc = wsb_quota_take_locked(w->zone, (unsigned) w->slot,
                                wc->quotas->quota, (unsigned) n);
 
-    if (rc == WSB_FULL && n == 1 && tenant) {
+    if (rc == WSB_FULL && n == 1 && tenant
+        && wc->quotas->quota[0].max == WSB_QUOTA_NONE)
+    {
 
         /*
          * it is no limit: a registry that is full keeps nobody out, only the
@@ -372,21 +430,43 @@ ngx_http_ws_bus_count_conn(ngx_http_request_t *r, ngx_http_ws_bus_conn_t *wc,
 }
 
 
-/* Of the tenant, without a limit. */
+/* Of a tenant, or with none of the zone, without a limit. */
 
 static void
 ngx_http_ws_bus_quota(ngx_http_ws_bus_conn_t *wc, unsigned domain,
-    wsb_quota_t *quota)
+    ngx_str_t *tenant, wsb_quota_t *quota)
 {
-    wsb_str_t  tenant;
+    wsb_str_t  value;
 
     static const wsb_str_t  none = wsb_string("");
 
-    tenant.data = wc->tenant.data;
-    tenant.len = wc->tenant.len;
+    value.data = tenant->data;
+    value.len = tenant->len;
 
-    quota->key = wsb_quota_key(wc->worker->zone->key, domain, none, tenant);
+    quota->key = wsb_quota_key(wc->worker->zone->key, domain, none, value);
     quota->max = WSB_QUOTA_NONE;
+}
+
+
+static ngx_uint_t
+ngx_http_ws_bus_limits_zone(ngx_http_ws_bus_loc_conf_t *wlcf)
+{
+    ngx_uint_t                i;
+    ngx_http_ws_bus_limit_t  *limit;
+
+    if (wlcf->connection_limits == NULL) {
+        return 0;
+    }
+
+    limit = wlcf->connection_limits->elts;
+
+    for (i = 0; i < wlcf->connection_limits->nelts; i++) {
+        if (limit[i].key == NULL) {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 

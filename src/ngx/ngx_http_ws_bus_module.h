@@ -89,6 +89,8 @@ struct ngx_http_ws_bus_zone_s {
 
 typedef struct {
     ngx_array_t                  zones;       /* ngx_http_ws_bus_zone_t * */
+    ngx_uint_t                   counted;     /* some location limits the
+                                                 connections of its zone */
 } ngx_http_ws_bus_main_conf_t;
 
 
