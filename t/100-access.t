@@ -102,6 +102,10 @@ my $nginx = WSBus::Nginx->new(http => <<"END");
         }
 
         location /conn { limit_conn conns 1; ws_bus events; }
+        location /origin { ws_bus events; ws_bus_origin same; }
+
+        location /next     { return 200 next; }
+        location /smuggled { return 200 smuggled; }
     }
 
     # as behind a proxy on the same machine
@@ -282,6 +286,36 @@ subtest 'a header never makes a remote client local' => sub {
     is(status('publish', '/any/publish', @far), 200, 'with any they may');
     like(substr($nginx->error_log, $from),
          qr/ws bus publish refused: the peer is not on loopback/, 'logged');
+};
+
+
+subtest 'the body of a refused request is no second request' => sub {
+    my $inner = "GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n";
+    my $next  = "GET /next HTTP/1.1\r\nHost: a\r\n\r\n";
+    my $ws    = "Upgrade: websocket\r\nConnection: upgrade\r\n"
+                . "Sec-WebSocket-Key: $WSBus::Raw::KEY\r\n"
+                . "Sec-WebSocket-Version: 13\r\n";
+
+    for my $row ([ 'POST /ws' ], [ 'GET /ws', $ws ],
+                 [ 'GET /origin', "${ws}Origin: http://evil.example\r\n" ],
+                 [ 'POST /status' ], [ 'GET /status' ], [ 'PUT /publish' ],
+                 [ 'POST /publish' ], [ 'POST /of/publish' ],
+                 [ 'POST /of/publish', "Content-Type: application/json\r\n" ])
+    {
+        my ($line, $headers) = (@$row, '');
+
+        for my $body ([ 'Content-Length: ' . length $inner, $inner ],
+                      [ 'Transfer-Encoding: chunked',
+                        sprintf "%x\r\n%s\r\n0\r\n\r\n", length $inner, $inner ])
+        {
+            my $raw = WSBus::Raw->new($nginx->port);
+            $raw->write("$line HTTP/1.1\r\nHost: a\r\n$headers$body->[0]\r\n\r\n"
+                        . $body->[1] . $next);
+            my $status = $raw->response->{status};
+            like($raw->response->{body}, qr/^(?:next)?$/,
+                 "$line, $body->[0]: $status");
+        }
+    }
 };
 
 

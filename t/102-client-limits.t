@@ -17,6 +17,13 @@ my $nginx = WSBus::Nginx->new(http => WSBus::Nginx::minimal(
     server => <<'END'))->start;
     location /small/ws { ws_bus events; ws_bus_max_message_size 1000; }
     location /of/ws    { ws_bus events; ws_bus_tenant $http_x_tenant; }
+    location /forced/ws { ws_bus events;
+                          ws_bus_restrict a eq $http_x_value; }
+    location /forced/four/ws { ws_bus events;
+                               ws_bus_restrict a eq $http_x_value;
+                               ws_bus_restrict b eq $http_x_value;
+                               ws_bus_restrict c eq $http_x_value;
+                               ws_bus_restrict d eq $http_x_value; }
     location /one/ws   { ws_bus events; ws_bus_max_subscriptions 1; }
     location /small/publish { ws_bus_publish events; client_max_body_size 1k; }
 END
@@ -188,6 +195,30 @@ subtest 'bytes of a tenant' => sub {
     is($try->('a' x 256), 101, '256 bytes');
     is($try->('a' x 257), 400, '257: 400');
     is($try->(''), 400, 'none: 400');
+};
+
+
+subtest 'bytes of what is forced' => sub {
+    my $try = sub {
+        my ($path, $n) = @_;
+        my $ws  = WSBus::Raw->new($port);
+        my $res = $ws->handshake(path => $path,
+                                 headers => [ 'X-Value' => 'a' x $n ]);
+        return $res->{status} if $res->{status} != 101;
+        $ws->read_json;
+
+        # the client's own conditions fit beside it
+
+        my $got = ask($ws, where(conds(16)));
+        $ws->close;
+        return "101 $got->{type}";
+    };
+
+    is($try->('/forced/ws', 4096), '101 subscribed', '4096 of one');
+    is($try->('/forced/ws', 4097), 403, '4097: 403');
+    is($try->('/forced/ws', 0), 403, 'none: 403');
+    is($try->('/forced/four/ws', 4000), '101 subscribed', '16000 of four');
+    is($try->('/forced/four/ws', 4096), 403, 'more than 16384: 403');
 };
 
 

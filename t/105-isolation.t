@@ -1,4 +1,5 @@
-# Nobody gets anything of another tenant, whatever is sent.
+# Nobody gets anything of another tenant, or beyond what a restriction lets
+# through, whatever is sent.
 
 use strict;
 use warnings;
@@ -20,6 +21,7 @@ my $nginx = WSBus::Nginx->new(workers => 2, http => <<'END')->start;
     ws_bus_zone zone=events:16m;
     ws_bus_max_subscriptions 10000;
     ws_bus_ping_interval 1s;
+    keepalive_requests 100000;
 
     server {
         listen 127.0.0.1:%%PORT%%;
@@ -32,6 +34,23 @@ my $nginx = WSBus::Nginx->new(workers => 2, http => <<'END')->start;
             ws_bus_tenant $http_x_tenant;
             location /of/ws      { ws_bus events; }
             location /of/publish { ws_bus_publish events; }
+            location /of/type/ws   { ws_bus events;
+                                     ws_bus_restrict entity_type eq end; }
+            location /of/id/ws     { ws_bus events;
+                                     ws_bus_restrict entity_id in "end,m-1"; }
+            location /of/column/ws { ws_bus events;
+                                     ws_bus_restrict owner eq me; }
+            location /of/schema/ws { ws_bus events;
+                                     ws_bus_restrict schema eq open; }
+            location /of/all/      {
+                ws_bus_restrict owner eq me;
+                location /of/all/ws { ws_bus events;
+                                      ws_bus_restrict schema neq s;
+                                      ws_bus_restrict entity_type like "_n_"; }
+            }
+            location /of/never/ws  { ws_bus events;
+                                     ws_bus_restrict kind eq link;
+                                     ws_bus_restrict kind eq entity; }
             location /of/capture { ws_bus_capture events;
                                    proxy_pass http://127.0.0.1:%%PORT1%%; }
         }
@@ -72,8 +91,8 @@ sub publish {
 }
 
 sub client {
-    my ($tenant) = @_;
-    return WSBus::Raw->open($port, path => path('ws', $tenant),
+    my ($tenant, $path) = @_;
+    return WSBus::Raw->open($port, path => $path // path('ws', $tenant),
                             headers => [ headers($tenant) ]);
 }
 
@@ -125,6 +144,16 @@ sub victim_publishes {
           . '"source_id":"o-1","target_id":"o-2","metadata":{"v":"SECRET"}}',
         '{"timestamp":"2026-01-01T00:00:00Z","event":' . event('order', 'o-4') . '}',
         '[' . join(',', map { event('order', "b-$_") } 1 .. 5) . ']',
+        # the row comes into the hands of others, and out of them
+        event('moved', 'm-1', ',"data":{"v":"SECRET","owner":"SECRET"},'
+                              . '"old":{"v":"SECRET","owner":"me"},'
+                              . '"metadata":{"by":"SECRET"}'),
+        event('moved', 'm-2', ',"data":{"v":"SECRET","owner":null},'
+                              . '"old":{"owner":["me"],"x":{"owner":"me"}}'),
+        event('moved', 'm-3', ',"data":{"owner":"me","v":"SECRET","owner":"x"},'
+                              . '"old":{"own\u0065r":"you"}'),
+        event('moved', 'm-4', ',"data":{"v":"SECRET","owner":"me\u0000"},'
+                              . '"old":{"owner":"ME"}'),
         event('order', 'o-5', ",$data,\"schema\":\"s\",\"section\":\"s\","
                               . '"origin":"evil"'),
     );
@@ -315,8 +344,8 @@ subtest 'the tenant itself gets all of it' => sub {
     cmp_ok($got, '>', 100, "$got of " . @attacks . ' are subscriptions');
     $subs = $got;
 
-    my $more = victim_publishes();
-    my (undef, $answer) = publish($VICTIM, event('end', 'end'));
+    victim_publishes();
+    my (undef, $answer) = publish($VICTIM, event('fin', 'fin'));
     push @text, drain($ws, $answer->{last_id});
 
     cmp_ok(secrets(@text), '>', 30 * $n, 'they hear what is said: '
@@ -369,6 +398,47 @@ for my $tenant (@others) {
 
 
 $_->close for @listeners;
+
+
+# The same in the victim's own tenant, where a restriction stands in the way.
+# [ whether "end" may be seen, whether a row that left may be told ]
+
+my %forced = (
+    type => [ 1, 0 ], id => [ 1, 1 ], column => [ 1, 1 ], schema => [ 1, 0 ],
+    all => [ 1, 0 ], never => [ 0, 0 ],
+);
+
+for my $name (sort keys %forced) {
+    subtest "the restriction \"$name\"" => sub {
+        my ($end, $left) = @{ $forced{$name} };
+        my $ws = client($VICTIM, "/of/$name/ws");
+        my ($got, @text) = attack($ws, @attacks);
+        is($got, $subs, 'the same are subscriptions');
+
+        victim_publishes();
+
+        my (undef, $answer) = publish($VICTIM, event('end', 'end',
+            ',"schema":"open","data":{"owner":"me"}'));
+        push @text, drain($ws, $answer->{last_id});
+
+        my @bad = grep { /SECRET/ && !/^\{"type":"subscribed"/
+                         && !/"change":"left".*"entity_id":"m-1"\}/ } @text;
+        @bad = () if $name eq 'id';
+        is(scalar @bad, 0, 'nothing that it forbids') or diag(@bad[ 0 .. 2 ]);
+
+        my @events = map { decode_json($_) } grep { /"type":"event"/ } @text;
+        my %seen;
+        $seen{"$_->{data}{event}{entity_id}" . ($_->{change} // '')
+              . (exists $_->{data}{event}{data} ? '' : ' no data')}++ for @events;
+
+        my $m1 = $name eq 'id' ? [ 'm-1' ] : [ 'm-1left no data' ];
+        is_deeply([ sort keys %seen ],
+                  [ $end ? 'end' : (), $left ? @$m1 : () ],
+                  'only what it lets through');
+
+        $ws->close;
+    };
+}
 
 
 subtest 'nobody has touched the subscription of another' => sub {

@@ -250,11 +250,11 @@ wsb_origin_match(const wsb_origin_pattern_t *pattern,
     if (pattern->wild != WSB_ORIGIN_EXACT
         && origin->host.len > pattern->origin.host.len)
     {
-        /* at least one byte, and a dot, before the name */
+        /* a dot before the name; what is before that is not empty */
 
         below = origin->host.len - pattern->origin.host.len;
 
-        if (below < 2 || origin->host.data[below - 1] != '.') {
+        if (origin->host.data[below - 1] != '.') {
             return 0;
         }
 
