@@ -21,7 +21,7 @@
 
 
 #define WSB_ZONE_MAGIC            0x7a7375625f73770aULL
-#define WSB_ZONE_LAYOUT           3       /* of this file's structures */
+#define WSB_ZONE_LAYOUT           4       /* of this file's structures */
 
 #define WSB_ZONE_MIN              (1024 * 1024)
 
@@ -50,6 +50,9 @@ typedef struct {
     uint64_t              cursor;         /* seq of the last event done */
     uint64_t              longest_turn;   /* microseconds */
     uint64_t              captured;       /* events of proxied mutations */
+    uint64_t              jwt_refused;    /* requests, messages for a token */
+    uint64_t              jwt_expired;    /* connections closed for it */
+    uint64_t              jwt_renewed;
 } wsb_counters_t;
 
 

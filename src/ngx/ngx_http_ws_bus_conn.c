@@ -74,6 +74,10 @@ ngx_http_ws_bus_free_conn(ngx_http_ws_bus_conn_t *wc)
         ngx_free(wc->tenant.data);
     }
 
+    if (wc->jwt != NULL) {
+        ngx_free(wc->jwt);
+    }
+
     if (wc->subs != NULL) {
         wsb_free(wc->subs);
     }
@@ -136,6 +140,7 @@ ngx_http_ws_bus_open_conn(ngx_http_ws_bus_conn_t *wc)
     c->idle = 1;
 
     ngx_http_ws_bus_start_heartbeat(wc);
+    ngx_http_ws_bus_jwt_start(wc);
     ngx_http_ws_bus_welcome(wc);
 
     if (ngx_exiting && !wc->closed) {
@@ -604,6 +609,7 @@ ngx_http_ws_bus_close_conn(ngx_http_ws_bus_conn_t *wc)
     }
 
     ngx_http_ws_bus_stop_heartbeat(wc);
+    ngx_http_ws_bus_jwt_stop(wc);
 
     if (wc->counted) {
         ngx_queue_remove(&wc->conns);
