@@ -90,7 +90,7 @@ sub try {
     my ($path, $token) = @_;
     my $raw = WSBus::Raw->new($port);
     my $res = $raw->handshake(path => $path,
-        headers => [ defined $token ? ("Authorization: Bearer $token") : () ]);
+        headers => [ defined $token ? (Authorization => "Bearer $token") : () ]);
     return $res;
 }
 

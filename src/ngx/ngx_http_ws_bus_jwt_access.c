@@ -8,7 +8,7 @@
 
 
 #define NGX_HTTP_WS_BUS_JWT_CLAIM    "ws_bus_jwt_claim_"
-#define NGX_HTTP_WS_BUS_JWT_SCHEME   "Bearer "
+#define NGX_HTTP_WS_BUS_JWT_SCHEME   "Bearer"
 #define NGX_HTTP_WS_BUS_JWT_ENTRY    "bearer."
 #define NGX_HTTP_WS_BUS_JWT_REALM    "Bearer realm=\"ws_bus\""
 
@@ -402,7 +402,8 @@ ngx_http_ws_bus_jwt_take(ngx_str_t *value, wsb_str_t *token)
     n = sizeof(NGX_HTTP_WS_BUS_JWT_SCHEME) - 1;
 
     if (value->len >= n
-        && ngx_strncasecmp(p, (u_char *) NGX_HTTP_WS_BUS_JWT_SCHEME, n) == 0)
+        && ngx_strncasecmp(p, (u_char *) NGX_HTTP_WS_BUS_JWT_SCHEME, n) == 0
+        && (value->len == n || p[n] == ' '))
     {
         p += n;
     }
