@@ -212,6 +212,8 @@ like(get('/login')->{headers}{'www-authenticate'}, qr/Bearer.*Basic/,
      '... both are offered');
 is(get('/login', basic('ann:pass'))->{status}, 200, 'satisfy any: a password');
 is(get('/login', basic('ann:pass'))->{body}, "\n", '... without claims');
+is(get('/login', basic('ann:pass'))->{headers}{'www-authenticate'}, undef,
+   '... and no challenge is left');
 is(get('/login', basic('ann:wrong'))->{status}, 401, 'satisfy any: a wrong one');
 is(get("/login?token=$token")->{body}, "u-7\n", 'satisfy any: a token');
 is(get("/login?token=$bad", basic('ann:pass'))->{body}, "\n",

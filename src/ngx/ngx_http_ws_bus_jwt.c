@@ -175,8 +175,9 @@ ngx_http_ws_bus_jwt(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
             return NGX_CONF_ERROR;
         }
 
-        source->list = ngx_http_ws_bus_jwt_source_is(&value[i],
-                                                  "http_sec_websocket_protocol");
+        source->list =
+             ngx_http_ws_bus_jwt_source_is(&value[i],
+                                           "http_sec_websocket_protocol");
 
         if (!ngx_http_ws_bus_jwt_source_is(&value[i], "http_")
             && !ngx_http_ws_bus_jwt_source_is(&value[i], "cookie_"))
