@@ -18,9 +18,10 @@ CC        = gcc
 WARN      = -W -Wall -Wextra -Wpointer-arith -Wshadow -Werror
 PURE_OPT ?= -O2 -g
 PURE_CFLAGS = -std=gnu11 $(WARN) $(PURE_OPT)
-PURE_LIBS = -lz -lcjson
+PURE_LIBS = -lz -lcjson -lcrypto
 
-PURE     := $(wildcard src/ws/*.c src/bus/*.c src/protocol/*.c)
+PURE     := $(wildcard src/ws/*.c src/bus/*.c src/auth/*.c \
+              src/protocol/*.c)
 HEADERS  := $(wildcard src/*.h src/*/*.h)
 GLUE     := $(wildcard src/ngx/*.c)
 TESTS    := $(wildcard t/unit/*/*_test.c)

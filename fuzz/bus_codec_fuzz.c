@@ -194,6 +194,12 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check_answer(&t, &answer);
         break;
 
+    case WSB_OP_AUTH:
+        fuzz_check(op.token.data != NULL && op.token.len <= size);
+        bus->renewed(&t, &op, size % 2 ? WSB_NEVER : size);
+        check_answer(&t, &answer);
+        break;
+
     default:
         fuzz_check(op.type == WSB_OP_REFUSE);
         check_refusal(&op, &t);

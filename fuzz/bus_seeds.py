@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the seeds of the json, publish, bus_codec and where targets."""
+"""Writes the seeds of the json, publish, bus_codec, where and jwt targets."""
 
 import os
 
@@ -75,6 +75,7 @@ CODEC = {
     'unsubscribe': '{"type":"unsubscribe","subscription_id":"sub_1"}',
     'ping': '{"type":"ping","x":[]}',
     'request': '{"type":"request","id":"1"}',
+    'auth': '{"type":"auth","token":"eyJ.e30.\\u0041","id":"2"}',
     'unknown': r'{"type":"\u0070ong"}',
     'wrong': '{"type":"subscribe","filter":{"entity_id":""}}',
     'no-json': 'ping',
@@ -112,7 +113,45 @@ WHERE = {
     'wrong': '[' + cond('a..b', 'eq', '1') + ']\n{}',
 }
 
+HEADER = '{"alg":"HS256","typ":"JWT"}'
+
+JWT = {
+    'claims': f's{HEADER}\n' '{"exp":1001,"nbf":1,"iss":"a","aud":["x","b"],'
+              '"sub":"u","a":{"b":[1,"c",true]},"n":1.5e3}',
+    'text': f's{HEADER}\n' r'{"exp":2e9,"a":"\u00e9\n","b":["x,y"],"c.d":null}',
+    'deep': f's{HEADER}\n' '{"a":' + '[' * 16 + ']' * 16 + '}',
+    'nul': f's{HEADER}\n' r'{"sub":"a\u0000b"}',
+    'twice': f's{HEADER}\n' r'{"sub":"a","s\u0075b":"b"}',
+    'array': f's{HEADER}\n[]',
+    'crit': 's{"alg":"HS256","crit":["b64"],"b64":false}\n{}',
+    'none': 's{"alg":"none"}\n{}',
+    'kid': 's{"alg":"HS256","kid":"k","alg ":1}\n{"exp":0.1e99999999999}',
+    'no-kid': 's{"alg":"ES256"}\n{}',
+    'dots': '..',
+    'long': 'eyJ' * 1000,
+    'es256': 'eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkz'
+             'ODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.DtEhU3lj'
+             'bEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKT'
+             'UJqPP3-Kg6NU1Q',
+    'es256-changed': 'eyJhbGciOiJFUzI1NiJ9.e30.DtEhU3ljbEg8L38VWAfUAqOyKAM6-'
+             'Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q',
+    'key-secret': 'k0123456789abcdef0123456789abcdef\n',
+    'key-oct': 'k{"kty":"oct","kid":"1","alg":"HS256","k":"MDEyMzQ1Njc4OWFiY2R'
+               'lZjAxMjM0NTY3ODlhYmNkZWY"}',
+    'key-set': 'k{"keys":[{"kty":"OKP","crv":"Ed25519","use":"sig","key_ops":['
+               '"verify"],"x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"},'
+               '{"kty":"EC","crv":"P-256","kid":"e","x":"f83OJ3D2xF1Bg8vub9tLe'
+               '1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCySti'
+               'kYjKIWI5a0"},{"kty":"new"}]}',
+    'key-rsa': 'k{"kty":"RSA","n":"AQAB","e":"AQAB"}',
+    'key-pem': 'k-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA11qYAYKxCrfVS/7Ty'
+               'WQHOg7hcvPapiMlrwIaaPcHURo=\n-----END PUBLIC KEY-----\n',
+    'key-private': 'k-----BEGIN PRIVATE KEY-----\nAAAA\n'
+                   '-----END PRIVATE KEY-----\n',
+}
+
 save('json_fuzz', JSON)
 save('publish_fuzz', PUBLISH)
 save('bus_codec_fuzz', CODEC)
 save('where_fuzz', WHERE)
+save('jwt_fuzz', JWT)

@@ -1,7 +1,7 @@
 /*
- * The few words that src/ws, src/bus and src/protocol share.
+ * The few words that src/ws, src/bus, src/auth and src/protocol share.
  *
- * None of the three includes an nginx header: the same sources are
+ * None of the four includes an nginx header: the same sources are
  * unit-tested, fuzzed and sanitized without nginx.
  */
 
@@ -34,6 +34,11 @@ typedef struct {
     size_t                len;
     const uint8_t        *data;     /* NULL: absent, as opposed to empty */
 } wsb_str_t;
+
+
+/* A time that does not come: the year 10000, in seconds since 1970. */
+
+#define WSB_NEVER           UINT64_C(253402300800)
 
 
 #define wsb_string(text)    { sizeof(text) - 1, (const uint8_t *) (text) }

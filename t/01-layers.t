@@ -14,8 +14,9 @@ my $root = "$FindBin::Bin/..";
 my %may = (
     ws       => [qw(ws)],
     bus      => [qw(bus)],
+    auth     => [qw(auth bus)],
     protocol => [qw(protocol bus ws)],
-    ngx      => [qw(ngx protocol bus ws)],
+    ngx      => [qw(ngx protocol auth bus ws)],
 );
 
 my (%text, %folder_of);
@@ -39,7 +40,7 @@ sub nothing {
 
 cmp_ok(scalar keys %text, '>', 0, 'there are sources');
 
-for my $folder (qw(ws bus protocol)) {
+for my $folder (qw(ws bus auth protocol)) {
     my @files = grep { m{^src/$folder/} } sort keys %text;
 
     cmp_ok(scalar @files, '>', 0, "src/$folder has sources");

@@ -44,6 +44,11 @@ for my $path (@examples) {
         $text =~ s{(\s)\Q$pem\E;}{$1%%PREFIX%%/$from;}g if $pem =~ m{/|\.};
     }
 
+    for my $file ($text =~ /^\s*ws_bus_jwt_key_file\s+([^\s;]+)/mg) {
+        $nginx->write_file('jwt.key', 'a secret of the tests only, ' x 2);
+        $text =~ s{(\s)\Q$file\E}{$1%%PREFIX%%/jwt.key}g;
+    }
+
     $nginx->{conf} = $text;
     $nginx->write_file('nginx.conf', $nginx->conf);
     mkdir $nginx->file($_) for qw(logs conf);

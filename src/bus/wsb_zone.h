@@ -54,6 +54,9 @@ typedef struct {
     uint64_t              limited;        /* closed, or a subscription refused,
                                              by one */
     uint64_t              refused_origins;/* handshakes */
+    uint64_t              jwt_refused;    /* requests, messages for a token */
+    uint64_t              jwt_expired;    /* connections closed for it */
+    uint64_t              jwt_renewed;
 } wsb_counters_t;
 
 

@@ -76,6 +76,9 @@ ngx_http_ws_bus_free_conn(ngx_http_ws_bus_conn_t *wc)
 
     wsb_restrict_free(wc->forced);
     ngx_http_ws_bus_unlimit(wc);
+    if (wc->jwt != NULL) {
+        ngx_free(wc->jwt);
+    }
 
     if (wc->subs != NULL) {
         wsb_free(wc->subs);
@@ -139,6 +142,7 @@ ngx_http_ws_bus_open_conn(ngx_http_ws_bus_conn_t *wc)
     c->idle = 1;
 
     ngx_http_ws_bus_start_heartbeat(wc);
+    ngx_http_ws_bus_jwt_start(wc);
     ngx_http_ws_bus_welcome(wc);
 
     if (ngx_exiting && !wc->closed) {
@@ -611,6 +615,7 @@ ngx_http_ws_bus_close_conn(ngx_http_ws_bus_conn_t *wc)
     }
 
     ngx_http_ws_bus_stop_heartbeat(wc);
+    ngx_http_ws_bus_jwt_stop(wc);
 
     if (wc->counted) {
         ngx_queue_remove(&wc->conns);

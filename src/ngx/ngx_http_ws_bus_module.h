@@ -4,6 +4,7 @@
  *   upgrade   the opening handshake, until the connection is ours
  *   origin    which pages may open a connection
  *   tenant    whose a request is
+ *   jwt       tokens, of requests and of connections
  *   conn      events of a connection, its close
  *   out       control queue, event queue, writing
  *   session   a client's messages, turned into operations
@@ -67,6 +68,7 @@ typedef struct ngx_http_ws_bus_out_s     ngx_http_ws_bus_out_t;
 typedef struct ngx_http_ws_bus_record_s  ngx_http_ws_bus_record_t;
 typedef struct ngx_http_ws_bus_form_s    ngx_http_ws_bus_form_t;
 typedef struct ngx_http_ws_bus_origins_s ngx_http_ws_bus_origins_t;
+typedef struct ngx_http_ws_bus_jwt_session_s  ngx_http_ws_bus_jwt_session_t;
 
 
 /* A bus as configured.  Belongs to a cycle; the block that it names lives on
@@ -283,6 +285,7 @@ struct ngx_http_ws_bus_conn_s {
     ngx_http_ws_bus_quotas_t    *quotas;      /* NULL: none */
     uint32_t                     excess;      /* of messages, in thousandths */
     uint32_t                     counted_at;  /* ms, when it was */
+    ngx_http_ws_bus_jwt_session_t  *jwt;      /* NULL: no token */
 
     ngx_queue_t                  conns;
     ngx_queue_t                  beat;
@@ -541,6 +544,32 @@ ngx_int_t ngx_http_ws_bus_negotiate(ngx_http_request_t *r,
 ngx_int_t ngx_http_ws_bus_send_deflated(ngx_http_ws_bus_conn_t *wc,
     ngx_uint_t opcode, const u_char *data, size_t len);
 
+
+
+/* jwt */
+
+/*
+ * At the handshake, when all values have been evaluated: which claims they
+ * were made of is remembered.  NGX_OK, or a status.
+ */
+ngx_int_t ngx_http_ws_bus_jwt_attach(ngx_http_request_t *r,
+    ngx_http_ws_bus_conn_t *wc);
+
+/* While it is open, a connection is closed when its token expires. */
+void ngx_http_ws_bus_jwt_start(ngx_http_ws_bus_conn_t *wc);
+void ngx_http_ws_bus_jwt_stop(ngx_http_ws_bus_conn_t *wc);
+
+/*
+ * Another token for a connection of a bus.
+ *   NGX_OK        renewed; *exp is when it expires, see wsb_claims_check()
+ *   NGX_ABORT     it is refused, *reason says why; the old one counts
+ *   NGX_DONE      it is of another subject or of other rights: closed
+ *   NGX_DECLINED  the connection has no token, or one without a subject
+ *   NGX_BUSY      too many in one second
+ *   NGX_ERROR     no memory
+ */
+ngx_int_t ngx_http_ws_bus_jwt_renew(ngx_http_ws_bus_conn_t *wc,
+    wsb_str_t token, uint64_t *exp, const char **reason);
 
 
 /* heartbeat */

@@ -22,6 +22,7 @@ static void ngx_http_ws_bus_unsubscribe(ngx_http_ws_bus_conn_t *wc,
 static void ngx_http_ws_bus_remove_sub(ngx_http_ws_bus_conn_t *wc,
     wsb_sub_t *sub);
 static void ngx_http_ws_bus_pong(ngx_http_ws_bus_conn_t *wc, wsb_op_t *op);
+static void ngx_http_ws_bus_auth(ngx_http_ws_bus_conn_t *wc, wsb_op_t *op);
 static void ngx_http_ws_bus_refuse(ngx_http_ws_bus_conn_t *wc,
     wsb_op_t *op);
 static void ngx_http_ws_bus_error(ngx_http_ws_bus_conn_t *wc, wsb_str_t id,
@@ -126,6 +127,10 @@ ngx_http_ws_bus_message(ngx_http_ws_bus_conn_t *wc, const wsb_message_t *msg)
 
     case WSB_OP_ASK_PONG:
         ngx_http_ws_bus_pong(wc, &op);
+        break;
+
+    case WSB_OP_AUTH:
+        ngx_http_ws_bus_auth(wc, &op);
         break;
 
     case WSB_OP_REFUSE:
@@ -666,6 +671,52 @@ ngx_http_ws_bus_pong(ngx_http_ws_bus_conn_t *wc, wsb_op_t *op)
     wc->conf->codec->pong(&text, op, last_id);
 
     ngx_http_ws_bus_send_text(wc, &text);
+}
+
+
+static void
+ngx_http_ws_bus_auth(ngx_http_ws_bus_conn_t *wc, wsb_op_t *op)
+{
+    uint64_t     expires;
+    ngx_int_t    rc;
+    wsb_text_t   text;
+    const char  *reason;
+
+    rc = ngx_http_ws_bus_jwt_renew(wc, op->token, &expires, &reason);
+
+    switch (rc) {
+
+    case NGX_OK:
+        ngx_memzero(&text, sizeof(wsb_text_t));
+
+        wc->conf->codec->renewed(&text, op, expires);
+
+        ngx_http_ws_bus_send_text(wc, &text);
+        return;
+
+    case NGX_DONE:
+        return;
+
+    case NGX_ABORT:
+        wsb_op_refuse(op, "bad_token", "Token refused: %s", reason);
+        break;
+
+    case NGX_BUSY:
+        wsb_op_refuse(op, "too_many_tokens",
+                      "Token not looked at: too many in a second");
+        break;
+
+    case NGX_DECLINED:
+        wsb_op_refuse(op, "unsupported",
+                      "This connection has no token that could be renewed");
+        break;
+
+    default:
+        ngx_http_ws_bus_start_close(wc, WSB_CLOSE_INTERNAL, "no memory");
+        return;
+    }
+
+    ngx_http_ws_bus_refuse(wc, op);
 }
 
 

@@ -382,7 +382,11 @@ ngx_http_ws_bus_status_totals(cJSON *zone, const wsb_counters_t *n,
            != NGX_OK
         || ngx_http_ws_bus_add(item, "gaps", n->gaps) != NGX_OK
         || ngx_http_ws_bus_add(item, "deflations", n->deflations) != NGX_OK
-        || ngx_http_ws_bus_add(item, "bytes_out", n->bytes_out) != NGX_OK)
+        || ngx_http_ws_bus_add(item, "bytes_out", n->bytes_out) != NGX_OK
+        || ngx_http_ws_bus_add(item, "jwt_refused", n->jwt_refused) != NGX_OK
+        || ngx_http_ws_bus_add(item, "jwt_expired", n->jwt_expired) != NGX_OK
+        || ngx_http_ws_bus_add(item, "jwt_renewed", n->jwt_renewed)
+           != NGX_OK)
     {
         return NGX_ERROR;
     }

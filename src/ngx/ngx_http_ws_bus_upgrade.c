@@ -12,6 +12,8 @@
 #define NGX_HTTP_WS_BUS_WAIT_MIN  5       /* ms between looks */
 #define NGX_HTTP_WS_BUS_WAIT_MAX  100
 
+#define NGX_HTTP_WS_BUS_SUBPROTOCOL  "ws_bus"
+
 
 /* Lives in the request's pool, until the request is freed. */
 
@@ -30,6 +32,7 @@ typedef struct {
     ngx_str_t                    key;
     ngx_str_t                    version;
     ngx_str_t                    extensions;  /* all lines, joined */
+    ngx_uint_t                   protocol;    /* ours is offered */
     ngx_uint_t                   upgrade;     /* names "websocket" */
     ngx_uint_t                   connection;  /* names "upgrade" */
     ngx_uint_t                   bad;         /* one came twice */
@@ -50,7 +53,7 @@ static ngx_int_t ngx_http_ws_bus_refuse_version(ngx_http_request_t *r);
 static ngx_int_t ngx_http_ws_bus_tenant(ngx_http_request_t *r,
     ngx_http_ws_bus_conn_t *wc);
 static ngx_int_t ngx_http_ws_bus_switch(ngx_http_request_t *r,
-    ngx_str_t *key);
+    ngx_http_ws_bus_handshake_t *hs);
 static ngx_int_t ngx_http_ws_bus_wait(ngx_http_request_t *r,
     ngx_http_ws_bus_conn_t *wc);
 static void ngx_http_ws_bus_flush_handler(ngx_http_request_t *r);
@@ -109,6 +112,10 @@ ngx_http_ws_bus_handler(ngx_http_request_t *r)
     }
 
     if (rc == NGX_OK) {
+        rc = ngx_http_ws_bus_jwt_attach(r, wc);
+    }
+
+    if (rc == NGX_OK) {
         rc = ngx_http_ws_bus_wait(r, wc);
     }
 
@@ -119,7 +126,7 @@ ngx_http_ws_bus_handler(ngx_http_request_t *r)
 
     /* from here on wc belongs to the cleanup of the request */
 
-    rc = ngx_http_ws_bus_switch(r, &hs.key);
+    rc = ngx_http_ws_bus_switch(r, &hs);
 
     if (rc == NGX_ERROR) {
         return NGX_ERROR;
@@ -225,6 +232,11 @@ ngx_http_ws_bus_read_headers(ngx_http_request_t *r,
         } else if (ngx_http_ws_bus_header_is(&h[i], "origin")) {
             hs->origin = h[i].value;
             hs->origins++;
+        } else if (ngx_http_ws_bus_header_is(&h[i],
+                                             "sec-websocket-protocol"))
+        {
+            hs->protocol |= wsb_list_has_token(value,
+                                               NGX_HTTP_WS_BUS_SUBPROTOCOL);
         }
     }
 }
@@ -374,7 +386,8 @@ ngx_http_ws_bus_request_id(ngx_http_request_t *r)
 
 
 static ngx_int_t
-ngx_http_ws_bus_switch(ngx_http_request_t *r, ngx_str_t *key)
+ngx_http_ws_bus_switch(ngx_http_request_t *r,
+    ngx_http_ws_bus_handshake_t *hs)
 {
     u_char       digest[20];
     ngx_int_t    rc;
@@ -382,7 +395,7 @@ ngx_http_ws_bus_switch(ngx_http_request_t *r, ngx_str_t *key)
     ngx_sha1_t   sha1;
 
     ngx_sha1_init(&sha1);
-    ngx_sha1_update(&sha1, key->data, key->len);
+    ngx_sha1_update(&sha1, hs->key.data, hs->key.len);
     ngx_sha1_update(&sha1, WSB_HANDSHAKE_GUID,
                     sizeof(WSB_HANDSHAKE_GUID) - 1);
     ngx_sha1_final(digest, &sha1);
@@ -407,6 +420,16 @@ ngx_http_ws_bus_switch(ngx_http_request_t *r, ngx_str_t *key)
     if (ngx_http_ws_bus_add_header(r, "Upgrade", "websocket") != NGX_OK
         || ngx_http_ws_bus_add_header(r, "Sec-WebSocket-Accept",
                                       (char *) accept.data)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    /* never an entry that a token came in: see ws_bus_jwt */
+
+    if (hs->protocol
+        && ngx_http_ws_bus_add_header(r, "Sec-WebSocket-Protocol",
+                                      NGX_HTTP_WS_BUS_SUBPROTOCOL)
            != NGX_OK)
     {
         return NGX_ERROR;

@@ -33,6 +33,8 @@ static void wsb_bus_unsubscribed(wsb_text_t *t, const wsb_op_t *op);
 static void wsb_bus_pong(wsb_text_t *t, const wsb_op_t *op,
     wsb_str_t last_id);
 static void wsb_bus_position(wsb_text_t *t, wsb_str_t last_id);
+static void wsb_bus_renewed(wsb_text_t *t, const wsb_op_t *op,
+    uint64_t expires);
 static void wsb_bus_gap(wsb_text_t *t, uint32_t ordinal, int aware,
     wsb_str_t from, wsb_str_t to, const char *reason);
 static void wsb_bus_error(wsb_text_t *t, wsb_str_t id, const char *code,
@@ -61,6 +63,7 @@ const wsb_codec_t  wsb_codec_bus = {
     .unsubscribed = wsb_bus_unsubscribed,
     .pong = wsb_bus_pong,
     .position = wsb_bus_position,
+    .renewed = wsb_bus_renewed,
     .gap = wsb_bus_gap,
     .error = wsb_bus_error,
     .prefix = wsb_bus_prefix,
@@ -135,6 +138,23 @@ wsb_bus_position(wsb_text_t *t, wsb_str_t last_id)
 {
     wsb_text_lit(t, "{\"type\":\"position\"");
     wsb_bus_text(t, ",\"last_id\":", last_id);
+    wsb_text_lit(t, "}");
+}
+
+
+static void
+wsb_bus_renewed(wsb_text_t *t, const wsb_op_t *op, uint64_t expires)
+{
+    wsb_text_lit(t, "{\"type\":\"auth\",\"expires\":");
+
+    if (expires < WSB_NEVER) {
+        wsb_text_uint(t, expires);
+
+    } else {
+        wsb_text_lit(t, "null");
+    }
+
+    wsb_bus_text(t, ",\"id\":", op->id);
     wsb_text_lit(t, "}");
 }
 

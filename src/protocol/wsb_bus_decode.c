@@ -21,6 +21,7 @@ static void wsb_bus_message(wsb_op_t *op, const wsb_json_t *message);
 static void wsb_bus_unknown(wsb_op_t *op, const wsb_json_t *type);
 static void wsb_bus_subscribe(wsb_op_t *op, const wsb_json_t *message);
 static void wsb_bus_unsubscribe(wsb_op_t *op, const wsb_json_t *message);
+static void wsb_bus_auth(wsb_op_t *op, const wsb_json_t *message);
 static void wsb_bus_id(wsb_op_t *op, const wsb_json_t *message);
 static int wsb_bus_options(wsb_op_t *op, const wsb_json_t *message);
 static int wsb_bus_since(wsb_op_t *op, const wsb_json_t *message);
@@ -110,6 +111,9 @@ wsb_bus_message(wsb_op_t *op, const wsb_json_t *message)
     } else if (wsb_json_key_is(&type, "unsubscribe")) {
         wsb_bus_unsubscribe(op, message);
 
+    } else if (wsb_json_key_is(&type, "auth")) {
+        wsb_bus_auth(op, message);
+
     } else if (wsb_json_key_is(&type, "request")) {
         wsb_op_refuse(op, "unsupported",
                       "request is not supported by this version");
@@ -184,6 +188,29 @@ wsb_bus_unsubscribe(wsb_op_t *op, const wsb_json_t *message)
 
     op->ordinal = wsb_bus_ordinal(op->subscription);
     op->type = WSB_OP_UNSUBSCRIBE;
+}
+
+
+static void
+wsb_bus_auth(wsb_op_t *op, const wsb_json_t *message)
+{
+    wsb_json_t  token;
+
+    if (!wsb_bus_get(message, "token", &token)) {
+        wsb_op_refuse(op, "missing_field",
+                      WSB_INVALID "missing field `token`");
+        return;
+    }
+
+    if (token.type != WSB_JSON_STRING
+        || !wsb_bus_string(op, &token, &op->token))
+    {
+        wsb_op_refuse(op, "invalid_message",
+                      WSB_INVALID "token must be a string");
+        return;
+    }
+
+    op->type = WSB_OP_AUTH;
 }
 
 

@@ -25,6 +25,7 @@ typedef enum {
     WSB_OP_SUBSCRIBE,
     WSB_OP_UNSUBSCRIBE,
     WSB_OP_ASK_PONG,                /* a ping in the protocol's own words */
+    WSB_OP_AUTH,                    /* a new token for this connection */
     WSB_OP_REFUSE                   /* answer with code and text */
 } wsb_op_type_t;
 
@@ -54,6 +55,8 @@ typedef struct {
 
     uint32_t              ordinal;        /* UNSUBSCRIBE; 0: not of ours */
     wsb_str_t             subscription;   /* the same, as sent */
+
+    wsb_str_t             token;          /* AUTH */
 
     wsb_str_t             id;             /* the client's, NULL: none */
 
@@ -88,6 +91,10 @@ typedef struct {
     void                (*pong)(wsb_text_t *t, const wsb_op_t *op,
                                 wsb_str_t last_id);
     void                (*position)(wsb_text_t *t, wsb_str_t last_id);
+
+    /* in seconds since 1970; WSB_NEVER: it does not expire */
+    void                (*renewed)(wsb_text_t *t, const wsb_op_t *op,
+                                   uint64_t expires);
 
     /* reason is "history" or "slow"; aware: the client has sent since */
     void                (*gap)(wsb_text_t *t, uint32_t ordinal, int aware,

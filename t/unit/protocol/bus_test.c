@@ -76,6 +76,11 @@ answer(wsb_text_t *t, const wsb_op_t *op)
         bus->pong(t, op, none);
         break;
 
+    case WSB_OP_AUTH:
+        wsb_text_str(t, op->token);
+        bus->renewed(t, op, op->token.len ? 1700000000 : WSB_NEVER);
+        break;
+
     case WSB_OP_REFUSE:
         text.data = op->text.data;
         text.len = op->text.len;
@@ -111,6 +116,19 @@ static const struct {
     const char  *message;
     const char  *answer;
 } dialogue[] = {
+
+    /* tokens */
+
+    { "{\"type\":\"auth\",\"token\":\"a.\\u0062.c\",\"id\":\"7\"}",
+      "a.b.c{\"type\":\"auth\",\"expires\":1700000000,\"id\":\"7\"}" },
+    { "{\"type\":\"auth\",\"token\":\"\"}",
+      "{\"type\":\"auth\",\"expires\":null}" },
+    { "{\"type\":\"auth\"}", INVALID("missing_field",
+      "missing field `token`") },
+    { "{\"type\":\"auth\",\"token\":null}", INVALID("missing_field",
+      "missing field `token`") },
+    { "{\"type\":\"auth\",\"token\":[\"a\"]}", INVALID("invalid_message",
+      "token must be a string") },
 
     /* filters and their echo */
 
