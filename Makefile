@@ -94,14 +94,18 @@ include t/sanitize.mk
 
 unit: $(UNIT) replay
 
-# beside its peers: docs/performance.md; BENCH="--rows=... --rounds=n"
+# beside its peers: docs/performance.md
+#   BENCH_ROUNDS=n    paired rounds; BENCH_ROUNDS=1 is a quick look
+#   BENCH_ROWS=a,b    only these rows; BENCH=--list names them
+#   BENCH=...         any option of bench/run
 
 $(BUILD)/bench/%: bench/%.c
 	@mkdir -p $(dir $@)
 	$(CC) -std=gnu11 -O2 -W -Wall -Werror -o $@ $<
 
 bench: module $(BUILD)/bench/load $(BUILD)/bench/floor
-	bench/run $(BENCH)
+	bench/run $(BENCH) $(if $(BENCH_ROUNDS),--rounds=$(BENCH_ROUNDS)) \
+	    $(if $(BENCH_ROWS),--rows=$(BENCH_ROWS))
 
 clean:
 	rm -rf $(BUILD)

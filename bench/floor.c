@@ -1,11 +1,13 @@
 /*
  * What the others are measured against: the least that a broadcaster can do.
  *
- *   floor --port=N [--coalesce] [--processes=1|2]
+ *   floor --port=N [--coalesce | --rest] [--processes=1|2]
  *
  * A POST to any path is broadcast to every WebSocket, as it is: one send() for
  * each delivery, and nothing else.  With --coalesce all that came in one turn
- * of the loop goes out with one send() to each.  Messages that contain
+ * of the loop goes out with one send() to each.  With --rest it broadcasts
+ * nothing and answers with the body that it got, as a backend that has made a
+ * row of it.  Messages that contain
  * "ping" or "subscribe" as their type are answered, so that the load generator
  * speaks with it as with the others.
  *
@@ -69,6 +71,7 @@ static int                floor_epoll;
 static int                floor_listener;
 static int                floor_other = -1;
 static int                floor_coalesce;
+static int                floor_rest;
 static floor_conn_t      *floor_conns;
 static floor_receiver_t  *floor_receivers;
 static uint32_t           floor_nreceivers;
@@ -516,6 +519,25 @@ floor_upgrade(int fd, const char *key)
 }
 
 
+static void
+floor_row(int fd, const char *body, size_t len)
+{
+    int   n;
+    char  answer[FLOOR_MESSAGE + 256];
+
+    if (len > FLOOR_MESSAGE) {
+        len = FLOOR_MESSAGE;
+    }
+
+    n = sprintf(answer, "HTTP/1.1 201 Created\r\n"
+                        "Content-Type: application/json\r\n"
+                        "Content-Length: %zu\r\n\r\n", len);
+
+    memcpy(answer + n, body, len);
+    floor_send(fd, answer, (size_t) n + len);
+}
+
+
 /* Returns how much was used: a whole request, or nothing. */
 
 static size_t
@@ -551,6 +573,11 @@ floor_http(int fd, const char *data, size_t len)
 
     if (len - size < body) {
         return 0;
+    }
+
+    if (floor_rest) {
+        floor_row(fd, data + size, body);
+        return size + body;
     }
 
     floor_send(fd, answer, sizeof(answer) - 1);
@@ -832,6 +859,9 @@ main(int argc, char **argv)
         } else if (strcmp(argv[i], "--coalesce") == 0) {
             floor_coalesce = 1;
 
+        } else if (strcmp(argv[i], "--rest") == 0) {
+            floor_rest = 1;
+
         } else {
             port = 0;
             break;
@@ -839,7 +869,7 @@ main(int argc, char **argv)
     }
 
     if (port == 0 || processes < 1 || processes > 2) {
-        fprintf(stderr, "usage: floor --port=N [--coalesce] "
+        fprintf(stderr, "usage: floor --port=N [--coalesce | --rest] "
                         "[--processes=1|2]\n");
         return 2;
     }

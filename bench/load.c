@@ -128,8 +128,18 @@ typedef enum {
     LOAD_MODE_PUBLISH,
     LOAD_MODE_PING,
     LOAD_MODE_CYCLE,
-    LOAD_MODE_HOLD
+    LOAD_MODE_HOLD,
+    LOAD_MODE_PROBE
 } load_mode_t;
+
+
+/* What a probe asks in turns, and how long the answers took. */
+
+typedef struct {
+    uint64_t           n;
+    uint64_t           longest;
+    uint64_t           bucket[LOAD_BUCKETS];
+} load_probe_t;
 
 
 /* The command line. */
@@ -215,8 +225,14 @@ static int                 console_closed;
 static char                input[LOAD_BUFFER];
 static int                 stalled_out;
 
+static load_probe_t        probe_ping;
+static load_probe_t        probe_post;
+static load_probe_t       *probing;     /* what is being waited for */
+static uint64_t            probe_since;
+
 
 static void load_start_ws(load_conn_t *c);
+static void load_post(load_conn_t *c);
 
 
 static void
@@ -342,6 +358,28 @@ load_total(size_t offset)
 
 
 #define load_sum(field)  load_total(offsetof(load_proc_t, field))
+
+
+/* Of a histogram of this process. */
+
+static uint64_t
+load_quantile(const load_probe_t *probe, double p)
+{
+    uint32_t  i;
+    uint64_t  seen;
+
+    seen = 0;
+
+    for (i = 0; i < LOAD_BUCKETS; i++) {
+        seen += probe->bucket[i];
+
+        if (probe->n != 0 && (double) seen >= p * (double) probe->n) {
+            return load_bucket_value(i);
+        }
+    }
+
+    return 0;
+}
 
 
 static uint64_t
@@ -596,6 +634,49 @@ load_ping(load_conn_t *c)
 }
 
 
+/* The next question of a probe, unless the last one is still open. */
+
+static void
+load_ask(void)
+{
+    static int  turn;
+
+    if (probing != NULL || publishers[0].state != LOAD_OPEN) {
+        return;
+    }
+
+    probe_since = load_now();
+    turn = !turn;
+
+    if (turn) {
+        probing = &probe_ping;
+        load_ping(&conns[0]);
+
+    } else {
+        probing = &probe_post;
+        load_post(&publishers[0]);
+    }
+}
+
+
+static void
+load_answered(load_probe_t *probe)
+{
+    uint64_t  took;
+
+    if (probing != probe) {
+        return;
+    }
+
+    took = load_now() - probe_since;
+    probing = NULL;
+
+    probe->n++;
+    probe->bucket[load_bucket(took)]++;
+    probe->longest = took > probe->longest ? took : probe->longest;
+}
+
+
 /* Over: by the server, unless this is the end of a cycle. */
 
 static void
@@ -687,6 +768,11 @@ load_message(load_conn_t *c, const char *text, size_t len, uint64_t now)
         break;
 
     case 'o':                           /* pong, position */
+        if (conf.mode == LOAD_MODE_PROBE) {
+            load_answered(&probe_ping);
+            return;
+        }
+
         if (text[11] == 'n' && shared->phase == LOAD_PHASE_MEASURE) {
             me->pongs++;
             me->bucket[load_bucket(load_now() - c->since)]++;
@@ -1106,6 +1192,7 @@ load_answer(load_conn_t *c)
             }
 
             c->busy = 0;
+            load_answered(&probe_post);
 
             if (load_may_publish()) {
                 load_post(c);
@@ -1219,9 +1306,14 @@ load_turn(int timeout)
 
         case LOAD_KIND_TIMER:
 
-            if (read(c->fd, &ticks, sizeof(ticks)) == sizeof(ticks)
-                && publishing)
-            {
+            if (read(c->fd, &ticks, sizeof(ticks)) != sizeof(ticks)) {
+                break;
+            }
+
+            if (conf.mode == LOAD_MODE_PROBE) {
+                load_ask();
+
+            } else if (publishing) {
                 allowed += ticks;
             }
 
@@ -1330,8 +1422,9 @@ load_begin(void)
         conns[i].index = first + i;
     }
 
-    if (proc == 0 && conf.mode == LOAD_MODE_PUBLISH) {
-
+    if (proc == 0 && (conf.mode == LOAD_MODE_PUBLISH
+                      || conf.mode == LOAD_MODE_PROBE))
+    {
         for (i = 0; i < conf.publishers; i++) {
             publishers[i].kind = LOAD_KIND_PUBLISHER;
             publishers[i].state = LOAD_CONNECTING;
@@ -1639,7 +1732,8 @@ load_publish_round(void)
            elapsed, events, accepted - ok, refused - bad, got, expected,
            (long) (expected - got), load_sum(bad), load_sum(gaps),
            load_sum(closed),
-           (double) got / (conf.match > 0 ? conf.match : 1) / elapsed,
+           (conf.match > 0 ? (double) got / conf.match
+                           : (double) (accepted - ok)) / elapsed,
            (double) got / elapsed, load_sum(bytes) - bytes, cpu,
            got ? (double) cpu / (double) got : 0,
            events > 0 ? (double) cpu / events : 0, load_percentile(0.5),
@@ -1730,6 +1824,46 @@ load_ping_mode(void)
 }
 
 
+/*
+ * Pings and publishes in turns, at a rate: what one client waits while others
+ * keep the server busy.  A line on stdin begins a round, the next one ends it.
+ */
+
+static void
+load_probe_mode(void)
+{
+    load_timer();
+
+    while (load_go()) {
+        memset(&probe_ping, 0, sizeof(load_probe_t));
+        memset(&probe_post, 0, sizeof(load_probe_t));
+
+        while (!console_closed && strchr(command, '\n') == NULL) {
+            load_turn(100);
+        }
+
+        command_len = 0;
+        memset(command, 0, sizeof(command));
+
+        /* who has not been answered by now counts as well */
+
+        if (probing != NULL) {
+            load_answered(probing);
+        }
+
+        printf("{\"pings\":%lu,\"ping_p50_us\":%lu,\"ping_p99_us\":%lu,"
+               "\"ping_longest_us\":%lu,\"publishes\":%lu,"
+               "\"publish_p50_us\":%lu,\"publish_p99_us\":%lu,"
+               "\"publish_longest_us\":%lu}\n",
+               probe_ping.n, load_quantile(&probe_ping, 0.5),
+               load_quantile(&probe_ping, 0.99), probe_ping.longest,
+               probe_post.n, load_quantile(&probe_post, 0.5),
+               load_quantile(&probe_post, 0.99), probe_post.longest);
+        fflush(stdout);
+    }
+}
+
+
 static void
 load_cycle_mode(void)
 {
@@ -1806,7 +1940,7 @@ load_usage(void)
 {
     fprintf(stderr,
         "usage: load --port=N [options]\n"
-        "  --mode=publish|ping|cycle|hold\n"
+        "  --mode=publish|ping|cycle|hold|probe\n"
         "  --connections=N       WebSockets\n"
         "  --concurrency=N       of them at a time in the handshake\n"
         "  --ws=path --publish=path\n"
@@ -1863,7 +1997,8 @@ load_options(int argc, char **argv)
         { NULL, 0, NULL, 0 }
     };
 
-    static const char  *modes[] = { "publish", "ping", "cycle", "hold" };
+    static const char  *modes[] = { "publish", "ping", "cycle", "hold",
+                                    "probe" };
 
     int       o, i;
     char     *p;
@@ -1875,11 +2010,11 @@ load_options(int argc, char **argv)
         switch (o) {
 
         case 'm':
-            for (i = 0; i < 4 && strcmp(modes[i], optarg) != 0; i++) {
+            for (i = 0; i < 5 && strcmp(modes[i], optarg) != 0; i++) {
                 /* void */
             }
 
-            if (i == 4) {
+            if (i == 5) {
                 load_usage();
             }
 
@@ -1939,8 +2074,11 @@ load_options(int argc, char **argv)
 
     if (conf.port == 0 || conf.ids == 0 || conf.concurrency == 0
         || conf.size > 8192 || optind != argc
-        || (conf.mode != LOAD_MODE_CYCLE && conf.connections == 0)
-        || (conf.mode == LOAD_MODE_PUBLISH && conf.publishers == 0))
+        || (conf.mode != LOAD_MODE_CYCLE && conf.mode != LOAD_MODE_PUBLISH
+            && conf.connections == 0)
+        || ((conf.mode == LOAD_MODE_PUBLISH || conf.mode == LOAD_MODE_PROBE)
+            && conf.publishers == 0)
+        || (conf.mode == LOAD_MODE_PROBE && conf.rate <= 0))
     {
         load_usage();
     }
@@ -1999,6 +2137,10 @@ main(int argc, char **argv)
 
     case LOAD_MODE_CYCLE:
         load_cycle_mode();
+        break;
+
+    case LOAD_MODE_PROBE:
+        load_probe_mode();
         break;
     }
 

@@ -50,8 +50,8 @@ ngx_http_ws_bus_create_conn(ngx_connection_t *c,
     wc->id[8] = (wc->id[8] & 0x3f) | 0x80;
 
     wc->connection = c;
+    wc->fd = (ngx_socket_t) -1;
     wc->conf = conf;
-    wc->opened = ngx_current_msec;
     wc->worker = conf->zone ? conf->zone->worker : NULL;
     wc->items = &wc->one;
     wc->control_last = &wc->control;
@@ -84,13 +84,7 @@ ngx_http_ws_bus_free_conn(ngx_http_ws_bus_conn_t *wc)
         wsb_free(wc->subs);
     }
 
-    if (wc->session.data != NULL) {
-        wsb_free(wc->session.data);
-    }
-
-    if (wc->close_reason.data != NULL) {
-        ngx_free(wc->close_reason.data);
-    }
+    ngx_http_ws_bus_log_free(wc);
 
     ngx_free(wc);
 }
@@ -128,6 +122,10 @@ ngx_http_ws_bus_open_conn(ngx_http_ws_bus_conn_t *wc)
     }
 
     wc->open = 1;
+
+    if (c->send == ngx_send) {
+        wc->fd = c->fd;
+    }
 
     if (wc->worker != NULL) {
         ngx_queue_insert_tail(&wc->worker->conns, &wc->conns);
@@ -634,6 +632,7 @@ ngx_http_ws_bus_close_conn(ngx_http_ws_bus_conn_t *wc)
 
     ngx_http_close_connection(c);
     wc->connection = NULL;
+    wc->fd = (ngx_socket_t) -1;
 
     if (ngx_http_ws_bus_husk_event.handler == NULL) {
         ngx_queue_init(&ngx_http_ws_bus_husks);

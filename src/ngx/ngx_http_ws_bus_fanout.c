@@ -10,6 +10,9 @@
 #include "ngx_http_ws_bus_module.h"
 
 
+#define NGX_HTTP_WS_BUS_AHEAD  4          /* subscriptions fetched ahead */
+
+
 typedef struct {
     ngx_http_ws_bus_worker_t    *worker;
     ngx_http_ws_bus_record_t    *record;
@@ -227,14 +230,24 @@ ngx_http_ws_bus_match_node(void *data, wsb_node_t *node, wsb_change_t change)
 {
     ngx_http_ws_bus_match_t  *match = data;
 
-    uint32_t                  i;
+    uint32_t                  i, n;
     ngx_int_t                 rc;
     wsb_sub_t               **subs;
     ngx_http_ws_bus_conn_t   *wc;
 
     subs = wsb_node_subs(node);
+    n = node->nsubs;
 
-    for (i = 0; i < node->nsubs; i++) {
+    for (i = 0; i < n; i++) {
+
+        if (i + NGX_HTTP_WS_BUS_AHEAD < n) {
+            ngx_http_ws_bus_prefetch(subs[i + NGX_HTTP_WS_BUS_AHEAD]->owner);
+        }
+
+        if (i + 2 * NGX_HTTP_WS_BUS_AHEAD < n) {
+            __builtin_prefetch(subs[i + 2 * NGX_HTTP_WS_BUS_AHEAD]);
+        }
+
         wc = subs[i]->owner;
 
         if (wc->behind || match->record->seq < subs[i]->from) {
@@ -313,6 +326,12 @@ ngx_http_ws_bus_flush_dirty(ngx_http_ws_bus_worker_t *w, uint64_t until)
 
         wc = ngx_queue_data(q, ngx_http_ws_bus_conn_t, link);
         wc->dirty = 0;
+
+        /* the next one comes while this one is written */
+
+        q = ngx_queue_head(&w->dirty);
+        ngx_http_ws_bus_prefetch(ngx_queue_data(q, ngx_http_ws_bus_conn_t,
+                                                link));
 
         if (ngx_http_ws_bus_flush(wc) == NGX_OK && wc->behind) {
             ngx_http_ws_bus_catch_up(wc);

@@ -344,13 +344,17 @@ ngx_http_ws_bus_log_begin(ngx_http_request_t *r, ngx_http_ws_bus_conn_t *wc)
         }
     }
 
-    if (t.failed) {
+    wc->logged = ngx_calloc(sizeof(ngx_http_ws_bus_logged_t), ngx_cycle->log);
+
+    if (t.failed || wc->logged == NULL) {
         wsb_text_done(&t);
+        ngx_http_ws_bus_log_free(wc);
         return;
     }
 
-    wc->session.data = t.data;
-    wc->session.len = t.len;
+    wc->logged->line.data = t.data;
+    wc->logged->line.len = t.len;
+    wc->logged->opened = ngx_current_msec;
 }
 
 
@@ -382,21 +386,22 @@ ngx_http_ws_bus_log_escape(wsb_text_t *t, u_char *data, size_t len)
 void
 ngx_http_ws_bus_log_end(ngx_http_ws_bus_conn_t *wc)
 {
-    size_t       i, start;
+    size_t       i, len, start;
     u_char      *p;
     wsb_text_t   t;
 
-    if (wc->session.data == NULL) {
+    if (wc->logged == NULL) {
         return;
     }
 
     ngx_memzero(&t, sizeof(wsb_text_t));
 
-    p = wc->session.data;
+    p = wc->logged->line.data;
+    len = wc->logged->line.len;
 
-    for (i = 0; i < wc->session.len; /* void */ ) {
+    for (i = 0; i < len; /* void */ ) {
 
-        if (p[i] == '\0' && i + 1 < wc->session.len) {
+        if (p[i] == '\0' && i + 1 < len) {
             ngx_http_ws_bus_log_late(&t, wc, p[i + 1]);
             i += 2;
             continue;
@@ -404,7 +409,7 @@ ngx_http_ws_bus_log_end(ngx_http_ws_bus_conn_t *wc)
 
         start = i;
 
-        while (i < wc->session.len && p[i] != '\0') {
+        while (i < len && p[i] != '\0') {
             i++;
         }
 
@@ -426,8 +431,25 @@ ngx_http_ws_bus_log_end(ngx_http_ws_bus_conn_t *wc)
 
     wsb_text_done(&t);
 
-    wsb_free(wc->session.data);
-    ngx_str_null(&wc->session);
+    ngx_http_ws_bus_log_free(wc);
+}
+
+
+void
+ngx_http_ws_bus_log_free(ngx_http_ws_bus_conn_t *wc)
+{
+    if (wc->logged == NULL) {
+        return;
+    }
+
+    if (wc->logged->close_reason.data != NULL) {
+        ngx_free(wc->logged->close_reason.data);
+    }
+
+    wsb_free(wc->logged->line.data);
+    ngx_free(wc->logged);
+
+    wc->logged = NULL;
 }
 
 
@@ -446,12 +468,12 @@ ngx_http_ws_bus_log_late(wsb_text_t *t, ngx_http_ws_bus_conn_t *wc,
         break;
 
     case ngx_http_ws_bus_late_close_reason:
-        ngx_http_ws_bus_log_escape(t, wc->close_reason.data,
-                                   wc->close_reason.len);
+        ngx_http_ws_bus_log_escape(t, wc->logged->close_reason.data,
+                                   wc->logged->close_reason.len);
         break;
 
     case ngx_http_ws_bus_late_messages_in:
-        wsb_text_uint(t, wc->messages_in);
+        wsb_text_uint(t, wc->logged->messages_in);
         break;
 
     case ngx_http_ws_bus_late_events_out:
@@ -471,7 +493,7 @@ ngx_http_ws_bus_log_late(wsb_text_t *t, ngx_http_ws_bus_conn_t *wc,
         break;
 
     case ngx_http_ws_bus_late_duration:
-        ms = ngx_current_msec - wc->opened;
+        ms = ngx_current_msec - wc->logged->opened;
         wsb_text_add(t, buf, ngx_sprintf(buf, "%M.%03M", ms / 1000,
                                          ms % 1000) - buf);
         break;
@@ -488,17 +510,20 @@ void
 ngx_http_ws_bus_log_close(ngx_http_ws_bus_conn_t *wc, ngx_uint_t code,
     const u_char *reason, size_t len)
 {
-    wc->close_code = (uint16_t) code;
+    ngx_http_ws_bus_logged_t  *logged;
 
-    if (wc->session.data == NULL || len == 0 || wc->close_reason.len != 0) {
+    wc->close_code = (uint16_t) code;
+    logged = wc->logged;
+
+    if (logged == NULL || len == 0 || logged->close_reason.len != 0) {
         return;
     }
 
-    wc->close_reason.data = ngx_alloc(len, ngx_cycle->log);
+    logged->close_reason.data = ngx_alloc(len, ngx_cycle->log);
 
-    if (wc->close_reason.data != NULL) {
-        ngx_memcpy(wc->close_reason.data, reason, len);
-        wc->close_reason.len = len;
+    if (logged->close_reason.data != NULL) {
+        ngx_memcpy(logged->close_reason.data, reason, len);
+        logged->close_reason.len = len;
     }
 }
 

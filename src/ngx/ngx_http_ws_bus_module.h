@@ -212,10 +212,22 @@ struct ngx_http_ws_bus_out_s {
 };
 
 
+/* What the session log says of a connection, beside what it needs itself. */
+
+typedef struct {
+    ngx_str_t                    line;        /* with marks */
+    ngx_str_t                    close_reason;
+    ngx_msec_t                   opened;
+    uint64_t                     messages_in;
+} ngx_http_ws_bus_logged_t;
+
+
 /* One frame of an event on its way to one subscription. */
 
 typedef struct {
     ngx_http_ws_bus_record_t    *record;      /* holds a reference */
+    u_char                      *pos;         /* of a frame that the record
+                                                 keeps whole, or NULL */
     uint32_t                     ordinal;
     uint32_t                     len;         /* of the whole frame */
     wsb_change_t                 change;
@@ -233,9 +245,15 @@ typedef struct {
  */
 
 struct ngx_http_ws_bus_conn_s {
-    ngx_connection_t            *connection;
+
+    /*
+     * First all that sending an event to a plain socket looks at, 128 bytes:
+     * with thousands of connections, lines of the cache are what it costs.
+     */
+
     ngx_http_ws_bus_worker_t    *worker;      /* NULL: an echo */
     ngx_http_ws_bus_loc_conf_t  *conf;
+    ngx_queue_t                  link;        /* dirty or behind */
 
     /* events: queued frames, the first of them perhaps partly written */
     ngx_http_ws_bus_item_t      *items;
@@ -249,7 +267,6 @@ struct ngx_http_ws_bus_conn_s {
     unsigned                     catching:1;  /* in the worker's behind */
     unsigned                     aware:1;     /* it has sent since */
     unsigned                     closing:1;   /* our Close is queued */
-    unsigned                     close_sent:1;
     unsigned                     close_seen:1;
     unsigned                     shut:1;      /* our side is shut down */
     unsigned                     closed:1;    /* a husk */
@@ -263,12 +280,19 @@ struct ngx_http_ws_bus_conn_s {
     unsigned                     pinged:1;    /* at pinged_at */
     unsigned                     resumed:1;   /* it was blocked before */
 
-    ngx_queue_t                  link;        /* dirty or behind */
+    ngx_socket_t                 fd;          /* of a plain socket that is
+                                                 ours, or -1 */
+    uint64_t                     events_out;
+    uint64_t                     bytes_out;
 
     /* answers: queue of messages, the first perhaps partly written */
     ngx_http_ws_bus_out_t       *control;
+
+    /* what is looked at less often */
+
     ngx_http_ws_bus_out_t      **control_last;
     size_t                       control_size;
+    ngx_connection_t            *connection;
 
     wsb_sub_t                  **subs;        /* by ordinal */
     uint32_t                     nsubs;
@@ -293,13 +317,7 @@ struct ngx_http_ws_bus_conn_s {
     ngx_msec_t                   pinged_at;
     u_char                       id[16];
 
-    /* for the session log */
-    ngx_str_t                    session;     /* the line, with marks */
-    ngx_str_t                    close_reason;
-    ngx_msec_t                   opened;
-    uint64_t                     messages_in;
-    uint64_t                     events_out;
-    uint64_t                     bytes_out;
+    ngx_http_ws_bus_logged_t    *logged;      /* NULL: no session log */
     uint32_t                     gaps;
     uint16_t                     close_code;  /* 0: it just vanished */
 };
@@ -589,6 +607,7 @@ char *ngx_http_ws_bus_session_log(ngx_conf_t *cf, ngx_command_t *cmd,
 void ngx_http_ws_bus_log_begin(ngx_http_request_t *r,
     ngx_http_ws_bus_conn_t *wc);
 void ngx_http_ws_bus_log_end(ngx_http_ws_bus_conn_t *wc);
+void ngx_http_ws_bus_log_free(ngx_http_ws_bus_conn_t *wc);
 
 /* How it was closed, by whoever closed it first. */
 void ngx_http_ws_bus_log_close(ngx_http_ws_bus_conn_t *wc, ngx_uint_t code,
@@ -659,6 +678,17 @@ ngx_http_ws_bus_tenant_hash(wsb_zone_t *zone, ngx_str_t *tenant)
     name.len = tenant->len;
 
     return wsb_key_tenant(zone->key, name);
+}
+
+
+/* What sending an event looks at: 128 bytes; wc may be any address. */
+
+static ngx_inline void
+ngx_http_ws_bus_prefetch(const ngx_http_ws_bus_conn_t *wc)
+{
+    __builtin_prefetch(wc, 1);
+    __builtin_prefetch((const u_char *) wc + 64, 1);
+    __builtin_prefetch((const u_char *) wc + 127, 1);
 }
 
 

@@ -13,11 +13,10 @@
 #define NGX_HTTP_WS_BUS_PIECES  64        /* of one writev() */
 
 
-/* What one call writes: pieces of memory, each a buffer of nginx's. */
+/* What one call writes. */
 
 typedef struct {
-    ngx_buf_t                    buf[NGX_HTTP_WS_BUS_PIECES];
-    ngx_chain_t                  chain[NGX_HTTP_WS_BUS_PIECES];
+    struct iovec                 piece[NGX_HTTP_WS_BUS_PIECES];
     u_char                       scratch[NGX_HTTP_WS_BUS_QUEUE_FRAMES]
                                      [NGX_HTTP_WS_BUS_HEADROOM];
     ngx_uint_t                   n;
@@ -34,6 +33,7 @@ static ngx_int_t ngx_http_ws_bus_more_items(ngx_http_ws_bus_conn_t *wc);
 static void ngx_http_ws_bus_give_items(ngx_http_ws_bus_conn_t *wc);
 static void ngx_http_ws_bus_drop_items(ngx_http_ws_bus_conn_t *wc,
     ngx_uint_t from);
+static ngx_uint_t ngx_http_ws_bus_flush_one(ngx_http_ws_bus_conn_t *wc);
 static void ngx_http_ws_bus_gather(ngx_http_ws_bus_conn_t *wc,
     ngx_http_ws_bus_write_t *w);
 static void ngx_http_ws_bus_gather_item(ngx_http_ws_bus_conn_t *wc,
@@ -42,9 +42,11 @@ static void ngx_http_ws_bus_piece(ngx_http_ws_bus_write_t *w, u_char *pos,
     size_t len);
 static ngx_int_t ngx_http_ws_bus_write(ngx_http_ws_bus_conn_t *wc,
     ngx_http_ws_bus_write_t *w, size_t *sent);
+static ngx_int_t ngx_http_ws_bus_write_chain(ngx_http_ws_bus_conn_t *wc,
+    ngx_http_ws_bus_write_t *w, size_t *sent);
 static void ngx_http_ws_bus_written(ngx_http_ws_bus_conn_t *wc, size_t n);
-static size_t ngx_http_ws_bus_written_item(ngx_http_ws_bus_conn_t *wc,
-    size_t n);
+static size_t ngx_http_ws_bus_written_items(ngx_http_ws_bus_conn_t *wc,
+    size_t n, ngx_uint_t max);
 static ngx_int_t ngx_http_ws_bus_block(ngx_http_ws_bus_conn_t *wc);
 
 
@@ -219,6 +221,7 @@ ngx_http_ws_bus_push(ngx_http_ws_bus_conn_t *wc,
 
     item = &wc->items[i];
     item->record = rec;
+    item->pos = n == 1 ? piece[0].data : NULL;
     item->ordinal = sub->ordinal;
     item->change = change;
     item->len = (uint32_t) len;
@@ -459,6 +462,10 @@ ngx_http_ws_bus_flush(ngx_http_ws_bus_conn_t *wc)
     ngx_connection_t         *c;
     ngx_http_ws_bus_write_t  *w;
 
+    if (ngx_http_ws_bus_flush_one(wc)) {
+        return NGX_OK;
+    }
+
     if (wc->closed) {
         return NGX_ERROR;
     }
@@ -515,6 +522,37 @@ ngx_http_ws_bus_flush(ngx_http_ws_bus_conn_t *wc)
 }
 
 
+/*
+ * By far the commonest: one frame, kept whole, for a plain socket that takes
+ * it.  Is that all?  If not, the usual way goes on with what is left, and
+ * meets the error again.
+ */
+
+static ngx_uint_t
+ngx_http_ws_bus_flush_one(ngx_http_ws_bus_conn_t *wc)
+{
+    ssize_t                  n;
+    ngx_http_ws_bus_item_t  *item;
+
+    item = wc->items;
+
+    if (wc->nitems != 1 || item->pos == NULL || wc->sent != 0
+        || wc->control != NULL || wc->fd == (ngx_socket_t) -1
+        || wc->blocked || wc->paused || wc->closing)
+    {
+        return 0;
+    }
+
+    n = send(wc->fd, item->pos, item->len, 0);
+
+    if (n > 0) {
+        ngx_http_ws_bus_written(wc, (size_t) n);
+    }
+
+    return wc->nitems == 0;
+}
+
+
 /* The next pieces to be written, as many as one call takes. */
 
 static void
@@ -563,6 +601,11 @@ ngx_http_ws_bus_gather_item(ngx_http_ws_bus_conn_t *wc,
 
     item = &wc->items[i];
 
+    if (item->pos != NULL) {
+        ngx_http_ws_bus_piece(w, item->pos + skip, item->len - skip);
+        return;
+    }
+
     n = ngx_http_ws_bus_frame(item->record, wc, item->ordinal, item->change,
                               w->scratch[i], piece);
 
@@ -582,24 +625,8 @@ ngx_http_ws_bus_gather_item(ngx_http_ws_bus_conn_t *wc,
 static void
 ngx_http_ws_bus_piece(ngx_http_ws_bus_write_t *w, u_char *pos, size_t len)
 {
-    ngx_buf_t    *b;
-    ngx_chain_t  *cl;
-
-    b = &w->buf[w->n];
-    cl = &w->chain[w->n];
-
-    ngx_memzero(b, sizeof(ngx_buf_t));
-
-    b->pos = pos;
-    b->last = pos + len;
-    b->memory = 1;
-
-    cl->buf = b;
-    cl->next = NULL;
-
-    if (w->n > 0) {
-        w->chain[w->n - 1].next = cl;
-    }
+    w->piece[w->n].iov_base = pos;
+    w->piece[w->n].iov_len = len;
 
     w->n++;
     w->size += len;
@@ -613,36 +640,75 @@ ngx_http_ws_bus_write(ngx_http_ws_bus_conn_t *wc, ngx_http_ws_bus_write_t *w,
     size_t *sent)
 {
     ssize_t            n;
-    size_t             left;
-    ngx_uint_t         i;
-    ngx_chain_t       *cl;
+    ngx_err_t          err;
     ngx_connection_t  *c;
 
     c = wc->connection;
     *sent = 0;
 
-    if (w->n == 1 && c->send == ngx_send) {
-        n = c->send(c, w->buf[0].pos, w->size);
-
-        if (n == NGX_AGAIN) {
-            return NGX_AGAIN;
-        }
-
-        if (n == NGX_ERROR) {
-            return NGX_ERROR;
-        }
-
-        *sent = n;
-
-        return (size_t) n == w->size ? NGX_OK : NGX_AGAIN;
+    if (wc->fd == (ngx_socket_t) -1) {
+        return ngx_http_ws_bus_write_chain(wc, w, sent);
     }
 
-    if (w->n > 0) {
+    do {
+        n = w->n == 1 ? send(wc->fd, w->piece[0].iov_base, w->size, 0)
+                      : writev(wc->fd, w->piece, (int) w->n);
+
+        err = n == -1 ? ngx_socket_errno : 0;
+
+    } while (err == NGX_EINTR);
+
+    if (err != 0 && err != NGX_EAGAIN) {
+        (void) ngx_connection_error(c, err, "writev() to a websocket failed");
+        return NGX_ERROR;
+    }
+
+    *sent = n == -1 ? 0 : (size_t) n;
+
+    if (*sent == w->size) {
+        return NGX_OK;
+    }
+
+    c->write->ready = 0;
+
+    return NGX_AGAIN;
+}
+
+
+/* Through nginx: TLS, and a connection that is not detached yet. */
+
+static ngx_int_t
+ngx_http_ws_bus_write_chain(ngx_http_ws_bus_conn_t *wc,
+    ngx_http_ws_bus_write_t *w, size_t *sent)
+{
+    size_t             left;
+    ngx_buf_t         *b;
+    ngx_uint_t         i;
+    ngx_chain_t       *cl;
+    ngx_connection_t  *c;
+
+    static ngx_buf_t    bufs[NGX_HTTP_WS_BUS_PIECES];
+    static ngx_chain_t  chain[NGX_HTTP_WS_BUS_PIECES];
+
+    c = wc->connection;
+
+    for (i = 0; i < w->n; i++) {
+        b = &bufs[i];
+
+        ngx_memzero(b, sizeof(ngx_buf_t));
+
+        b->pos = w->piece[i].iov_base;
+        b->last = b->pos + w->piece[i].iov_len;
+        b->memory = 1;
+
         /* TLS holds small buffers back until it is told to flush */
-        w->buf[w->n - 1].flush = 1;
+        b->flush = (i + 1 == w->n);
+
+        chain[i].buf = b;
+        chain[i].next = b->flush ? NULL : &chain[i + 1];
     }
 
-    cl = c->send_chain(c, w->n ? w->chain : NULL, 0);
+    cl = c->send_chain(c, w->n ? chain : NULL, 0);
 
     if (cl == NGX_CHAIN_ERROR) {
         return NGX_ERROR;
@@ -651,7 +717,7 @@ ngx_http_ws_bus_write(ngx_http_ws_bus_conn_t *wc, ngx_http_ws_bus_write_t *w,
     left = 0;
 
     for (i = 0; i < w->n; i++) {
-        left += w->buf[i].last - w->buf[i].pos;
+        left += bufs[i].last - bufs[i].pos;
     }
 
     *sent = w->size - left;
@@ -681,7 +747,7 @@ ngx_http_ws_bus_written(ngx_http_ws_bus_conn_t *wc, size_t n)
     }
 
     if (wc->sent) {
-        n = ngx_http_ws_bus_written_item(wc, n);
+        n = ngx_http_ws_bus_written_items(wc, n, 1);
     }
 
     while (n > 0 && wc->control != NULL) {
@@ -705,40 +771,57 @@ ngx_http_ws_bus_written(ngx_http_ws_bus_conn_t *wc, size_t n)
         ngx_free(out);
     }
 
-    while (n > 0 && wc->nitems > 0) {
-        n = ngx_http_ws_bus_written_item(wc, n);
+    if (n > 0) {
+        (void) ngx_http_ws_bus_written_items(wc, n, wc->nitems);
     }
 }
 
 
+/* Of the first max items; returns what is left of n. */
+
 static size_t
-ngx_http_ws_bus_written_item(ngx_http_ws_bus_conn_t *wc, size_t n)
+ngx_http_ws_bus_written_items(ngx_http_ws_bus_conn_t *wc, size_t n,
+    ngx_uint_t max)
 {
     size_t                   left;
+    ngx_uint_t               i;
     ngx_http_ws_bus_item_t  *item;
 
-    item = &wc->items[0];
-    left = item->len - wc->sent;
+    for (i = 0; i < max && n > 0; i++) {
+        item = &wc->items[i];
+        left = item->len - wc->sent;
 
-    if (n < left) {
-        wc->sent += (uint32_t) n;
-        return 0;
+        if (n < left) {
+            wc->sent += (uint32_t) n;
+            n = 0;
+            break;
+        }
+
+        n -= left;
+
+        wc->sent = 0;
+        wc->queued -= item->len;
+
+        ngx_http_ws_bus_release(wc->worker, item->record);
     }
 
-    wc->sent = 0;
-    wc->queued -= item->len;
+    if (i == 0) {
+        return n;
+    }
 
-    ngx_http_ws_bus_release(wc->worker, item->record);
-    ngx_http_ws_bus_counters(wc->worker)->deliveries++;
-    wc->events_out++;
+    ngx_http_ws_bus_counters(wc->worker)->deliveries += i;
+    wc->events_out += i;
 
-    wc->nitems--;
-    ngx_memmove(wc->items, wc->items + 1,
-                wc->nitems * sizeof(ngx_http_ws_bus_item_t));
+    wc->nitems -= (uint32_t) i;
+
+    if (wc->nitems != 0) {
+        ngx_memmove(wc->items, wc->items + i,
+                    wc->nitems * sizeof(ngx_http_ws_bus_item_t));
+    }
 
     ngx_http_ws_bus_give_items(wc);
 
-    return n - left;
+    return n;
 }
 
 

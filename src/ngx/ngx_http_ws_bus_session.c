@@ -70,7 +70,9 @@ ngx_http_ws_bus_message(ngx_http_ws_bus_conn_t *wc, const wsb_message_t *msg)
         return;
     }
 
-    wc->messages_in++;
+    if (wc->logged != NULL) {
+        wc->logged->messages_in++;
+    }
 
     if (ngx_http_ws_bus_count_message(wc) != NGX_OK) {
 
