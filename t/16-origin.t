@@ -254,7 +254,7 @@ subtest 'a refusal comes before the upgrade, and behind what is no handshake'
     my $raw = WSBus::Raw->new($port);
     my $res = $raw->handshake(path => '/same',
                               headers => [ Origin => 'http://evil.example' ]);
-    is($res->{status}, 403, '403');
+    is($res->{status}, 403, 'it is refused');
     ok(!exists $res->{headers}{'sec-websocket-accept'}, 'no accept');
 
     # it is an ordinary answer: the connection serves on
