@@ -624,15 +624,16 @@ ngx_http_ws_bus_jwt_variable(ngx_http_request_t *r,
     rc = wsb_claims_text(&value, &text);
 
     if (rc == WSB_OK) {
+        v->len = text.len;
         v->data = ngx_pnalloc(r->pool, text.len + 1);
+        v->valid = (v->data != NULL);
+        v->not_found = 0;
 
         if (v->data == NULL) {
             rc = WSB_NOMEM;
 
-        } else {
-            v->len = ngx_cpymem(v->data, text.data, text.len) - v->data;
-            v->valid = 1;
-            v->not_found = 0;
+        } else if (text.len != 0) {
+            ngx_memcpy(v->data, text.data, text.len);
         }
     }
 
