@@ -21,7 +21,7 @@
 
 
 #define WSB_ZONE_MAGIC            0x7a7375625f73770aULL
-#define WSB_ZONE_LAYOUT           4       /* of this file's structures */
+#define WSB_ZONE_LAYOUT           5       /* of this file's structures */
 
 #define WSB_ZONE_MIN              (1024 * 1024)
 
@@ -53,6 +53,7 @@ typedef struct {
     uint64_t              refused_connections;   /* by a limit */
     uint64_t              limited;        /* closed, or a subscription refused,
                                              by one */
+    uint64_t              ignored;        /* client messages without answer */
 } wsb_counters_t;
 
 

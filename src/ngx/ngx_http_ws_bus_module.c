@@ -46,7 +46,8 @@ static char *ngx_http_ws_bus_merge_loc_conf(ngx_conf_t *cf, void *parent,
 
 
 static const wsb_codec_t  *ngx_http_ws_bus_codecs[] = {
-    &wsb_codec_bus
+    &wsb_codec_bus,
+    &wsb_codec_tenant
 };
 
 
@@ -801,14 +802,24 @@ ngx_http_ws_bus_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_uint_value(conf->on_gap, prev->on_gap,
                               NGX_HTTP_WS_BUS_GAP_NOTIFY);
     ngx_conf_merge_msec_value(conf->drain_window, prev->drain_window, 10000);
-    ngx_conf_merge_msec_value(conf->ping_interval, prev->ping_interval,
-                              30000);
-    ngx_conf_merge_msec_value(conf->pong_timeout, prev->pong_timeout, 30000);
 
     ngx_conf_merge_ptr_value(conf->session_log, prev->session_log, NULL);
 
     conf->codec = ngx_http_ws_bus_codecs[conf->protocol];
     conf->codec_index = conf->protocol;
+
+    /* the default is the protocol's, which a level below may change */
+
+    ngx_conf_merge_msec_value(conf->ping_interval, prev->ping_interval,
+                              NGX_CONF_UNSET_MSEC);
+    ngx_conf_merge_msec_value(conf->pong_timeout, prev->pong_timeout,
+                              NGX_CONF_UNSET_MSEC);
+
+    conf->beat_interval = conf->ping_interval;
+    conf->beat_timeout = conf->pong_timeout;
+
+    ngx_conf_init_msec_value(conf->beat_interval, conf->codec->ping_interval);
+    ngx_conf_init_msec_value(conf->beat_timeout, conf->codec->pong_timeout);
 
     conf->reader.max_message = conf->max_message_size;
 

@@ -2,6 +2,7 @@
  * What the files of the glue share.
  *
  *   upgrade   the opening handshake, until the connection is ours
+ *   tenant    whose it is
  *   conn      events of a connection, its close
  *   out       control queue, event queue, writing
  *   session   a client's messages, turned into operations
@@ -49,7 +50,7 @@
 #define NGX_HTTP_WS_BUS_CACHE_RECORDS  1024     /* a power of two */
 #define NGX_HTTP_WS_BUS_WHOLE          4        /* frames kept whole */
 #define NGX_HTTP_WS_BUS_WHOLE_MAX      16384    /* bytes of such a frame */
-#define NGX_HTTP_WS_BUS_CODECS         1
+#define NGX_HTTP_WS_BUS_CODECS         2
 
 /* What may precede a body: frame header, stored block's header, prefix. */
 #define NGX_HTTP_WS_BUS_HEADROOM       (WSB_FRAME_SERVER_HEADER_MAX          \
@@ -139,8 +140,10 @@ typedef struct {
     size_t                       deflate_min_length;
     ngx_uint_t                   on_gap;
     ngx_msec_t                   drain_window;
-    ngx_msec_t                   ping_interval;   /* 0: no heartbeat */
+    ngx_msec_t                   ping_interval;   /* as set, or unset */
     ngx_msec_t                   pong_timeout;
+    ngx_msec_t                   beat_interval;   /* 0: no heartbeat */
+    ngx_msec_t                   beat_timeout;
     ngx_http_ws_bus_session_log_t  *session_log;  /* NULL: off */
 
     wsb_reader_conf_t            reader;
@@ -266,7 +269,8 @@ struct ngx_http_ws_bus_conn_s {
     uint32_t                     nalloc;
     uint32_t                     last_ordinal;
     uint32_t                     ordinal;
-    wsb_cursor_t                 cursor;
+    wsb_cursor_t                 cursor;      /* until it is open: what comes
+                                                 after the handshake */
     uint64_t                     said;        /* largest last_id sent */
 
     wsb_reader_t                 reader;
@@ -385,6 +389,24 @@ ngx_int_t ngx_http_ws_bus_add_header(ngx_http_request_t *r, const char *name,
     const char *value);
 
 
+/* tenant */
+
+/*
+ * The tenant of a request's location, in the request's pool or static.  data
+ * NULL with NGX_OK: the client should have named one.  NGX_DECLINED: there
+ * are no tenants here.
+ */
+ngx_int_t ngx_http_ws_bus_get_tenant(ngx_http_request_t *r,
+    ngx_str_t *tenant);
+
+/*
+ * NGX_OK: a connection can have it, len 0 is none.  NGX_DONE: it cannot, and
+ * has been answered.  Else the status to answer with.
+ */
+ngx_int_t ngx_http_ws_bus_check_tenant(ngx_http_request_t *r,
+    ngx_str_t *tenant);
+
+
 /* conn */
 
 void ngx_http_ws_bus_open_conn(ngx_http_ws_bus_conn_t *wc);
@@ -446,6 +468,7 @@ void ngx_http_ws_bus_write_handler(ngx_event_t *wev);
 
 /* session */
 
+/* What the protocol says and does when a connection opens. */
 void ngx_http_ws_bus_welcome(ngx_http_ws_bus_conn_t *wc);
 void ngx_http_ws_bus_message(ngx_http_ws_bus_conn_t *wc,
     const wsb_message_t *msg);
@@ -522,6 +545,9 @@ ngx_int_t ngx_http_ws_bus_send_deflated(ngx_http_ws_bus_conn_t *wc,
 void ngx_http_ws_bus_heartbeat_init(ngx_cycle_t *cycle);
 void ngx_http_ws_bus_start_heartbeat(ngx_http_ws_bus_conn_t *wc);
 void ngx_http_ws_bus_stop_heartbeat(ngx_http_ws_bus_conn_t *wc);
+
+/* A sign of life: of a frame Ping or Pong, or of anything else. */
+void ngx_http_ws_bus_heard(ngx_http_ws_bus_conn_t *wc, wsb_life_t life);
 
 
 /* log */
