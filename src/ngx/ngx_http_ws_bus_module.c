@@ -100,6 +100,13 @@ static ngx_command_t  ngx_http_ws_bus_commands[] = {
       0,
       NULL },
 
+    { ngx_string("ws_bus_watch"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_1MORE,
+      ngx_http_ws_bus_watch_directive,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("ws_bus"),
       NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_http_ws_bus_location,
@@ -665,7 +672,9 @@ ngx_http_ws_bus_create_main_conf(ngx_conf_t *cf)
 
     if (ngx_array_init(&wmcf->zones, cf->pool, 2,
                        sizeof(ngx_http_ws_bus_zone_t *))
-        != NGX_OK)
+        != NGX_OK
+        || ngx_array_init(&wmcf->watches, cf->pool, 1, sizeof(void *))
+           != NGX_OK)
     {
         return NULL;
     }
@@ -677,7 +686,11 @@ ngx_http_ws_bus_create_main_conf(ngx_conf_t *cf)
 static char *
 ngx_http_ws_bus_init_main_conf(ngx_conf_t *cf, void *conf)
 {
-    return ngx_http_ws_bus_zones_check(cf, conf);
+    if (ngx_http_ws_bus_zones_check(cf, conf) != NGX_CONF_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    return ngx_http_ws_bus_watches_check(cf, conf);
 }
 
 

@@ -10,6 +10,7 @@
  *   wake      sleeping and waking, the zone's slots
  *   zone      shared memory
  *   restrict, limit   what a connection may see, and have
+ *   watch     directories whose files are watched
  *   publish, status   HTTP locations
  */
 
@@ -26,6 +27,7 @@
 #include "../bus/wsb_interest.h"
 #include "../bus/wsb_quota.h"
 #include "../bus/wsb_slot.h"
+#include "../bus/wsb_watch.h"
 #include "../protocol/wsb_codec.h"
 
 
@@ -86,6 +88,7 @@ struct ngx_http_ws_bus_zone_s {
 
 typedef struct {
     ngx_array_t                  zones;       /* ngx_http_ws_bus_zone_t * */
+    ngx_array_t                  watches;     /* of the file watch */
 } ngx_http_ws_bus_main_conf_t;
 
 
@@ -373,8 +376,9 @@ uint64_t ngx_http_ws_bus_now(void);
 /* Whether a pid has died. */
 int ngx_http_ws_bus_gone(uint32_t pid);
 
-/* Whether a newer generation of workers is at work. */
+/* Whether a newer generation of workers is at work, and which this one is. */
 ngx_uint_t ngx_http_ws_bus_succeeded(void);
+ngx_uint_t ngx_http_ws_bus_my_generation(void);
 
 
 /* upgrade */
@@ -387,6 +391,17 @@ u_char *ngx_http_ws_bus_request_id(ngx_http_request_t *r);
 /* name and value live as long as the request. */
 ngx_int_t ngx_http_ws_bus_add_header(ngx_http_request_t *r, const char *name,
     const char *value);
+
+
+/* watch */
+
+char *ngx_http_ws_bus_watch_directive(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_ws_bus_watches_check(ngx_conf_t *cf,
+    ngx_http_ws_bus_main_conf_t *wmcf);
+void ngx_http_ws_bus_watch_init_process(ngx_cycle_t *cycle,
+    ngx_http_ws_bus_main_conf_t *wmcf);
+void ngx_http_ws_bus_watch_exit_process(void);
 
 
 /* tenant */

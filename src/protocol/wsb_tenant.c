@@ -320,26 +320,12 @@ wsb_tenant_hex(uint8_t c)
 static const char *
 wsb_tenant_refuse(wsb_str_t tenant)
 {
-    size_t          n;
-    const uint8_t  *p, *last;
-
-    if (tenant.data == NULL || tenant.len > WSB_TENANT_MAX) {
+    if (tenant.data == NULL
+        || tenant.len > WSB_TENANT_MAX
+        || !wsb_text_valid(tenant))
+    {
         return WSB_TENANT_MISSING;
     }
 
-    if (tenant.len == 0) {
-        return WSB_TENANT_EMPTY;
-    }
-
-    last = tenant.data + tenant.len;
-
-    for (p = tenant.data; p < last; p += n) {
-        n = wsb_text_utf8(p, last);
-
-        if (n == 0 || *p == '\0') {
-            return WSB_TENANT_MISSING;
-        }
-    }
-
-    return NULL;
+    return tenant.len == 0 ? WSB_TENANT_EMPTY : NULL;
 }
