@@ -610,19 +610,31 @@ ngx_http_ws_bus_watch_read_handler(ngx_event_t *rev)
 
 
 /*
- * Is it worth a look?  Also what may be a folder of ours, or a link through
- * which files are reached, and, with no name, the directory itself, or that
- * the kernel has lost events.
+ * Is it worth a look?  Also one of our folders, or a link in place of one, or
+ * a link through which files are reached ("..data"); and, without a name, the
+ * directory itself, or that the kernel has lost events.
  */
 
 static ngx_uint_t
 ngx_http_ws_bus_watch_hint(ngx_http_ws_bus_watch_t *w,
     const struct inotify_event *e)
 {
-    return e->len == 0
-           || (e->mask & IN_ISDIR)
-           || ngx_strncmp(e->name, "..", 2) == 0
-           || wsb_watch_wanted(&w->conf, e->name);
+    ngx_uint_t  i;
+
+    if (e->len == 0
+        || ngx_strncmp(e->name, "..", 2) == 0
+        || wsb_watch_wanted(&w->conf, e->name))
+    {
+        return 1;
+    }
+
+    for (i = 1; i < NGX_HTTP_WS_BUS_WATCH_DIRS; i++) {
+        if (ngx_strcmp(e->name, ngx_http_ws_bus_watch_folders[i]) == 0) {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 

@@ -45,6 +45,11 @@ typedef struct {
 } ngx_http_ws_bus_watch_t;
 
 
+/* The directory itself, NULL, and those below it. */
+extern const char *const
+    ngx_http_ws_bus_watch_folders[NGX_HTTP_WS_BUS_WATCH_DIRS];
+
+
 /*
  * Looks, and tells what has changed since somebody looked before.  Only for
  * the owner; who finds that it is not any more, leaves.

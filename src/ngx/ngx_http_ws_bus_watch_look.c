@@ -34,9 +34,7 @@ static void ngx_http_ws_bus_watch_event(ngx_http_ws_bus_watch_t *w,
     wsb_event_t *ev, wsb_str_t path, const char *action);
 
 
-/* The directory itself, and two below it. */
-
-static const char  *ngx_http_ws_bus_watch_folders[] = {
+const char  *const ngx_http_ws_bus_watch_folders[] = {
     NULL, "private", "examples"
 };
 
@@ -186,6 +184,11 @@ ngx_http_ws_bus_watch_folder(ngx_http_ws_bus_watch_t *w, ngx_uint_t i,
 
         if (!wsb_watch_wanted(&w->conf, de->d_name)) {
             continue;
+        }
+
+        if (de->d_type == DT_LNK) {
+            /* inotify does not see what happens to what it leads to */
+            w->blind = 1;
         }
 
         rc = wsb_watch_name(names, folder, de->d_name);
