@@ -100,6 +100,7 @@ sub changes {
 
         if ($m->{type} eq 'CLOSE') {
             # a reload: it comes back
+            $w->{ws}->close;
             %$w = %{ watcher($w->{tenant}) };
             next;
         }
@@ -417,6 +418,9 @@ subtest 'the owner is killed' => sub {
 subtest 'reload' => sub {
     my $owner = owner('conf');
     my $from  = length $nginx->error_log;
+
+    # nobody holds up the old ones
+    $_->close for $acme->{ws}, $globex->{ws}, $hook;
 
     # while the generations change
 
