@@ -165,11 +165,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check_filter(&op.filter);
 
         if (op.since == WSB_SINCE_ID) {
-            bus->gap(&t, 7, 1, op.since_text, id, "history");
+            bus->gap(&t, none, 7, 1, op.since_text, id, "history");
             check_answer(&t, &answer);
             free((void *) answer.text.data);
 
-            bus->gap(&t, 7, 0, op.since_text, id, "history");
+            bus->gap(&t, none, 7, 0, op.since_text, id, "history");
             check_answer(&t, &answer);
             free((void *) answer.text.data);
         }

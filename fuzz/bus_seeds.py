@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
 """Writes the seeds of the json, publish, bus_codec, where and jwt targets."""
+"""Writes the seeds of the json, publish, bus_codec, tenant_codec and where
+targets."""
 
 import os
 
@@ -150,8 +152,28 @@ JWT = {
                    '-----END PRIVATE KEY-----\n',
 }
 
+CHANGED = '{"ConfigChanged":{"tenant_id":"a","change_type":"created"}}'
+
+TENANT = {
+    'ping': '\0"Ping"',
+    'ping-object': '\0{"Ping":null}',
+    'ping-escaped': '\0"P\\u0069ng"',
+    'pong': '\0"Pong"',
+    'changed': '\0' + CHANGED,
+    'two': '\0{"Ping":null,"x":1}',
+    'no-json': '\0Ping',
+    'args': '\1x=%zz&tenant_id=a%20b+c%c3%a9&y',
+    'name': '\1tenant%5fid=acme',
+    'twice': '\1tenant_id=a&tenant%5Fid=b',
+    'empty': '\1tenant_id&',
+    'nul': '\1tenant_id=a%00b',
+    'no-utf8': '\1tenant_id=%ed%a0%80',
+    'wrong': '\1tenant_id=a%4',
+}
+
 save('json_fuzz', JSON)
 save('publish_fuzz', PUBLISH)
 save('bus_codec_fuzz', CODEC)
+save('tenant_codec_fuzz', TENANT)
 save('where_fuzz', WHERE)
 save('jwt_fuzz', JWT)

@@ -183,6 +183,26 @@ wsb_text_utf8(const uint8_t *p, const uint8_t *last)
 }
 
 
+int
+wsb_text_valid(wsb_str_t s)
+{
+    size_t          n;
+    const uint8_t  *p, *last;
+
+    last = s.data + s.len;
+
+    for (p = s.data; p < last; p += n) {
+        n = wsb_text_utf8(p, last);
+
+        if (n == 0 || *p == '\0') {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
 static uint8_t *
 wsb_text_escape(uint8_t *dst, uint8_t c)
 {

@@ -44,6 +44,9 @@ void wsb_text_done(wsb_text_t *t);
 /* Bytes of the well-formed UTF-8 sequence at p < last; 0: it is none. */
 size_t wsb_text_utf8(const uint8_t *p, const uint8_t *last);
 
+/* Is it what an event's field can hold: UTF-8 without a NUL? */
+int wsb_text_valid(wsb_str_t s);
+
 
 /* Skips the ASCII that stands in a JSON string without an escape. */
 

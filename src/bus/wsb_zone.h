@@ -21,7 +21,7 @@
 
 
 #define WSB_ZONE_MAGIC            0x7a7375625f73770aULL
-#define WSB_ZONE_LAYOUT           4       /* of this file's structures */
+#define WSB_ZONE_LAYOUT           5       /* of this file's structures */
 
 #define WSB_ZONE_MIN              (1024 * 1024)
 
@@ -57,6 +57,7 @@ typedef struct {
     uint64_t              jwt_refused;    /* requests, messages for a token */
     uint64_t              jwt_expired;    /* connections closed for it */
     uint64_t              jwt_renewed;
+    uint64_t              ignored;        /* client messages without answer */
 } wsb_counters_t;
 
 

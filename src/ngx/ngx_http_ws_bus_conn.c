@@ -56,6 +56,11 @@ ngx_http_ws_bus_create_conn(ngx_connection_t *c,
     wc->items = &wc->one;
     wc->control_last = &wc->control;
 
+    if (wc->worker != NULL) {
+        wc->cursor.seq = wsb_log_head(&wc->worker->zone->log) + 1;
+        wc->cursor.pos = WSB_LOG_POS_UNKNOWN;
+    }
+
     return wc;
 }
 
@@ -268,7 +273,7 @@ ngx_http_ws_bus_read(ngx_http_ws_bus_conn_t *wc)
             return;
         }
 
-        wc->heard = ngx_current_msec;
+        ngx_http_ws_bus_heard(wc, WSB_LIFE_ANY);
         pos = ngx_http_ws_bus_buffer;
 
         if (ngx_http_ws_bus_parse(wc, pos, pos + n) != NGX_OK) {

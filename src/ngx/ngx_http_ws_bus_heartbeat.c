@@ -2,9 +2,14 @@
  * The heartbeat of all connections of this process: one timer, and a wheel of
  * seconds in which each connection stands where it is due next.
  *
- * Life is a byte read, or progress of a write that had blocked.  A peer
- * without it for ws_bus_ping_interval is sent a Ping; without it for another
+ * Which signs of life count is the protocol's.  If all do, that is a byte read
+ * or progress of a write that had blocked, a peer without them for
+ * ws_bus_ping_interval is sent a Ping; without them for another
  * ws_bus_pong_timeout it is gone.
+ *
+ * If only Ping and Pong frames do, a peer is sent a Ping each
+ * ws_bus_ping_interval, and is gone if it has been without them for longer
+ * than ws_bus_pong_timeout when the next one is due.
  */
 
 #include "ngx_http_ws_bus_module.h"
@@ -17,6 +22,10 @@
 static void ngx_http_ws_bus_second_handler(ngx_event_t *ev);
 static void ngx_http_ws_bus_beat_handler(ngx_event_t *ev);
 static void ngx_http_ws_bus_beat(ngx_http_ws_bus_conn_t *wc);
+static ngx_int_t ngx_http_ws_bus_beat_silent(ngx_http_ws_bus_conn_t *wc,
+    ngx_msec_t *wait);
+static ngx_int_t ngx_http_ws_bus_beat_steady(ngx_http_ws_bus_conn_t *wc,
+    ngx_msec_t *wait);
 static void ngx_http_ws_bus_schedule(ngx_http_ws_bus_conn_t *wc,
     ngx_msec_t wait);
 
@@ -64,8 +73,22 @@ ngx_http_ws_bus_start_heartbeat(ngx_http_ws_bus_conn_t *wc)
 {
     wc->heard = ngx_current_msec;
 
-    if (wc->conf->ping_interval != 0) {
-        ngx_http_ws_bus_schedule(wc, wc->conf->ping_interval);
+    if (wc->conf->beat_interval != 0) {
+        ngx_http_ws_bus_schedule(wc, wc->conf->beat_interval);
+    }
+
+    if (wc->conf->codec->life == WSB_LIFE_CONTROL) {
+        /* as if heard when the tick before the first one was */
+        wc->heard += 1000;
+    }
+}
+
+
+void
+ngx_http_ws_bus_heard(ngx_http_ws_bus_conn_t *wc, wsb_life_t life)
+{
+    if (wc->conf->codec->life == WSB_LIFE_ANY || life == WSB_LIFE_CONTROL) {
+        wc->heard = ngx_current_msec;
     }
 }
 
@@ -168,28 +191,54 @@ ngx_http_ws_bus_beat_handler(ngx_event_t *ev)
 static void
 ngx_http_ws_bus_beat(ngx_http_ws_bus_conn_t *wc)
 {
-    ngx_msec_t                   now, limit, wait;
-    ngx_http_ws_bus_loc_conf_t  *conf;
+    ngx_int_t   rc;
+    ngx_msec_t  wait;
 
     if (wc->closing) {
         /* a timer of its own watches over it */
         return;
     }
 
+    rc = wc->conf->codec->life == WSB_LIFE_CONTROL
+             ? ngx_http_ws_bus_beat_steady(wc, &wait)
+             : ngx_http_ws_bus_beat_silent(wc, &wait);
+
+    if (rc != NGX_OK) {
+        return;
+    }
+
+    ngx_http_ws_bus_tell_position(wc);
+
+    if (ngx_http_ws_bus_flush(wc) == NGX_ERROR) {
+        return;
+    }
+
+    ngx_http_ws_bus_schedule(wc, wait);
+}
+
+
+/* Who is silent is pinged.  NGX_DONE: it has been closed. */
+
+static ngx_int_t
+ngx_http_ws_bus_beat_silent(ngx_http_ws_bus_conn_t *wc, ngx_msec_t *wait)
+{
+    ngx_msec_t                   now, limit;
+    ngx_http_ws_bus_loc_conf_t  *conf;
+
     conf = wc->conf;
     now = ngx_current_msec;
-    limit = conf->ping_interval;
+    limit = conf->beat_interval;
 
     if (wc->pinged) {
 
         if ((ngx_msec_int_t) (wc->heard - wc->pinged_at) >= 0) {
             wc->pinged = 0;
 
-        } else if (now - wc->pinged_at >= conf->pong_timeout) {
+        } else if (now - wc->pinged_at >= conf->beat_timeout) {
             ngx_log_error(NGX_LOG_INFO, wc->connection->log, NGX_ETIMEDOUT,
                           "websocket client does not answer a ping");
             ngx_http_ws_bus_close_conn(wc);
-            return;
+            return NGX_DONE;
         }
     }
 
@@ -200,20 +249,42 @@ ngx_http_ws_bus_beat(ngx_http_ws_bus_conn_t *wc)
         ngx_http_ws_bus_send_frame(wc, WSB_FRAME_PING, (u_char *) "", 0);
     }
 
-    ngx_http_ws_bus_tell_position(wc);
-
-    if (ngx_http_ws_bus_flush(wc) == NGX_ERROR) {
-        return;
-    }
-
-    /* a pong that comes sooner must not wait for the end of a long timeout */
-
-    wait = wc->heard + limit - now;
+    *wait = wc->heard + limit - now;
 
     if (wc->pinged) {
-        wait = wc->pinged_at + conf->pong_timeout - now;
-        wait = ngx_min(wait, limit);
+        /* a pong that comes sooner must not wait for a long timeout's end */
+        *wait = wc->pinged_at + conf->beat_timeout - now;
+        *wait = ngx_min(*wait, limit);
     }
 
-    ngx_http_ws_bus_schedule(wc, wait);
+    return NGX_OK;
+}
+
+
+/*
+ * Everybody is pinged.  Whole seconds are compared, the finest that the wheel
+ * knows: so a timeout of twice the interval always ends with the third tick.
+ */
+
+static ngx_int_t
+ngx_http_ws_bus_beat_steady(ngx_http_ws_bus_conn_t *wc, ngx_msec_t *wait)
+{
+    ngx_msec_t  silent;
+
+    silent = ngx_current_msec / 1000 - wc->heard / 1000;
+
+    if (silent != 0 && (silent - 1) * 1000 >= wc->conf->beat_timeout) {
+        ngx_log_error(NGX_LOG_INFO, wc->connection->log, NGX_ETIMEDOUT,
+                      "websocket client has sent neither ping nor pong");
+        ngx_http_ws_bus_start_close(wc, WSB_CLOSE_GOING_AWAY, "no pong");
+        return NGX_DONE;
+    }
+
+    ngx_http_ws_bus_send_frame(wc, WSB_FRAME_PING, (u_char *) "", 0);
+
+    /* schedule() rounds up: this is the interval after this tick */
+
+    *wait = wc->conf->beat_interval - 1000;
+
+    return NGX_OK;
 }

@@ -561,18 +561,18 @@ static ngx_int_t
 ngx_http_ws_bus_variable_tenant(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data)
 {
-    ngx_str_t                    tenant;
-    ngx_http_ws_bus_loc_conf_t  *wlcf;
+    ngx_int_t  rc;
+    ngx_str_t  tenant;
 
-    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_module);
+    rc = ngx_http_ws_bus_get_tenant(r, &tenant);
 
-    if (wlcf->tenant == NULL) {
-        v->not_found = 1;
-        return NGX_OK;
+    if (rc == NGX_ERROR) {
+        return NGX_ERROR;
     }
 
-    if (ngx_http_complex_value(r, wlcf->tenant, &tenant) != NGX_OK) {
-        return NGX_ERROR;
+    if (rc == NGX_DECLINED || tenant.data == NULL) {
+        v->not_found = 1;
+        return NGX_OK;
     }
 
     /* auth_request and the like may have changed what it is made of */

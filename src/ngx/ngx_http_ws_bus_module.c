@@ -50,7 +50,8 @@ static char *ngx_http_ws_bus_merge_loc_conf(ngx_conf_t *cf, void *parent,
 static ngx_http_complex_value_t  ngx_http_ws_bus_no_tenant;
 
 static const wsb_codec_t  *ngx_http_ws_bus_codecs[] = {
-    &wsb_codec_bus
+    &wsb_codec_bus,
+    &wsb_codec_tenant
 };
 
 
@@ -99,6 +100,13 @@ static ngx_command_t  ngx_http_ws_bus_commands[] = {
     { ngx_string("ws_bus_zone"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_1MORE,
       ngx_http_ws_bus_zone_directive,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("ws_bus_watch"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_1MORE,
+      ngx_http_ws_bus_watch_directive,
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
       NULL },
@@ -696,7 +704,9 @@ ngx_http_ws_bus_create_main_conf(ngx_conf_t *cf)
 
     if (ngx_array_init(&wmcf->zones, cf->pool, 2,
                        sizeof(ngx_http_ws_bus_zone_t *))
-        != NGX_OK)
+        != NGX_OK
+        || ngx_array_init(&wmcf->watches, cf->pool, 1, sizeof(void *))
+           != NGX_OK)
     {
         return NULL;
     }
@@ -708,7 +718,11 @@ ngx_http_ws_bus_create_main_conf(ngx_conf_t *cf)
 static char *
 ngx_http_ws_bus_init_main_conf(ngx_conf_t *cf, void *conf)
 {
-    return ngx_http_ws_bus_zones_check(cf, conf);
+    if (ngx_http_ws_bus_zones_check(cf, conf) != NGX_CONF_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    return ngx_http_ws_bus_watches_check(cf, conf);
 }
 
 
@@ -840,14 +854,24 @@ ngx_http_ws_bus_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_uint_value(conf->on_gap, prev->on_gap,
                               NGX_HTTP_WS_BUS_GAP_NOTIFY);
     ngx_conf_merge_msec_value(conf->drain_window, prev->drain_window, 10000);
-    ngx_conf_merge_msec_value(conf->ping_interval, prev->ping_interval,
-                              30000);
-    ngx_conf_merge_msec_value(conf->pong_timeout, prev->pong_timeout, 30000);
 
     ngx_conf_merge_ptr_value(conf->session_log, prev->session_log, NULL);
 
     conf->codec = ngx_http_ws_bus_codecs[conf->protocol];
     conf->codec_index = conf->protocol;
+
+    /* the default is the protocol's, which a level below may change */
+
+    ngx_conf_merge_msec_value(conf->ping_interval, prev->ping_interval,
+                              NGX_CONF_UNSET_MSEC);
+    ngx_conf_merge_msec_value(conf->pong_timeout, prev->pong_timeout,
+                              NGX_CONF_UNSET_MSEC);
+
+    conf->beat_interval = conf->ping_interval;
+    conf->beat_timeout = conf->pong_timeout;
+
+    ngx_conf_init_msec_value(conf->beat_interval, conf->codec->ping_interval);
+    ngx_conf_init_msec_value(conf->beat_timeout, conf->codec->pong_timeout);
 
     conf->reader.max_message = conf->max_message_size;
 

@@ -12,6 +12,7 @@
  *   wake      sleeping and waking, the zone's slots
  *   zone      shared memory
  *   restrict, limit   what a connection may see, and have
+ *   watch     directories whose files are watched
  *   publish, status   HTTP locations
  */
 
@@ -28,6 +29,7 @@
 #include "../bus/wsb_interest.h"
 #include "../bus/wsb_quota.h"
 #include "../bus/wsb_slot.h"
+#include "../bus/wsb_watch.h"
 #include "../protocol/wsb_codec.h"
 
 
@@ -52,8 +54,7 @@
 #define NGX_HTTP_WS_BUS_CACHE_RECORDS  1024     /* a power of two */
 #define NGX_HTTP_WS_BUS_WHOLE          4        /* frames kept whole */
 #define NGX_HTTP_WS_BUS_WHOLE_MAX      16384    /* bytes of such a frame */
-#define NGX_HTTP_WS_BUS_TENANT_MAX     256      /* bytes of its name */
-#define NGX_HTTP_WS_BUS_CODECS         1
+#define NGX_HTTP_WS_BUS_CODECS         2
 
 /* What may precede a body: frame header, stored block's header, prefix. */
 #define NGX_HTTP_WS_BUS_HEADROOM       (WSB_FRAME_SERVER_HEADER_MAX          \
@@ -93,6 +94,7 @@ typedef struct {
     ngx_array_t                  zones;       /* ngx_http_ws_bus_zone_t * */
     ngx_uint_t                   counted;     /* some location limits the
                                                  connections of its zone */
+    ngx_array_t                  watches;     /* of the file watch */
 } ngx_http_ws_bus_main_conf_t;
 
 
@@ -148,8 +150,10 @@ typedef struct {
     size_t                       deflate_min_length;
     ngx_uint_t                   on_gap;
     ngx_msec_t                   drain_window;
-    ngx_msec_t                   ping_interval;   /* 0: no heartbeat */
+    ngx_msec_t                   ping_interval;   /* as set, or unset */
     ngx_msec_t                   pong_timeout;
+    ngx_msec_t                   beat_interval;   /* 0: no heartbeat */
+    ngx_msec_t                   beat_timeout;
     ngx_http_ws_bus_session_log_t  *session_log;  /* NULL: off */
 
     wsb_reader_conf_t            reader;
@@ -299,7 +303,8 @@ struct ngx_http_ws_bus_conn_s {
     uint32_t                     nalloc;
     uint32_t                     last_ordinal;
     uint32_t                     ordinal;
-    wsb_cursor_t                 cursor;
+    wsb_cursor_t                 cursor;      /* until it is open: what comes
+                                                 after the handshake */
     uint64_t                     said;        /* largest last_id sent */
 
     wsb_reader_t                 reader;
@@ -397,8 +402,9 @@ uint64_t ngx_http_ws_bus_now(void);
 /* Whether a pid has died. */
 int ngx_http_ws_bus_gone(uint32_t pid);
 
-/* Whether a newer generation of workers is at work. */
+/* Whether a newer generation of workers is at work, and which this one is. */
 ngx_uint_t ngx_http_ws_bus_succeeded(void);
+ngx_uint_t ngx_http_ws_bus_my_generation(void);
 
 
 /* upgrade */
@@ -430,6 +436,35 @@ char *ngx_http_ws_bus_origin(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 /* Of a handshake with n Origin headers: NGX_OK, or 403, counted and logged. */
 ngx_int_t ngx_http_ws_bus_check_origin(ngx_http_request_t *r,
     ngx_str_t *origin, ngx_uint_t n);
+
+
+/* watch */
+
+char *ngx_http_ws_bus_watch_directive(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_ws_bus_watches_check(ngx_conf_t *cf,
+    ngx_http_ws_bus_main_conf_t *wmcf);
+void ngx_http_ws_bus_watch_init_process(ngx_cycle_t *cycle,
+    ngx_http_ws_bus_main_conf_t *wmcf);
+void ngx_http_ws_bus_watch_exit_process(void);
+
+
+/* tenant */
+
+/*
+ * The tenant of a request's location, in the request's pool or static.  data
+ * NULL with NGX_OK: the client should have named one.  NGX_DECLINED: there
+ * are no tenants here.
+ */
+ngx_int_t ngx_http_ws_bus_get_tenant(ngx_http_request_t *r,
+    ngx_str_t *tenant);
+
+/*
+ * NGX_OK: a connection can have it, len 0 is none.  NGX_DONE: it cannot, and
+ * has been answered.  Else the status to answer with.
+ */
+ngx_int_t ngx_http_ws_bus_check_tenant(ngx_http_request_t *r,
+    ngx_str_t *tenant);
 
 
 /* conn */
@@ -493,6 +528,7 @@ void ngx_http_ws_bus_write_handler(ngx_event_t *wev);
 
 /* session */
 
+/* What the protocol says and does when a connection opens. */
 void ngx_http_ws_bus_welcome(ngx_http_ws_bus_conn_t *wc);
 void ngx_http_ws_bus_message(ngx_http_ws_bus_conn_t *wc,
     const wsb_message_t *msg);
@@ -595,6 +631,9 @@ ngx_int_t ngx_http_ws_bus_jwt_renew(ngx_http_ws_bus_conn_t *wc,
 void ngx_http_ws_bus_heartbeat_init(ngx_cycle_t *cycle);
 void ngx_http_ws_bus_start_heartbeat(ngx_http_ws_bus_conn_t *wc);
 void ngx_http_ws_bus_stop_heartbeat(ngx_http_ws_bus_conn_t *wc);
+
+/* A sign of life: of a frame Ping or Pong, or of anything else. */
+void ngx_http_ws_bus_heard(ngx_http_ws_bus_conn_t *wc, wsb_life_t life);
 
 
 /* log */

@@ -743,7 +743,7 @@ ngx_http_ws_bus_written(ngx_http_ws_bus_conn_t *wc, size_t n)
     if (wc->resumed && n > 0) {
         /* it does read, if slowly */
         wc->resumed = 0;
-        wc->heard = ngx_current_msec;
+        ngx_http_ws_bus_heard(wc, WSB_LIFE_ANY);
     }
 
     if (wc->sent) {

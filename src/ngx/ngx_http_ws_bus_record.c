@@ -481,8 +481,8 @@ ngx_http_ws_bus_whole(ngx_http_ws_bus_form_t *form, const wsb_codec_t *codec,
 
 
 /*
- * The frame's header and the codec's prefix, which before a compressed body
- * is a stored block; returns their length.
+ * The frame's header and the codec's prefix, if it has one, which before a
+ * compressed body is a stored block; returns their length.
  */
 
 static size_t
@@ -493,13 +493,12 @@ ngx_http_ws_bus_prefix(u_char *dst, const ngx_http_ws_bus_form_t *form,
     u_char  prefix[WSB_DEFLATE_STORED_HEADER + WSB_PREFIX_MAX];
 
     n = form->bits ? WSB_DEFLATE_STORED_HEADER : 0;
-    len = codec->prefix(prefix + n, ordinal, change);
+    len = codec->prefix ? codec->prefix(prefix + n, ordinal, change) : 0;
 
-    if (form->bits) {
+    if (form->bits && len != 0) {
         (void) wsb_deflate_stored(prefix, len);
+        len += n;
     }
-
-    len += n;
 
     n = wsb_frame_header(dst, WSB_FRAME_TEXT, form->bits != 0,
                          len + form->len);

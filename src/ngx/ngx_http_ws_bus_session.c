@@ -6,7 +6,10 @@
 #include "ngx_http_ws_bus_module.h"
 
 
+static void ngx_http_ws_bus_subscribe_by_itself(ngx_http_ws_bus_conn_t *wc);
 static void ngx_http_ws_bus_binary(ngx_http_ws_bus_conn_t *wc);
+static void ngx_http_ws_bus_ignore(ngx_http_ws_bus_conn_t *wc,
+    const char *why);
 static void ngx_http_ws_bus_subscribe(ngx_http_ws_bus_conn_t *wc,
     wsb_op_t *op);
 static wsb_sub_t *ngx_http_ws_bus_add_sub(ngx_http_ws_bus_conn_t *wc,
@@ -36,21 +39,60 @@ ngx_http_ws_bus_welcome(ngx_http_ws_bus_conn_t *wc)
     wsb_text_t  text;
     u_char      name[sizeof("conn_") - 1 + 32];
 
-    if (wc->worker == NULL || wc->conf->codec->welcome == NULL) {
+    if (wc->worker == NULL) {
         return;
     }
 
-    ngx_memcpy(name, "conn_", 5);
-    ngx_hex_dump(name + 5, wc->id, sizeof(wc->id));
+    if (wc->conf->codec->welcome != NULL) {
 
-    id.data = name;
-    id.len = sizeof(name);
+        ngx_memcpy(name, "conn_", 5);
+        ngx_hex_dump(name + 5, wc->id, sizeof(wc->id));
 
-    ngx_memzero(&text, sizeof(wsb_text_t));
+        id.data = name;
+        id.len = sizeof(name);
 
-    wc->conf->codec->welcome(&text, id);
+        ngx_memzero(&text, sizeof(wsb_text_t));
 
-    ngx_http_ws_bus_send_text(wc, &text);
+        wc->conf->codec->welcome(&text, id);
+
+        ngx_http_ws_bus_send_text(wc, &text);
+    }
+
+    if (wc->conf->codec->implicit && !wc->closed) {
+        ngx_http_ws_bus_subscribe_by_itself(wc);
+    }
+}
+
+
+/*
+ * A client that need not subscribe counts on what comes after its handshake:
+ * the 101 was sent before, and other workers may have published since.
+ */
+
+static void
+ngx_http_ws_bus_subscribe_by_itself(ngx_http_ws_bus_conn_t *wc)
+{
+    wsb_op_t     op;
+    wsb_sub_t   *sub;
+    const char  *code, *text;
+
+    ngx_memzero(&op, sizeof(wsb_op_t));
+
+    op.type = WSB_OP_SUBSCRIBE;
+    op.since = WSB_SINCE_ID;
+    op.since_epoch = wc->worker->zone->epoch;
+    op.since_seq = wc->cursor.seq - 1;
+
+    sub = ngx_http_ws_bus_add_sub(wc, &op, &code, &text);
+
+    if (sub == NULL) {
+        ngx_log_error(NGX_LOG_ERR, wc->connection->log, 0,
+                      "websocket client refused: %s", code);
+        ngx_http_ws_bus_start_close(wc, WSB_CLOSE_TRY_LATER, code);
+        return;
+    }
+
+    ngx_http_ws_bus_start(wc, sub, &op);
 }
 
 
@@ -62,11 +104,13 @@ ngx_http_ws_bus_message(ngx_http_ws_bus_conn_t *wc, const wsb_message_t *msg)
     wsb_str_t  message;
 
     if (msg->opcode == WSB_FRAME_PING) {
+        ngx_http_ws_bus_heard(wc, WSB_LIFE_CONTROL);
         ngx_http_ws_bus_send_frame(wc, WSB_FRAME_PONG, msg->data, msg->len);
         return;
     }
 
     if (msg->opcode == WSB_FRAME_PONG) {
+        ngx_http_ws_bus_heard(wc, WSB_LIFE_CONTROL);
         return;
     }
 
@@ -140,6 +184,7 @@ ngx_http_ws_bus_message(ngx_http_ws_bus_conn_t *wc, const wsb_message_t *msg)
         break;
 
     default: /* WSB_OP_NOTHING */
+        ngx_http_ws_bus_ignore(wc, op.code);
         break;
     }
 
@@ -155,6 +200,18 @@ ngx_http_ws_bus_binary(ngx_http_ws_bus_conn_t *wc)
                        wsb_string("Binary messages are not accepted");
 
     ngx_http_ws_bus_error(wc, none, "binary", text);
+}
+
+
+/* Nothing of what it says may stand in the log. */
+
+static void
+ngx_http_ws_bus_ignore(ngx_http_ws_bus_conn_t *wc, const char *why)
+{
+    ngx_http_ws_bus_counters(wc->worker)->ignored++;
+
+    ngx_log_error(NGX_LOG_INFO, wc->connection->log, 0,
+                  "websocket client's message is ignored: %s", why);
 }
 
 
@@ -370,7 +427,7 @@ ngx_http_ws_bus_start(ngx_http_ws_bus_conn_t *wc, wsb_sub_t *sub,
     int          recovered;
     u_char       id[WSB_ID_LEN], to[WSB_ID_LEN];
     uint64_t     head, oldest, from, gap;
-    wsb_str_t    last, end;
+    wsb_str_t    last, end, tenant;
     wsb_text_t   text;
     wsb_zone_t  *zone;
 
@@ -408,14 +465,17 @@ ngx_http_ws_bus_start(ngx_http_ws_bus_conn_t *wc, wsb_sub_t *sub,
         ngx_http_ws_bus_rewind(wc, sub, from);
     }
 
-    last.data = id;
-    last.len = wsb_id(id, zone->epoch, sub->from - 1);
+    if (wc->conf->codec->subscribed != NULL) {
 
-    ngx_memzero(&text, sizeof(wsb_text_t));
+        last.data = id;
+        last.len = wsb_id(id, zone->epoch, sub->from - 1);
 
-    wc->conf->codec->subscribed(&text, op, sub->ordinal, last, recovered);
+        ngx_memzero(&text, sizeof(wsb_text_t));
 
-    ngx_http_ws_bus_send_text(wc, &text);
+        wc->conf->codec->subscribed(&text, op, sub->ordinal, last, recovered);
+
+        ngx_http_ws_bus_send_text(wc, &text);
+    }
 
     if (recovered != 0 || wc->closed) {
         return;
@@ -426,7 +486,10 @@ ngx_http_ws_bus_start(ngx_http_ws_bus_conn_t *wc, wsb_sub_t *sub,
 
     ngx_memzero(&text, sizeof(wsb_text_t));
 
-    wc->conf->codec->gap(&text, sub->ordinal, 1, op->since_text, end,
+    tenant.data = wc->tenant.data;
+    tenant.len = wc->tenant.len;
+
+    wc->conf->codec->gap(&text, tenant, sub->ordinal, 1, op->since_text, end,
                          "history");
 
     ngx_http_ws_bus_counters(wc->worker)->gaps++;
@@ -511,6 +574,10 @@ ngx_http_ws_bus_unsubscribe(ngx_http_ws_bus_conn_t *wc, wsb_op_t *op)
     ngx_http_ws_bus_unqueue(wc, sub->ordinal);
     ngx_http_ws_bus_remove_sub(wc, sub);
 
+    if (wc->conf->codec->unsubscribed == NULL) {
+        return;
+    }
+
     ngx_memzero(&text, sizeof(wsb_text_t));
 
     wc->conf->codec->unsubscribed(&text, op);
@@ -575,7 +642,7 @@ ngx_http_ws_bus_gap(ngx_http_ws_bus_conn_t *wc, uint64_t to,
     u_char      from_id[WSB_ID_LEN], to_id[WSB_ID_LEN];
     uint32_t    i, ordinal;
     uint64_t    seq, next, epoch;
-    wsb_str_t   from, end;
+    wsb_str_t   from, end, tenant;
     wsb_sub_t  *sub;
     wsb_text_t  text;
 
@@ -583,6 +650,9 @@ ngx_http_ws_bus_gap(ngx_http_ws_bus_conn_t *wc, uint64_t to,
 
     end.data = to_id;
     end.len = wsb_id(to_id, epoch, to);
+
+    tenant.data = wc->tenant.data;
+    tenant.len = wc->tenant.len;
 
     ngx_http_ws_bus_position(wc, &seq, &ordinal);
 
@@ -601,8 +671,8 @@ ngx_http_ws_bus_gap(ngx_http_ws_bus_conn_t *wc, uint64_t to,
 
         ngx_memzero(&text, sizeof(wsb_text_t));
 
-        wc->conf->codec->gap(&text, sub->ordinal, wc->aware, from, end,
-                             reason);
+        wc->conf->codec->gap(&text, tenant, sub->ordinal, wc->aware, from,
+                             end, reason);
 
         ngx_http_ws_bus_counters(wc->worker)->gaps++;
         wc->gaps++;
@@ -744,6 +814,11 @@ ngx_http_ws_bus_error(ngx_http_ws_bus_conn_t *wc, wsb_str_t id,
     const char *code, wsb_str_t message)
 {
     wsb_text_t  text;
+
+    if (wc->conf->codec->error == NULL) {
+        ngx_http_ws_bus_ignore(wc, code);
+        return;
+    }
 
     ngx_http_ws_bus_counters(wc->worker)->errors++;
 

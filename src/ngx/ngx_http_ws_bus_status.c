@@ -380,6 +380,8 @@ ngx_http_ws_bus_status_totals(cJSON *zone, const wsb_counters_t *n,
            != NGX_OK
         || ngx_http_ws_bus_add(item, "closed_by_error", n->closed_by_error)
            != NGX_OK
+        || ngx_http_ws_bus_add(item, "messages_ignored", n->ignored)
+           != NGX_OK
         || ngx_http_ws_bus_add(item, "gaps", n->gaps) != NGX_OK
         || ngx_http_ws_bus_add(item, "deflations", n->deflations) != NGX_OK
         || ngx_http_ws_bus_add(item, "bytes_out", n->bytes_out) != NGX_OK

@@ -1,27 +1,127 @@
 /*
- * Which tenant a request belongs to.
+ * Whose a connection is: as the configuration says, else, if the protocol
+ * lets the client say it, as the URL says.
  */
 
 #include "ngx_http_ws_bus_module.h"
 
 
 ngx_int_t
-ngx_http_ws_bus_tenant_of(ngx_http_request_t *r, ngx_str_t *tenant)
+ngx_http_ws_bus_get_tenant(ngx_http_request_t *r, ngx_str_t *tenant)
 {
+    u_char                      *p;
+    wsb_str_t                    args, s;
     ngx_http_ws_bus_loc_conf_t  *wlcf;
-
-    ngx_str_null(tenant);
 
     wlcf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_module);
 
-    if (wlcf->tenant == NULL) {
+    ngx_str_null(tenant);
+
+    if (wlcf->tenant != NULL) {
+
+        if (ngx_http_complex_value(r, wlcf->tenant, tenant) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        if (tenant->data == NULL) {
+            /* empty, as opposed to absent */
+            tenant->data = (u_char *) "";
+        }
+
         return NGX_OK;
     }
 
-    if (ngx_http_complex_value(r, wlcf->tenant, tenant) != NGX_OK) {
+    if (wlcf->zone == NULL || wlcf->codec->tenant == NULL) {
+        return NGX_DECLINED;
+    }
+
+    p = ngx_pnalloc(r->pool, r->args.len + 1);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    args.data = r->args.data;
+    args.len = r->args.len;
+
+    wlcf->codec->tenant(args, p, &s);
+
+    tenant->data = (u_char *) s.data;
+    tenant->len = s.len;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_ws_bus_tenant_of(ngx_http_request_t *r, ngx_str_t *tenant)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_http_ws_bus_get_tenant(r, tenant);
+
+    if (rc == NGX_ERROR) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    return tenant->len == 0 || tenant->len > NGX_HTTP_WS_BUS_TENANT_MAX
+    if (rc == NGX_DECLINED) {
+        return NGX_OK;
+    }
+
+    return tenant->len == 0 || tenant->len > WSB_TENANT_MAX
            ? NGX_HTTP_BAD_REQUEST : NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_ws_bus_check_tenant(ngx_http_request_t *r, ngx_str_t *tenant)
+{
+    ngx_int_t                    rc;
+    wsb_str_t                    s;
+    const char                  *text;
+    ngx_http_ws_bus_loc_conf_t  *wlcf;
+
+    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_module);
+
+    if (wlcf->zone == NULL) {
+        ngx_str_null(tenant);
+        return NGX_OK;
+    }
+
+    rc = ngx_http_ws_bus_get_tenant(r, tenant);
+
+    if (rc == NGX_ERROR) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (rc == NGX_DECLINED) {
+        return NGX_OK;
+    }
+
+    s.data = tenant->data;
+    s.len = tenant->len;
+
+    text = wlcf->codec->refuse_tenant ? wlcf->codec->refuse_tenant(s) : NULL;
+
+    if (text == NULL && s.len != 0 && s.len <= WSB_TENANT_MAX) {
+        return NGX_OK;
+    }
+
+    ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+                  "websocket handshake without a tenant, or with one that "
+                  "is empty or wrong");
+
+    if (text == NULL) {
+        return NGX_HTTP_BAD_REQUEST;
+    }
+
+    rc = ngx_http_discard_request_body(r);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    rc = ngx_http_ws_bus_send_body(r, NGX_HTTP_BAD_REQUEST, "text/plain",
+                                   (u_char *) text, ngx_strlen(text));
+
+    return rc == NGX_OK ? NGX_DONE : rc;
 }

@@ -50,8 +50,8 @@ static void ngx_http_ws_bus_join(ngx_http_request_t *r, ngx_str_t *list,
 static ngx_uint_t ngx_http_ws_bus_header_is(ngx_table_elt_t *h,
     const char *name);
 static ngx_int_t ngx_http_ws_bus_refuse_version(ngx_http_request_t *r);
-static ngx_int_t ngx_http_ws_bus_tenant(ngx_http_request_t *r,
-    ngx_http_ws_bus_conn_t *wc);
+static ngx_int_t ngx_http_ws_bus_keep_tenant(ngx_http_ws_bus_conn_t *wc,
+    ngx_str_t *tenant);
 static ngx_int_t ngx_http_ws_bus_switch(ngx_http_request_t *r,
     ngx_http_ws_bus_handshake_t *hs);
 static ngx_int_t ngx_http_ws_bus_wait(ngx_http_request_t *r,
@@ -70,11 +70,23 @@ ngx_int_t
 ngx_http_ws_bus_handler(ngx_http_request_t *r)
 {
     ngx_int_t                     rc;
+    ngx_str_t                     tenant;
     ngx_http_ws_bus_conn_t       *wc;
     ngx_http_ws_bus_loc_conf_t   *wlcf;
     ngx_http_ws_bus_handshake_t   hs;
 
     wlcf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_module);
+
+    rc = ngx_http_ws_bus_check_tenant(r, &tenant);
+
+    if (rc == NGX_DONE) {
+        /* it has been answered */
+        return NGX_OK;
+    }
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
 
     rc = ngx_http_ws_bus_check(r, &hs);
     if (rc != NGX_OK) {
@@ -97,7 +109,7 @@ ngx_http_ws_bus_handler(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    rc = ngx_http_ws_bus_tenant(r, wc);
+    rc = ngx_http_ws_bus_keep_tenant(wc, &tenant);
 
     if (rc == NGX_OK) {
         rc = ngx_http_ws_bus_force(r, wc);
@@ -298,35 +310,22 @@ ngx_http_ws_bus_refuse_version(ngx_http_request_t *r)
 }
 
 
-/* What a connection without a request will still need is copied here. */
+/* A connection without a request still needs it. */
 
 static ngx_int_t
-ngx_http_ws_bus_tenant(ngx_http_request_t *r, ngx_http_ws_bus_conn_t *wc)
+ngx_http_ws_bus_keep_tenant(ngx_http_ws_bus_conn_t *wc, ngx_str_t *tenant)
 {
-    ngx_str_t  tenant;
-
-    if (wc->conf->tenant == NULL || wc->worker == NULL) {
+    if (tenant->len == 0) {
         return NGX_OK;
     }
 
-    if (ngx_http_complex_value(r, wc->conf->tenant, &tenant) != NGX_OK) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    if (tenant.len == 0 || tenant.len > 256) {
-        ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                      "websocket handshake with an empty tenant, or one of "
-                      "more than 256 bytes");
-        return NGX_HTTP_BAD_REQUEST;
-    }
-
-    wc->tenant.data = ngx_alloc(tenant.len, r->connection->log);
+    wc->tenant.data = ngx_alloc(tenant->len, wc->connection->log);
     if (wc->tenant.data == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    wc->tenant.len = tenant.len;
-    ngx_memcpy(wc->tenant.data, tenant.data, tenant.len);
+    wc->tenant.len = tenant->len;
+    ngx_memcpy(wc->tenant.data, tenant->data, tenant->len);
 
     return NGX_OK;
 }

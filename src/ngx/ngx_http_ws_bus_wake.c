@@ -140,6 +140,8 @@ ngx_http_ws_bus_wake_init_process(ngx_cycle_t *cycle)
 
     ngx_add_timer(ev, NGX_HTTP_WS_BUS_TICK);
 
+    ngx_http_ws_bus_watch_init_process(cycle, wmcf);
+
     return NGX_OK;
 }
 
@@ -253,6 +255,8 @@ ngx_http_ws_bus_wake_exit_process(ngx_cycle_t *cycle)
     if (ngx_http_ws_bus_zones == NULL) {
         return;
     }
+
+    ngx_http_ws_bus_watch_exit_process();
 
     bus = ngx_http_ws_bus_zones->elts;
 
@@ -465,6 +469,13 @@ ngx_http_ws_bus_succeeded(void)
     }
 
     return 0;
+}
+
+
+ngx_uint_t
+ngx_http_ws_bus_my_generation(void)
+{
+    return ngx_http_ws_bus_generation;
 }
 
 

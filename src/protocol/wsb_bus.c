@@ -35,8 +35,8 @@ static void wsb_bus_pong(wsb_text_t *t, const wsb_op_t *op,
 static void wsb_bus_position(wsb_text_t *t, wsb_str_t last_id);
 static void wsb_bus_renewed(wsb_text_t *t, const wsb_op_t *op,
     uint64_t expires);
-static void wsb_bus_gap(wsb_text_t *t, uint32_t ordinal, int aware,
-    wsb_str_t from, wsb_str_t to, const char *reason);
+static void wsb_bus_gap(wsb_text_t *t, wsb_str_t tenant, uint32_t ordinal,
+    int aware, wsb_str_t from, wsb_str_t to, const char *reason);
 static void wsb_bus_error(wsb_text_t *t, wsb_str_t id, const char *code,
     wsb_str_t text);
 static size_t wsb_bus_prefix(uint8_t *dst, uint32_t ordinal,
@@ -56,6 +56,8 @@ static void wsb_bus_json(wsb_text_t *t, const char *name, wsb_str_t value);
 
 const wsb_codec_t  wsb_codec_bus = {
     .name = "bus",
+    .ping_interval = 30000,
+    .pong_timeout = 30000,
     .decode = wsb_bus_decode,
     .filter = wsb_bus_render_filter,
     .welcome = wsb_bus_welcome,
@@ -160,12 +162,14 @@ wsb_bus_renewed(wsb_text_t *t, const wsb_op_t *op, uint64_t expires)
 
 
 static void
-wsb_bus_gap(wsb_text_t *t, uint32_t ordinal, int aware, wsb_str_t from,
-    wsb_str_t to, const char *reason)
+wsb_bus_gap(wsb_text_t *t, wsb_str_t tenant, uint32_t ordinal, int aware,
+    wsb_str_t from, wsb_str_t to, const char *reason)
 {
     int        n;
     char       buf[WSB_GAP_TEXT_MAX];
     wsb_str_t  text, none = wsb_null_string;
+
+    (void) tenant;
 
     if (aware) {
         wsb_text_lit(t, "{\"type\":\"gap\",\"subscription_id\":\""

@@ -18,16 +18,25 @@
 #define WSB_PREFIX_MAX            80      /* bytes before an event's body */
 #define WSB_MESSAGE_DEPTH         32      /* containers in a client's message */
 #define WSB_CLIENT_ID_MAX         256     /* bytes of a correlation id */
+#define WSB_TENANT_MAX            256     /* no event has a longer one */
 
 
 typedef enum {
-    WSB_OP_NOTHING = 0,             /* to be ignored */
+    WSB_OP_NOTHING = 0,             /* to be ignored; code says why */
     WSB_OP_SUBSCRIBE,
     WSB_OP_UNSUBSCRIBE,
     WSB_OP_ASK_PONG,                /* a ping in the protocol's own words */
     WSB_OP_AUTH,                    /* a new token for this connection */
     WSB_OP_REFUSE                   /* answer with code and text */
 } wsb_op_type_t;
+
+
+/* What shows that a client is alive. */
+
+typedef enum {
+    WSB_LIFE_ANY = 0,               /* a byte from it; it reads what waits */
+    WSB_LIFE_CONTROL                /* Ping and Pong frames, nothing else */
+} wsb_life_t;
 
 
 /* Where a subscription begins. */
@@ -60,15 +69,49 @@ typedef struct {
 
     wsb_str_t             id;             /* the client's, NULL: none */
 
-    const char           *code;           /* REFUSE; static */
+    const char           *code;           /* REFUSE, NOTHING; static */
     wsb_text_t            text;
 
     void                 *memory;         /* of the codec */
 } wsb_op_t;
 
 
+/*
+ * Where a function of rendering is NULL, the protocol says nothing there; a
+ * message that ends in an error is then ignored.  decode, filter, gap and body
+ * are never NULL.
+ */
+
 typedef struct {
     const char           *name;
+
+    /*
+     * Milliseconds, where no directive sets them.  With WSB_LIFE_CONTROL each
+     * client is pinged at each interval, and the timeout is how long it may
+     * be silent; else only who is silent for the interval is pinged, and the
+     * timeout is how long the answer may take.
+     */
+    uint32_t              ping_interval;
+    uint32_t              pong_timeout;
+    wsb_life_t            life;
+
+    /* A connection has one subscription by itself, to all of its tenant. */
+    int                   implicit;
+
+    /*
+     * A protocol in which the client names its tenant: takes it out of the
+     * query string, decoded to dst, which has room for args.len bytes.
+     * tenant->data NULL: it is not there, or not as it must be.  Asked where
+     * no directive sets the tenant.
+     */
+    void                (*tenant)(wsb_str_t args, uint8_t *dst,
+                                  wsb_str_t *tenant);
+
+    /*
+     * Why a connection cannot have this tenant, wherever it is from: static
+     * text, the body of the 400.  NULL: it can.
+     */
+    const char         *(*refuse_tenant)(wsb_str_t tenant);
 
     /*
      * Decodes one text message.  op is zeroed before.  WSB_NOMEM: close with
@@ -79,7 +122,7 @@ typedef struct {
     /* The filter in the protocol's words, for people: one JSON object. */
     void                (*filter)(wsb_text_t *t, const wsb_filter_t *filter);
 
-    /* What comes first on a connection; NULL: nothing. */
+    /* What comes first on a connection. */
     void                (*welcome)(wsb_text_t *t, wsb_str_t connection_id);
 
     /* recovered: 0, 1, or -1: not asked for. */
@@ -96,10 +139,13 @@ typedef struct {
     void                (*renewed)(wsb_text_t *t, const wsb_op_t *op,
                                    uint64_t expires);
 
-    /* reason is "history" or "slow"; aware: the client has sent since */
-    void                (*gap)(wsb_text_t *t, uint32_t ordinal, int aware,
-                               wsb_str_t from, wsb_str_t to,
-                               const char *reason);
+    /*
+     * reason is "history" or "slow"; aware: the client has sent since; tenant
+     * is that of the connection, data NULL: none
+     */
+    void                (*gap)(wsb_text_t *t, wsb_str_t tenant,
+                               uint32_t ordinal, int aware, wsb_str_t from,
+                               wsb_str_t to, const char *reason);
 
     /* id.data NULL: none */
     void                (*error)(wsb_text_t *t, wsb_str_t id,
@@ -109,7 +155,7 @@ typedef struct {
      * An event's message is a prefix, which names the subscription and how
      * the event changes what it selects, and a body, which is the same for
      * all.  The prefix is written at dst, at most WSB_PREFIX_MAX bytes; its
-     * length is returned.
+     * length is returned.  NULL: there is no prefix.
      */
     size_t              (*prefix)(uint8_t *dst, uint32_t ordinal,
                                   wsb_change_t change);
@@ -119,6 +165,7 @@ typedef struct {
 
 
 extern const wsb_codec_t  wsb_codec_bus;
+extern const wsb_codec_t  wsb_codec_tenant;
 
 
 /* Makes the operation a refusal with this code and text. */

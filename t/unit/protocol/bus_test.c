@@ -596,12 +596,12 @@ test_answers(void)
              "position");
     wsb_text_done(&t);
 
-    bus->gap(&t, 3, 1, str("e-1"), str("e-5"), "slow");
+    bus->gap(&t, none, 3, 1, str("e-1"), str("e-5"), "slow");
     is_bytes(t.data, t.len, "{\"type\":\"gap\",\"subscription_id\":\"sub_3\","
              "\"from\":\"e-1\",\"to\":\"e-5\",\"reason\":\"slow\"}", "gap");
     wsb_text_done(&t);
 
-    bus->gap(&t, 3, 0, str("e-1"), str("e-5"), "history");
+    bus->gap(&t, none, 3, 0, str("e-1"), str("e-5"), "history");
     is_bytes(t.data, t.len, "{\"type\":\"error\",\"message\":\"Events after"
              " e-1 up to e-5 may be missing for subscription sub_3\","
              "\"code\":\"gap\"}", "gap for who does not know of them");

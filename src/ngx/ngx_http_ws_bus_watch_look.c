@@ -1,0 +1,431 @@
+/*
+ * A look at a watched directory: what is there is listed, compared with what
+ * was there before, and the differences are published.
+ */
+
+#include "ngx_http_ws_bus_watch.h"
+
+#include <sys/inotify.h>
+#include <dirent.h>
+
+
+#define NGX_HTTP_WS_BUS_WATCH_BATCH   256     /* events appended at once */
+
+#define NGX_HTTP_WS_BUS_WATCH_MASK                                           \
+    (IN_CREATE|IN_DELETE|IN_MOVED_FROM|IN_MOVED_TO|IN_MODIFY|IN_CLOSE_WRITE  \
+     |IN_ATTRIB|IN_DELETE_SELF|IN_MOVE_SELF|IN_ONLYDIR)
+
+
+static void ngx_http_ws_bus_watch_trouble(ngx_http_ws_bus_watch_t *w,
+    ngx_err_t err, const char *what, const char *path);
+static ngx_int_t ngx_http_ws_bus_watch_names(ngx_http_ws_bus_watch_t *w,
+    wsb_watch_names_t *names);
+static ngx_int_t ngx_http_ws_bus_watch_folder(ngx_http_ws_bus_watch_t *w,
+    ngx_uint_t i, wsb_watch_names_t *names);
+static void ngx_http_ws_bus_watch_add(ngx_http_ws_bus_watch_t *w,
+    ngx_uint_t i, const char *path);
+static ngx_int_t ngx_http_ws_bus_watch_list(ngx_http_ws_bus_watch_t *w,
+    wsb_watch_names_t *names, wsb_watch_list_t *list);
+static void ngx_http_ws_bus_watch_compare(ngx_http_ws_bus_watch_t *w,
+    wsb_watch_list_t *list);
+static ngx_int_t ngx_http_ws_bus_watch_tell(ngx_http_ws_bus_watch_t *w,
+    wsb_watch_diff_t *diff);
+static void ngx_http_ws_bus_watch_event(ngx_http_ws_bus_watch_t *w,
+    wsb_event_t *ev, wsb_str_t path, const char *action);
+
+
+const char  *const ngx_http_ws_bus_watch_folders[] = {
+    NULL, "private", "examples"
+};
+
+
+void
+ngx_http_ws_bus_watch_look(ngx_http_ws_bus_watch_t *w)
+{
+    wsb_watch_list_t   list;
+    wsb_watch_names_t  names;
+
+    w->burst.pending = 0;
+    w->blind = (w->connection == NULL);
+    w->trouble = 0;
+
+    if (w->look.timer_set) {
+        ngx_del_timer(&w->look);
+    }
+
+    ngx_memzero(&names, sizeof(wsb_watch_names_t));
+    ngx_memzero(&list, sizeof(wsb_watch_list_t));
+
+    list.data = ngx_alloc(WSB_WATCH_BYTES, ngx_cycle->log);
+
+    if (list.data == NULL
+        || ngx_http_ws_bus_watch_names(w, &names) != NGX_OK
+        || ngx_http_ws_bus_watch_list(w, &names, &list) != NGX_OK)
+    {
+        /* what is not known has not changed */
+        w->blind = 1;
+
+    } else {
+        ngx_http_ws_bus_watch_compare(w, &list);
+    }
+
+    wsb_watch_names_done(&names);
+
+    if (list.data != NULL) {
+        ngx_free(list.data);
+    }
+
+    if (w->logged && !w->trouble) {
+        ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
+                      "ws_bus_watch: \"%V\" is watched again", &w->dir);
+    }
+
+    w->logged = w->trouble;
+}
+
+
+/* What lasts is logged once. */
+
+static void
+ngx_http_ws_bus_watch_trouble(ngx_http_ws_bus_watch_t *w, ngx_err_t err,
+    const char *what, const char *path)
+{
+    w->trouble = 1;
+
+    if (!w->logged) {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, err,
+                      "ws_bus_watch: %s: \"%s\"", what, path);
+    }
+}
+
+
+static ngx_int_t
+ngx_http_ws_bus_watch_names(ngx_http_ws_bus_watch_t *w,
+    wsb_watch_names_t *names)
+{
+    ngx_int_t   rc;
+    ngx_uint_t  i;
+
+    for (i = 0; i < NGX_HTTP_WS_BUS_WATCH_DIRS; i++) {
+
+        rc = ngx_http_ws_bus_watch_folder(w, i, names);
+
+        if (rc == NGX_ERROR) {
+            return NGX_ERROR;
+        }
+
+        if (rc == NGX_OK || i != 0) {
+            continue;
+        }
+
+        /* without the directory there are no files */
+
+        w->blind = 1;
+
+        ngx_http_ws_bus_watch_trouble(w, 0, "there is no such directory, it "
+                                      "is looked for once a second",
+                                      (char *) w->dir.data);
+        return NGX_OK;
+    }
+
+    wsb_watch_sort(names);
+
+    return NGX_OK;
+}
+
+
+/*
+ * Adds what is in one of the three.  inotify comes first: what happens while
+ * we read is a hint for the next look.  NGX_DECLINED: there is no such
+ * directory.
+ */
+
+static ngx_int_t
+ngx_http_ws_bus_watch_folder(ngx_http_ws_bus_watch_t *w, ngx_uint_t i,
+    wsb_watch_names_t *names)
+{
+    DIR            *dir;
+    u_char          path[NGX_MAX_PATH];
+    wsb_rc_t        rc;
+    ngx_err_t       err;
+    const char     *folder;
+    struct stat     st;
+    struct dirent  *de;
+
+    folder = ngx_http_ws_bus_watch_folders[i];
+
+    *ngx_snprintf(path, sizeof(path) - 1, folder ? "%V/%s" : "%V", &w->dir,
+                  folder) = '\0';
+
+    ngx_http_ws_bus_watch_add(w, i, (char *) path);
+
+    dir = opendir((char *) path);
+
+    if (dir == NULL) {
+        err = ngx_errno;
+
+        if (err == NGX_ENOENT || err == NGX_ENOTDIR) {
+            return NGX_DECLINED;
+        }
+
+        ngx_http_ws_bus_watch_trouble(w, err, "opendir() failed",
+                                      (char *) path);
+        return NGX_ERROR;
+    }
+
+    if (i == 0 && fstat(dirfd(dir), &st) == 0) {
+        w->dev = st.st_dev;
+        w->ino = st.st_ino;
+    }
+
+    rc = WSB_OK;
+
+    for (ngx_set_errno(0); (de = readdir(dir)) != NULL; ngx_set_errno(0)) {
+
+        if (!wsb_watch_wanted(&w->conf, de->d_name)) {
+            continue;
+        }
+
+        if (de->d_type == DT_LNK) {
+            /* inotify does not see what happens to what it leads to */
+            w->blind = 1;
+        }
+
+        rc = wsb_watch_name(names, folder, de->d_name);
+
+        if (rc != WSB_OK) {
+            break;
+        }
+    }
+
+    err = de == NULL ? ngx_errno : 0;
+
+    (void) closedir(dir);
+
+    if (rc == WSB_OK && err == 0) {
+        return NGX_OK;
+    }
+
+    ngx_http_ws_bus_watch_trouble(w, err,
+                                  rc == WSB_FULL ? "more than 65536 files"
+                                                 : "readdir() failed",
+                                  (char *) path);
+    return NGX_ERROR;
+}
+
+
+/* The same directory again is the same watch. */
+
+static void
+ngx_http_ws_bus_watch_add(ngx_http_ws_bus_watch_t *w, ngx_uint_t i,
+    const char *path)
+{
+    int        wd;
+    ngx_err_t  err;
+
+    if (w->connection == NULL) {
+        return;
+    }
+
+    wd = inotify_add_watch(w->connection->fd, path,
+                           NGX_HTTP_WS_BUS_WATCH_MASK);
+
+    if (wd == -1) {
+        err = ngx_errno;
+
+        /* if it is not there, the directory above tells when it is */
+
+        if (err != NGX_ENOENT && err != NGX_ENOTDIR) {
+            w->blind = 1;
+            ngx_http_ws_bus_watch_trouble(w, err, "inotify_add_watch() "
+                                          "failed, it is looked at once a "
+                                          "second", path);
+        }
+    }
+
+    if (w->wd[i] != -1 && w->wd[i] != wd) {
+        /* perhaps the kernel has removed it */
+        (void) inotify_rm_watch(w->connection->fd, w->wd[i]);
+    }
+
+    w->wd[i] = wd;
+}
+
+
+static ngx_int_t
+ngx_http_ws_bus_watch_list(ngx_http_ws_bus_watch_t *w,
+    wsb_watch_names_t *names, wsb_watch_list_t *list)
+{
+    int          fd;
+    size_t       i;
+    uint64_t     mtime;
+    const char  *path;
+    struct stat  st;
+
+    if (names->n == 0) {
+        return NGX_OK;
+    }
+
+    fd = open((char *) w->dir.data, O_RDONLY|O_DIRECTORY|O_CLOEXEC);
+    if (fd == -1) {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < names->n; i++) {
+        path = wsb_watch_path(names, i);
+
+        /* it may be gone again, or be no file */
+
+        if (fstatat(fd, path, &st, 0) == -1 || !S_ISREG(st.st_mode)) {
+            continue;
+        }
+
+        mtime = (uint64_t) st.st_mtim.tv_sec * 1000000000
+                + (uint64_t) st.st_mtim.tv_nsec;
+
+        if (wsb_watch_add(list, path, mtime, (uint64_t) st.st_size)
+            != WSB_OK)
+        {
+            ngx_http_ws_bus_watch_trouble(w, 0, "too many files, in the order "
+                                          "of names these are not watched "
+                                          "from here on", path);
+            break;
+        }
+    }
+
+    (void) close(fd);
+
+    return NGX_OK;
+}
+
+
+/*
+ * Told and noted under one hold of the mutex, so that nobody who takes the
+ * directory over tells it again.  Who dies in between has told it, and the
+ * next owner tells it once more: nothing is lost.  The mutex of the bus is
+ * taken within; never the other way round.
+ */
+
+static void
+ngx_http_ws_bus_watch_compare(ngx_http_ws_bus_watch_t *w,
+    wsb_watch_list_t *list)
+{
+    ngx_int_t         rc;
+    ngx_uint_t        mine;
+    wsb_watch_diff_t  diff;
+    wsb_watch_list_t  was;
+
+    ngx_memzero(&diff, sizeof(wsb_watch_diff_t));
+
+    diff.was = &was;
+    diff.is = list;
+    rc = NGX_OK;
+
+    ngx_shmtx_lock(&w->shpool->mutex);
+
+    mine = (w->shared->owner == (uint32_t) ngx_pid);
+
+    if (mine) {
+
+        /* what was there when we began is no change */
+
+        if (wsb_watch_get_locked(w->shared, &was)) {
+            rc = ngx_http_ws_bus_watch_tell(w, &diff);
+        }
+
+        if (rc == NGX_OK) {
+            wsb_watch_set_locked(w->shared, list);
+        }
+    }
+
+    ngx_shmtx_unlock(&w->shpool->mutex);
+
+    if (!mine) {
+        ngx_http_ws_bus_watch_leave(w);
+
+    } else if (rc != NGX_OK) {
+        w->blind = 1;
+        ngx_http_ws_bus_watch_trouble(w, 0, "changes could not be published, "
+                                      "they are tried again",
+                                      (char *) w->dir.data);
+    }
+}
+
+
+static ngx_int_t
+ngx_http_ws_bus_watch_tell(ngx_http_ws_bus_watch_t *w, wsb_watch_diff_t *diff)
+{
+    wsb_rc_t             rc;
+    wsb_str_t            path;
+    const char          *action;
+    ngx_uint_t           more;
+    wsb_zone_t          *zone;
+    wsb_batch_t          batch;
+    wsb_event_t          ev;
+    wsb_appended_t       appended;
+    wsb_publish_conf_t   conf;
+
+    zone = w->bus->zone;
+
+    ngx_memzero(&batch, sizeof(wsb_batch_t));
+    ngx_memzero(&conf, sizeof(wsb_publish_conf_t));
+
+    conf.key = zone->key;
+    conf.max_record = wsb_log_max_record(&zone->log);
+    conf.max_batch = wsb_log_max_batch(&zone->log);
+
+    do {
+        more = wsb_watch_next(diff, &path, &action) == WSB_OK;
+        rc = WSB_OK;
+
+        if (more) {
+            ngx_http_ws_bus_watch_event(w, &ev, path, action);
+            rc = wsb_batch_add(&batch, &ev, &conf);
+        }
+
+        /* one that is too long, or the rest */
+
+        if (batch.nentries == NGX_HTTP_WS_BUS_WATCH_BATCH
+            || rc == WSB_ERROR
+            || (!more && batch.nentries != 0))
+        {
+            if (batch.nentries != 0
+                && ngx_http_ws_bus_publish_batch(w->bus, &batch, NULL,
+                                                 &appended)
+                   != WSB_OK)
+            {
+                wsb_batch_done(&batch);
+                return NGX_ERROR;
+            }
+
+            wsb_batch_done(&batch);
+
+            if (rc == WSB_ERROR) {
+                rc = wsb_batch_add(&batch, &ev, &conf);
+            }
+        }
+
+    } while (more && rc == WSB_OK);
+
+    wsb_batch_done(&batch);
+
+    return rc == WSB_OK ? NGX_OK : NGX_ERROR;
+}
+
+
+static void
+ngx_http_ws_bus_watch_event(ngx_http_ws_bus_watch_t *w, wsb_event_t *ev,
+    wsb_str_t path, const char *action)
+{
+    static const wsb_str_t  entity = wsb_string("entity");
+    static const wsb_str_t  config = wsb_string("config");
+
+    ngx_memzero(ev, sizeof(wsb_event_t));
+
+    ev->field[WSB_KIND] = entity;
+    ev->field[WSB_ENTITY_TYPE] = config;
+    ev->field[WSB_ENTITY_ID] = path;
+    ev->field[WSB_TENANT] = wsb_watch_tenant(&w->conf, path);
+    ev->field[WSB_ACTION].data = (const uint8_t *) action;
+    ev->field[WSB_ACTION].len = ngx_strlen(action);
+}
