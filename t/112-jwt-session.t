@@ -41,6 +41,9 @@ sub http {
                                ws_bus_jwt_issuer a b;
                                ws_bus_tenant $kind-$ws_bus_jwt_claim_tenant;
                                limit_req zone=plan;
+                               ws_bus_restrict owner eq $ws_bus_jwt_claim_owner;
+                               ws_bus_restrict entity_type in $ws_bus_jwt_claim_types;
+                               ws_bus_max_connections 100 key=$ws_bus_jwt_claim_team;
                                ws_bus_jwt_require $ws_bus_jwt_claim_ok $roles; }
             location = /any  { ws_bus events; ws_bus_jwt $arg_token;
                                satisfy any; allow all; }
@@ -160,6 +163,7 @@ closed('a subject that is a number', ws('/jwt', token(60, sub => '7')),
        token(60, sub => 7));
 
 my %all = (iss => 'a', tenant => 't', kind => 'k', plan => 'p', ok => 1,
+           owner => 'o', types => [ 'order', 'invoice' ], team => 'x',
            access => { roles => [ 'r', 's' ] });
 
 for (
@@ -170,6 +174,9 @@ for (
     [ 'a claim of a map',         kind => 'l' ],
     [ 'a claim of limit_req',     plan => 'q' ],
     [ 'a claim of require',       ok => 2 ],
+    [ 'a claim of a condition',   owner => 'O' ],
+    [ 'a list of a condition',    types => [ 'order', 'invoice', 'secret' ] ],
+    [ 'a claim of a limit',       team => 'y' ],
     [ 'a nested claim',           access => { roles => [ 'r', 's', 't' ] } ],
 ) {
     my ($what, %other) = @$_;
@@ -190,6 +197,23 @@ is($got->{type}, 'auth', 'from never to soon');
 my $logged = ws('/log', token(4, jti => 'j-1'));
 $got = auth($logged, token(3, jti => 'j-2'));
 is($got->{type}, 'auth', 'a claim of the session log may differ');
+
+# the conditions go on as they were
+
+$all = ws('/all', token(60, %all));
+$all->send_text('{"type":"subscribe","filter":{}}');
+is($all->read_json->{type}, 'subscribed', 'a subscription with conditions');
+is(auth($all, token(61, %all))->{type}, 'auth', '... renewed');
+
+my $post = WSBus::Raw->new($port);
+for ([ 'T', 'o', 1 ], [ 'k-t', 'p', 2 ], [ 'k-t', 'o', 3 ]) {
+    my ($tenant, $owner, $id) = @$_;
+    $post->post('/publish', encode_json({ action => 'created',
+        entity_type => 'order', entity_id => "$id", tenant => $tenant,
+        data => { owner => $owner } }));
+}
+is($all->read_json->{data}{event}{entity_id}, 3,
+   '... still hears what is of its tenant and owner, and nothing else');
 
 # --- they end
 
