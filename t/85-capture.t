@@ -775,10 +775,40 @@ subtest 'origin' => sub {
     $is->('one that is not ASCII, too', 'r-1',
           'X-Ws-Bus-Origin' => "\xc3\xa9");
 
-    subtest 'else $request_id' => sub {
+    subtest 'else a number of the request' => sub {
         ask(POST => '/orders', reply => $created, status => 201,
             headers => { 'X-Request-ID' => undef });
-        like((events())[0]{metadata}{origin}, qr/^[0-9a-f]{32}$/, 'of nginx');
+        ask(POST => '/orders', reply => $created, status => 201,
+            headers => { 'X-Request-ID' => undef });
+        my @own = map { $_->{metadata}{origin} } events();
+        is(scalar(grep { /^[0-9a-f]{32}$/ } @own), 2, 'of the same form');
+        isnt($own[0], $own[1], 'not twice');
+    };
+
+    subtest 'it is $request_id if that is used' => sub {
+        my $other = WSBus::Nginx->new(http => <<"END")->start;
+    ws_bus_zone zone=events:16m;
+    server {
+        listen 127.0.0.1:%%PORT%%;
+        add_header X-Used \$request_id;
+        location = /ws { ws_bus events; }
+        location / { proxy_pass http://$odd; ws_bus_capture events; }
+    }
+END
+        my $socket = WSBus::Client->new($other)->open;
+        $socket->subscribe({});
+
+        $backend->leave('used', $created);
+        my $raw = WSBus::Raw->new($other->port);
+        $raw->write(request(POST => '/orders', headers => {
+            'X-Request-ID' => undef, 'X-Reply' => 'used' }));
+        my ($id) = whole($raw) =~ /^X-Used: ([0-9a-f]{32})\r$/m;
+
+        ok($id, 'nginx has told it');
+        is($socket->wait_type('event')->{data}{event}{metadata}{origin}, $id,
+           'and so has the event');
+        $socket->finish;
+        $other->finish;
     };
 };
 

@@ -1,12 +1,12 @@
 #include "wsb_id.h"
+#include "wsb_text.h"
 
 
 size_t
 wsb_id(uint8_t *dst, uint64_t epoch, uint64_t seq)
 {
-    unsigned            i;
-    uint8_t             buf[20], *p;
-    static const char   hex[] = "0123456789abcdef";
+    unsigned           i;
+    static const char  hex[] = "0123456789abcdef";
 
     for (i = 0; i < WSB_EPOCH_LEN; i++) {
         dst[i] = hex[epoch >> (4 * (WSB_EPOCH_LEN - 1 - i)) & 15];
@@ -14,16 +14,8 @@ wsb_id(uint8_t *dst, uint64_t epoch, uint64_t seq)
 
     dst[WSB_EPOCH_LEN] = '-';
 
-    p = buf + sizeof(buf);
-
-    do {
-        *--p = '0' + seq % 10;
-        seq /= 10;
-    } while (seq != 0);
-
-    memcpy(dst + WSB_EPOCH_LEN + 1, p, buf + sizeof(buf) - p);
-
-    return WSB_EPOCH_LEN + 1 + (buf + sizeof(buf) - p);
+    return WSB_EPOCH_LEN + 1
+           + wsb_text_digits(dst + WSB_EPOCH_LEN + 1, seq);
 }
 
 

@@ -79,8 +79,20 @@ wsb_rc_t wsb_json_member(wsb_json_walk_t *walk, wsb_json_t *key,
 wsb_rc_t wsb_json_get(const wsb_json_t *object, const char *key,
     wsb_json_t *value);
 
-/* Compares the decoded key. */
-int wsb_json_key_is(const wsb_json_t *key, const char *name);
+/* Is the decoded key this one?  Mostly the first byte says no. */
+
+int wsb_json_key_same(const wsb_json_t *key, const char *name);
+
+static inline int
+wsb_json_key_is(const wsb_json_t *key, const char *name)
+{
+    uint8_t  c;
+
+    c = key->text.data[1];
+
+    return (c == (uint8_t) *name || c == '\\' || c == '"')
+           && wsb_json_key_same(key, name);
+}
 
 /*
  * Decodes a validated string to UTF-8 at dst, which has room for

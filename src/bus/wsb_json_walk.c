@@ -85,7 +85,7 @@ wsb_json_get(const wsb_json_t *object, const char *key, wsb_json_t *value)
 
 
 int
-wsb_json_key_is(const wsb_json_t *key, const char *name)
+wsb_json_key_same(const wsb_json_t *key, const char *name)
 {
     int               c;
     wsb_json_bytes_t  bytes;

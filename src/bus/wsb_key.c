@@ -3,6 +3,31 @@
 
 #define WSB_ROTL(x, b)  ((x) << (b) | (x) >> (64 - (b)))
 
+#define WSB_MEMO        64                /* a power of two */
+#define WSB_MEMO_VALUE  30
+
+
+/*
+ * Kinds, types, actions and tenants are few, and come with every event: their
+ * hashes are remembered, each in a line of the cache.  Of the process; what
+ * is found has been compared in full, so that it is never another's.
+ */
+
+typedef struct {
+    uint8_t               key[16];
+    wsb_key_t             hash;
+    uint8_t               domain;         /* 0: empty */
+    uint8_t               len;
+    uint8_t               value[WSB_MEMO_VALUE];
+} __attribute__((aligned(64))) wsb_memo_t;
+
+
+static wsb_memo_t  wsb_memo[WSB_MEMO];
+
+
+static wsb_key_t wsb_hash_memo(const uint8_t key[16], unsigned domain,
+    wsb_str_t value);
+
 
 static inline uint64_t
 wsb_le64(const uint8_t *p)
@@ -90,11 +115,51 @@ wsb_hash(const uint8_t key[16], unsigned domain, const void *data,
 }
 
 
+static wsb_key_t
+wsb_hash_memo(const uint8_t key[16], unsigned domain, wsb_str_t value)
+{
+    unsigned     n;
+    wsb_memo_t  *memo;
+
+    if (value.len > WSB_MEMO_VALUE) {
+        return wsb_hash(key, domain, value.data, value.len);
+    }
+
+    n = domain + value.len;
+
+    if (value.len != 0) {
+        n += 7 * value.data[0] + 31 * value.data[value.len - 1];
+    }
+
+    memo = &wsb_memo[n % WSB_MEMO];
+
+    if (memo->domain != domain || memo->len != value.len
+        || memcmp(memo->key, key, 16) != 0
+        || (value.len != 0
+            && memcmp(memo->value, value.data, value.len) != 0))
+    {
+        memcpy(memo->key, key, 16);
+        memo->hash = wsb_hash(key, domain, value.data, value.len);
+        memo->domain = domain;
+        memo->len = value.len;
+
+        if (value.len != 0) {
+            memcpy(memo->value, value.data, value.len);
+        }
+    }
+
+    return memo->hash;
+}
+
+
 wsb_key_t
 wsb_key_tenant(const uint8_t key[16], wsb_str_t tenant)
 {
-    return wsb_hash(key, WSB_DOMAIN_TENANT, tenant.data,
-                    tenant.data == NULL ? 0 : tenant.len);
+    if (tenant.data == NULL) {
+        tenant.len = 0;
+    }
+
+    return wsb_hash_memo(key, WSB_DOMAIN_TENANT, tenant);
 }
 
 
@@ -105,9 +170,12 @@ wsb_key_part(const uint8_t key[16], wsb_field_t field, wsb_str_t value)
 
     if (field == WSB_ENTITY_ID) {
         value = wsb_entity_id_norm(value, buf);
+
+        return wsb_hash(key, WSB_DOMAIN_FIELD + field, value.data,
+                        value.len);
     }
 
-    return wsb_hash(key, WSB_DOMAIN_FIELD + field, value.data, value.len);
+    return wsb_hash_memo(key, WSB_DOMAIN_FIELD + field, value);
 }
 
 

@@ -8,17 +8,13 @@ static uint8_t *wsb_text_escape(uint8_t *dst, uint8_t c);
 
 
 uint8_t *
-wsb_text_reserve(wsb_text_t *t, size_t len)
+wsb_text_grow(wsb_text_t *t, size_t len)
 {
     size_t    size;
     uint8_t  *data;
 
     if (t->failed) {
         return NULL;
-    }
-
-    if (t->data != NULL && len <= t->size - t->len) {
-        return t->data + t->len;
     }
 
     data = NULL;
@@ -47,40 +43,18 @@ wsb_text_reserve(wsb_text_t *t, size_t len)
 
 
 void
-wsb_text_add(wsb_text_t *t, const void *data, size_t len)
-{
-    uint8_t  *p;
-
-    if (len == 0) {
-        return;
-    }
-
-    p = wsb_text_reserve(t, len);
-
-    if (p != NULL) {
-        memcpy(p, data, len);
-        t->len += len;
-    }
-}
-
-
-void
-wsb_text_str(wsb_text_t *t, wsb_str_t s)
-{
-    wsb_text_add(t, s.data, s.len);
-}
-
-
-void
-wsb_text_lit(wsb_text_t *t, const char *literal)
-{
-    wsb_text_add(t, literal, strlen(literal));
-}
-
-
-void
 wsb_text_uint(wsb_text_t *t, uint64_t n)
 {
+    uint8_t  buf[20];
+
+    wsb_text_add(t, buf, wsb_text_digits(buf, n));
+}
+
+
+size_t
+wsb_text_digits(uint8_t *dst, uint64_t n)
+{
+    size_t   len;
     uint8_t  buf[20], *p;
 
     p = buf + sizeof(buf);
@@ -90,7 +64,10 @@ wsb_text_uint(wsb_text_t *t, uint64_t n)
         n /= 10;
     } while (n != 0);
 
-    wsb_text_add(t, p, buf + sizeof(buf) - p);
+    len = buf + sizeof(buf) - p;
+    memcpy(dst, p, len);
+
+    return len;
 }
 
 

@@ -9,6 +9,8 @@
 
 #include "../wsb.h"
 
+#include <string.h>
+
 
 typedef struct {
     uint8_t              *data;
@@ -23,12 +25,46 @@ typedef struct {
  * caller adds to t->len what it has written.
  */
 
-uint8_t *wsb_text_reserve(wsb_text_t *t, size_t len);
+uint8_t *wsb_text_grow(wsb_text_t *t, size_t len);
 
-void wsb_text_add(wsb_text_t *t, const void *data, size_t len);
-void wsb_text_str(wsb_text_t *t, wsb_str_t s);
-void wsb_text_lit(wsb_text_t *t, const char *literal);
+static inline uint8_t *
+wsb_text_reserve(wsb_text_t *t, size_t len)
+{
+    return t->data != NULL && len <= t->size - t->len ? t->data + t->len
+                                                      : wsb_text_grow(t, len);
+}
+
+
+static inline void
+wsb_text_add(wsb_text_t *t, const void *data, size_t len)
+{
+    uint8_t  *p;
+
+    if (len != 0 && (p = wsb_text_reserve(t, len)) != NULL) {
+        memcpy(p, data, len);
+        t->len += len;
+    }
+}
+
+
+static inline void
+wsb_text_str(wsb_text_t *t, wsb_str_t s)
+{
+    wsb_text_add(t, s.data, s.len);
+}
+
+
+static inline void
+wsb_text_lit(wsb_text_t *t, const char *literal)
+{
+    wsb_text_add(t, literal, strlen(literal));
+}
+
+
 void wsb_text_uint(wsb_text_t *t, uint64_t n);
+
+/* Writes n at dst, at most 20 digits; returns how many. */
+size_t wsb_text_digits(uint8_t *dst, uint64_t n);
 
 /*
  * Adds s as a JSON string: quoted, escaped as little as RFC 8259 permits.
@@ -50,31 +86,34 @@ int wsb_text_valid(wsb_str_t s);
 
 /* Skips the ASCII that stands in a JSON string without an escape. */
 
-#define WSB_TEXT_EACH(c)  (UINT64_C(0x0101010101010101) * (c))
+typedef uint8_t  wsb_text_bytes_t  __attribute__((vector_size(16)));
 
 static inline const uint8_t *
 wsb_text_plain(const uint8_t *p, const uint8_t *last)
 {
-    uint64_t  w, quote, slash, found;
+    uint64_t          ends[2];
+    wsb_text_bytes_t  c;
 
-    while (last - p >= 8) {
-        memcpy(&w, p, 8);
+    /* sixteen at a time, with the vectors that the compiler knows */
 
-        quote = w ^ WSB_TEXT_EACH('"');
-        slash = w ^ WSB_TEXT_EACH('\\');
+    while (last - p >= 16) {
+        memcpy(&c, p, 16);
 
-        /* the high bit of each byte that is ended by, and maybe of others */
+        c = (wsb_text_bytes_t) ((c < 0x20) | (c > 0x7f)
+                                | (c == '"') | (c == '\\'));
 
-        found = w
-                | ((w - WSB_TEXT_EACH(0x20)) & ~w)
-                | ((quote - WSB_TEXT_EACH(1)) & ~quote)
-                | ((slash - WSB_TEXT_EACH(1)) & ~slash);
+        memcpy(ends, &c, 16);
 
-        if (found & WSB_TEXT_EACH(0x80)) {
+        if ((ends[0] | ends[1]) != 0) {
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+            return ends[0] ? p + __builtin_ctzll(ends[0]) / 8
+                           : p + 8 + __builtin_ctzll(ends[1]) / 8;
+#else
             break;
+#endif
         }
 
-        p += 8;
+        p += 16;
     }
 
     while (p < last

@@ -17,8 +17,6 @@ static ngx_http_ws_bus_captured_t *ngx_http_ws_bus_captured(
     ngx_http_request_t *r, ngx_uint_t create);
 static ngx_int_t ngx_http_ws_bus_capture_header(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_ws_bus_capture_starts(ngx_http_request_t *r);
-static void ngx_http_ws_bus_capture_location(ngx_http_request_t *r,
-    ngx_http_ws_bus_captured_t *cap);
 static ngx_uint_t ngx_http_ws_bus_capture_redirected(ngx_http_request_t *r,
     ngx_http_ws_bus_captured_t *cap);
 static ngx_int_t ngx_http_ws_bus_capture_body(ngx_http_request_t *r,
@@ -163,7 +161,10 @@ ngx_http_ws_bus_capture_cleanup(void *data)
 static ngx_int_t
 ngx_http_ws_bus_capture_header(ngx_http_request_t *r)
 {
+    ngx_str_t                   *value;
     ngx_http_ws_bus_captured_t  *cap;
+
+    static const ngx_str_t  location = ngx_string("Location");
 
     if (r != r->main) {
         return ngx_http_next_header_filter(r);
@@ -197,7 +198,13 @@ ngx_http_ws_bus_capture_header(ngx_http_request_t *r)
 
     cap->active = 1;
 
-    ngx_http_ws_bus_capture_location(r, cap);
+    /* nginx itself keeps a relative one only in the list */
+
+    value = ngx_http_ws_bus_find_header(&r->headers_out.headers, &location);
+
+    if (value != NULL) {
+        cap->location = *value;
+    }
 
     if (r->headers_out.content_encoding != NULL) {
         cap->encoding = r->headers_out.content_encoding->value;
@@ -245,40 +252,27 @@ ngx_http_ws_bus_capture_starts(ngx_http_request_t *r)
 }
 
 
-/* nginx itself keeps a relative one only in the list. */
-
-static void
-ngx_http_ws_bus_capture_location(ngx_http_request_t *r,
-    ngx_http_ws_bus_captured_t *cap)
+ngx_str_t *
+ngx_http_ws_bus_find_header(ngx_list_t *headers, const ngx_str_t *name)
 {
     ngx_uint_t        i;
     ngx_list_part_t  *part;
     ngx_table_elt_t  *h;
 
-    part = &r->headers_out.headers.part;
-    h = part->elts;
+    for (part = &headers->part; part != NULL; part = part->next) {
+        h = part->elts;
 
-    for (i = 0; /* void */ ; i++) {
+        for (i = 0; i < part->nelts; i++) {
 
-        if (i >= part->nelts) {
-            if (part->next == NULL) {
-                break;
+            if (h[i].key.len == name->len && h[i].hash != 0
+                && ngx_strncasecmp(h[i].key.data, name->data, name->len) == 0)
+            {
+                return &h[i].value;
             }
-
-            part = part->next;
-            h = part->elts;
-            i = 0;
-        }
-
-        if (h[i].hash != 0 && h[i].key.len == sizeof("Location") - 1
-            && ngx_strncasecmp(h[i].key.data, (u_char *) "Location",
-                               h[i].key.len)
-               == 0)
-        {
-            cap->location = h[i].value;
-            return;
         }
     }
+
+    return NULL;
 }
 
 

@@ -1,6 +1,6 @@
 /*
- * What the two files of capture share: capture watches the response,
- * mutation makes the event.
+ * What the files of capture share: capture watches the response, mutation
+ * makes the event, capture_origin says whose it is.
  */
 
 #ifndef NGX_HTTP_WS_BUS_CAPTURE_H
@@ -9,6 +9,8 @@
 
 #include "ngx_http_ws_bus_module.h"
 
+
+#define NGX_HTTP_WS_BUS_FIELD_MAX  256    /* bytes of a routing field */
 
 #define NGX_HTTP_WS_BUS_MUTATIONS  (NGX_HTTP_POST|NGX_HTTP_PUT               \
                                     |NGX_HTTP_PATCH|NGX_HTTP_DELETE)
@@ -31,6 +33,13 @@ typedef struct {
     unsigned                     done:1;      /* the event is out */
 } ngx_http_ws_bus_captured_t;
 
+
+/* A header of the client, else an id of the request; len 0: there is none. */
+wsb_str_t ngx_http_ws_bus_capture_origin(ngx_http_request_t *r);
+
+/* The first one of this name; NULL: none. */
+ngx_str_t *ngx_http_ws_bus_find_header(ngx_list_t *headers,
+    const ngx_str_t *name);
 
 /* Publishes what has been captured, once. */
 void ngx_http_ws_bus_capture_emit(ngx_http_request_t *r,

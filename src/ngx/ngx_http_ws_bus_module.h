@@ -419,16 +419,6 @@ ngx_int_t ngx_http_ws_bus_add_header(ngx_http_request_t *r, const char *name,
     const char *value);
 
 
-/* tenant */
-
-/*
- * The value of ws_bus_tenant, in the request's pool; len 0: there is none.
- * Else 400: it is empty, or too long; or 500.
- */
-ngx_int_t ngx_http_ws_bus_tenant_of(ngx_http_request_t *r,
-    ngx_str_t *tenant);
-
-
 /* origin */
 
 char *ngx_http_ws_bus_origin(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);

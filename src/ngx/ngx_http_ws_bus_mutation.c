@@ -11,7 +11,6 @@
 #include "../bus/wsb_json.h"
 
 
-#define NGX_HTTP_WS_BUS_FIELD_MAX  256    /* bytes of a routing field */
 #define NGX_HTTP_WS_BUS_DEPTH      512
 
 
@@ -38,7 +37,6 @@ static ngx_uint_t ngx_http_ws_bus_value_of(ngx_http_ws_bus_mutation_t *m,
 static void ngx_http_ws_bus_mutation_entity(ngx_http_ws_bus_mutation_t *m);
 static wsb_str_t ngx_http_ws_bus_mutation_action(
     ngx_http_ws_bus_mutation_t *m);
-static void ngx_http_ws_bus_mutation_origin(ngx_http_ws_bus_mutation_t *m);
 static ngx_uint_t ngx_http_ws_bus_mutation_body(
     ngx_http_ws_bus_mutation_t *m, wsb_json_t *body);
 static ngx_uint_t ngx_http_ws_bus_mutation_request(
@@ -191,7 +189,8 @@ ngx_http_ws_bus_mutation_fields(ngx_http_ws_bus_mutation_t *m)
         ev->field[WSB_ENTITY_ID] = value;
     }
 
-    ngx_http_ws_bus_mutation_origin(m);
+    m->origin = ngx_http_ws_bus_capture_origin(m->request);
+    ev->field[WSB_ORIGIN] = m->origin;
 
     return 1;
 }
@@ -292,50 +291,6 @@ ngx_http_ws_bus_mutation_action(ngx_http_ws_bus_mutation_t *m)
 
     default:
         return updated;
-    }
-}
-
-
-/* So that a client knows its own mutation when it comes back. */
-
-static void
-ngx_http_ws_bus_mutation_origin(ngx_http_ws_bus_mutation_t *m)
-{
-    ngx_int_t                   n;
-    ngx_str_t                   name;
-    ngx_uint_t                  i, key;
-    ngx_http_variable_value_t  *v;
-
-    static ngx_str_t  names[] = {
-        ngx_string("http_x_ws_bus_origin"),
-        ngx_string("http_x_request_id"),
-        ngx_string("request_id")
-    };
-
-    for (i = 0; i < 3; i++) {
-        name = names[i];
-        key = ngx_hash_key(name.data, name.len);
-
-        v = ngx_http_get_variable(m->request, &name, key);
-
-        if (v == NULL || v->not_found || v->len == 0
-            || v->len > NGX_HTTP_WS_BUS_FIELD_MAX)
-        {
-            continue;
-        }
-
-        for (n = 0; n < (ngx_int_t) v->len; n++) {
-            if (v->data[n] < 0x20 || v->data[n] > 0x7e) {
-                break;
-            }
-        }
-
-        if (n == (ngx_int_t) v->len) {
-            m->origin.data = v->data;
-            m->origin.len = v->len;
-            m->event.field[WSB_ORIGIN] = m->origin;
-            return;
-        }
     }
 }
 
@@ -612,11 +567,12 @@ static void
 ngx_http_ws_bus_mutation_metadata(ngx_http_ws_bus_mutation_t *m,
     wsb_text_t *t)
 {
-    wsb_text_lit(t, "{");
-
     if (m->origin.len != 0) {
-        wsb_text_lit(t, "\"origin\":");
+        wsb_text_lit(t, "{\"origin\":");
         wsb_text_json(t, m->origin);
+
+    } else {
+        wsb_text_lit(t, "{");
     }
 
     if (m->truncated) {

@@ -141,7 +141,9 @@ ngx_http_ws_bus_format(ngx_http_request_t *r, wsb_format_t *format)
         len = ngx_strlen(f->type);
 
         if (n == len
-            && ngx_strncasecmp(value->data, (u_char *) f->type, len) == 0)
+            && (ngx_memcmp(value->data, f->type, len) == 0
+                || ngx_strncasecmp(value->data, (u_char *) f->type, len)
+                   == 0))
         {
             *format = f->format;
             return NGX_OK;
@@ -544,26 +546,37 @@ static ngx_int_t
 ngx_http_ws_bus_accepted(ngx_http_request_t *r,
     const wsb_appended_t *appended)
 {
-    u_char                      *p;
+    u_char                      *p, *start;
     uint64_t                     epoch;
     ngx_http_ws_bus_loc_conf_t  *wlcf;
+
+    static const char  published[] = "{\"published\":";
+    static const char  first_id[] = ",\"first_id\":\"";
+    static const char  last_id[] = "\",\"last_id\":\"";
+    static const char  subscribers[] = "\",\"subscribers\":";
 
     wlcf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_module);
     epoch = wlcf->publish->zone->epoch;
 
-    p = ngx_pnalloc(r->pool, 128 + 2 * WSB_ID_LEN + 2 * NGX_INT64_LEN);
-    if (p == NULL) {
+    start = ngx_pnalloc(r->pool, 128 + 2 * WSB_ID_LEN + 2 * NGX_INT64_LEN);
+    if (start == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    return ngx_http_ws_bus_send_body(r, NGX_HTTP_OK, "application/json", p,
-               ngx_sprintf(p, "{\"published\":%uL,\"first_id\":\"%012xL-%uL\","
-                              "\"last_id\":\"%012xL-%uL\","
-                              "\"subscribers\":%uL}",
-                           appended->last - appended->first + 1,
-                           epoch, appended->first, epoch, appended->last,
-                           appended->subscribers)
-               - p);
+    /* ngx_sprintf() would take longer than the append */
+
+    p = ngx_cpymem(start, published, sizeof(published) - 1);
+    p += wsb_text_digits(p, appended->last - appended->first + 1);
+    p = ngx_cpymem(p, first_id, sizeof(first_id) - 1);
+    p += wsb_id(p, epoch, appended->first);
+    p = ngx_cpymem(p, last_id, sizeof(last_id) - 1);
+    p += wsb_id(p, epoch, appended->last);
+    p = ngx_cpymem(p, subscribers, sizeof(subscribers) - 1);
+    p += wsb_text_digits(p, appended->subscribers);
+    *p++ = '}';
+
+    return ngx_http_ws_bus_send_body(r, NGX_HTTP_OK, "application/json",
+                                     start, p - start);
 }
 
 

@@ -213,15 +213,26 @@ wsb_bus_error(wsb_text_t *t, wsb_str_t id, const char *code, wsb_str_t text)
 static size_t
 wsb_bus_prefix(uint8_t *dst, uint32_t ordinal, wsb_change_t change)
 {
-    static const char  *const words[] = {
-        "", "\"change\":\"entered\",", "\"change\":\"left\",",
-        "\"change\":\"left\","
+    uint8_t  *p;
+
+    static const char       head[] = "{\"type\":\"event\","
+                                     "\"subscription_id\":\""
+                                     WSB_SUB_PREFIX;
+    static const wsb_str_t  words[] = {
+        wsb_string("\","),
+        wsb_string("\",\"change\":\"entered\","),
+        wsb_string("\",\"change\":\"left\","),
+        wsb_string("\",\"change\":\"left\",")
     };
 
-    return snprintf((char *) dst, WSB_PREFIX_MAX,
-                    "{\"type\":\"event\",\"subscription_id\":\""
-                    WSB_SUB_PREFIX "%u\",%s", (unsigned) ordinal,
-                    words[change]);
+    memcpy(dst, head, sizeof(head) - 1);
+    p = dst + sizeof(head) - 1;
+
+    p += wsb_text_digits(p, ordinal);
+
+    memcpy(p, words[change].data, words[change].len);
+
+    return p + words[change].len - dst;
 }
 
 
