@@ -442,6 +442,13 @@ void ngx_http_ws_bus_watch_exit_process(void);
 /* tenant */
 
 /*
+ * The value of ws_bus_tenant where there is no connection, in the request's
+ * pool; len 0: there is none.  Else 400: it is empty, or too long; or 500.
+ */
+ngx_int_t ngx_http_ws_bus_tenant_of(ngx_http_request_t *r,
+    ngx_str_t *tenant);
+
+/*
  * The tenant of a request's location, in the request's pool or static.  data
  * NULL with NGX_OK: the client should have named one.  NGX_DECLINED: there
  * are no tenants here.
