@@ -2,7 +2,8 @@
  * Tokens (JWT) in nginx: the module ngx_http_ws_bus_jwt_module.
  *
  *   jwt          directives
- *   jwt_access   a request's token: verified once, claims as variables
+ *   jwt_access   a request's token: found, verified once, or refused
+ *   jwt_claim    its claims as variables
  *   jwt_session  a connection's token: it expires, it is renewed
  */
 
@@ -57,9 +58,10 @@ typedef struct {
 /* access */
 
 ngx_int_t ngx_http_ws_bus_jwt_init(ngx_conf_t *cf);
-ngx_int_t ngx_http_ws_bus_jwt_add_variables(ngx_conf_t *cf);
-char *ngx_http_ws_bus_jwt_claim_set(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
+
+/* Looks at the token, unless that has been done; NULL: no memory. */
+ngx_http_ws_bus_jwt_ctx_t *ngx_http_ws_bus_jwt_look(ngx_http_request_t *r,
+    ngx_http_ws_bus_jwt_loc_conf_t *jlcf);
 
 /* What is known of the token of this request; NULL: nothing. */
 ngx_http_ws_bus_jwt_ctx_t *ngx_http_ws_bus_jwt_ctx(ngx_http_request_t *r);
@@ -71,6 +73,13 @@ ngx_http_ws_bus_jwt_ctx_t *ngx_http_ws_bus_jwt_ctx(ngx_http_request_t *r);
 wsb_rc_t ngx_http_ws_bus_jwt_judge(ngx_http_ws_bus_jwt_loc_conf_t *jlcf,
     wsb_str_t token, u_char *buf, wsb_json_t *claims, uint64_t *exp,
     const char **reason);
+
+
+/* claim */
+
+ngx_int_t ngx_http_ws_bus_jwt_add_variables(ngx_conf_t *cf);
+char *ngx_http_ws_bus_jwt_claim_set(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 
 
 /* session */
