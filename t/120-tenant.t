@@ -63,6 +63,11 @@ my $nginx = WSBus::Nginx->new(workers => 2, fixed_workers => 1,
 
         location = /slow { internal; proxy_pass http://127.0.0.1:%%PORT2%%; }
 
+        location = /one { ws_bus events;
+                          ws_bus_max_subscriptions 1 key=$arg_tenant_id; }
+
+        location = /forced { ws_bus events; ws_bus_restrict owner eq me; }
+
         location = /variable {
             ws_bus events;
             add_header X-Tenant "[$ws_bus_tenant]" always;
@@ -373,6 +378,35 @@ subtest 'tenants' => sub {
     cmp_ok($filters->{count}, '>=', 55, 'the status page lists them');
 
     $_->close for $alone, map { @$_ } values %ws;
+};
+
+
+subtest 'forced conditions' => sub {
+    my $ws = open_ws('tenant_id=forced', path => '/forced');
+
+    for my $rows ([ 'me' ], [ 'you' ], [ 'you', 'me' ]) {
+        my ($owner, $old) = @$rows;
+        my $res = $pub->post('/publish', encode_json({
+            action => 'updated', entity_type => 'row', entity_id => 1,
+            tenant => 'forced', data => { owner => $owner },
+            $old ? (old => { owner => $old }) : () }));
+        is($res->{status}, 200, "@$rows");
+    }
+
+    is_deeply([ texts($ws, 2) ], [ (changed('forced', 'modified')) x 2 ],
+              'what it may see, and what leaves its sight');
+    is($ws->read_frame(0.2), undef, 'and no more');
+    $ws->close;
+};
+
+
+subtest 'who cannot be subscribed' => sub {
+    my $first  = open_ws('tenant_id=full', path => '/one');
+    ok(WSBus::Nginx::await(sub { publish('full', 'created') == 1 }), 'one');
+    my $second = open_ws('tenant_id=full', path => '/one');
+    is($second->read_close, 1013, 'another one is closed with 1013');
+    is($second->{close_reason}, 'too_many_subscriptions', 'and told why');
+    $_->close for $first, $second;
 };
 
 

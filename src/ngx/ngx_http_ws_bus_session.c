@@ -86,8 +86,8 @@ ngx_http_ws_bus_subscribe_by_itself(ngx_http_ws_bus_conn_t *wc)
     sub = ngx_http_ws_bus_add_sub(wc, &op, &code, &text);
 
     if (sub == NULL) {
-        ngx_log_error(NGX_LOG_ERR, wc->connection->log, 0,
-                      "websocket client refused: %s", code);
+        ngx_log_error(NGX_LOG_INFO, wc->connection->log, 0,
+                      "websocket client cannot be subscribed: %s", code);
         ngx_http_ws_bus_start_close(wc, WSB_CLOSE_TRY_LATER, code);
         return;
     }
