@@ -13,8 +13,8 @@
 TESTS_ASAN     ?= t
 TESTS_PRELOAD  ?= t/00-unit.t t/03-fuzz-corpus.t t/11-frames.t \
                   t/13-conformance.t t/14-deflate.t t/20-bus-protocol.t \
-                  t/30-publish.t t/40-broadcast.t t/110-jwt.t \
-                  t/112-jwt-session.t
+                  t/30-publish.t t/40-broadcast.t t/104-restrict.t \
+                  t/110-jwt.t t/112-jwt-session.t t/120-tenant.t
 TESTS_VALGRIND ?= t/10-handshake.t t/11-frames.t t/14-deflate.t \
                   t/20-bus-protocol.t t/30-publish.t
 
