@@ -8,6 +8,7 @@
  *   conn      events of a connection, its close
  *   out       control queue, event queue, writing
  *   session   a client's messages, turned into operations
+ *   subscribe subscriptions: made, started, taken out
  *   fanout    from the log to the connections
  *   wake      sleeping and waking, the zone's slots
  *   zone      shared memory
@@ -533,11 +534,24 @@ void ngx_http_ws_bus_message(ngx_http_ws_bus_conn_t *wc,
 /* To a client that resumes: how far it has been served, if that has moved. */
 void ngx_http_ws_bus_tell_position(ngx_http_ws_bus_conn_t *wc);
 
-void ngx_http_ws_bus_unsubscribe_all(ngx_http_ws_bus_conn_t *wc);
+/* Answer with an error: what the operation holds, or this. */
+void ngx_http_ws_bus_refuse(ngx_http_ws_bus_conn_t *wc, wsb_op_t *op);
+void ngx_http_ws_bus_error(ngx_http_ws_bus_conn_t *wc, wsb_str_t id,
+    const char *code, wsb_str_t message);
 
 /* Each subscription that lacks something up to `to` is told. */
 void ngx_http_ws_bus_gap(ngx_http_ws_bus_conn_t *wc, uint64_t to,
     const char *reason);
+
+
+/* subscribe */
+
+void ngx_http_ws_bus_subscribe(ngx_http_ws_bus_conn_t *wc, wsb_op_t *op);
+
+/* To everything of its tenant, for a protocol without subscribe. */
+void ngx_http_ws_bus_subscribe_by_itself(ngx_http_ws_bus_conn_t *wc);
+void ngx_http_ws_bus_unsubscribe(ngx_http_ws_bus_conn_t *wc, wsb_op_t *op);
+void ngx_http_ws_bus_unsubscribe_all(ngx_http_ws_bus_conn_t *wc);
 
 
 /* fanout */
