@@ -1,39 +1,15 @@
 #include "ngx_http_ws_bus_module.h"
 
 
-/* How the value of a simple directive is read, and what a good one is. */
-
-typedef struct {
-    char                       *(*slot)(ngx_conf_t *cf, ngx_command_t *cmd,
-                                    void *conf);
-    const char                   *expected;
-    size_t                        min;
-    size_t                        max;
-    ngx_uint_t                    zero;       /* 0 is good as well */
-} ngx_http_ws_bus_value_t;
-
-
 static char *ngx_http_ws_bus_location(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_ws_bus_publish(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_ws_bus_capture(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
-static char *ngx_http_ws_bus_capture_data(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
 static char *ngx_http_ws_bus_status(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_ws_bus_echo(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
-static char *ngx_http_ws_bus_protocol(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
-static char *ngx_http_ws_bus_deflate_level(ngx_conf_t *cf,
-    ngx_command_t *cmd, void *conf);
-static char *ngx_http_ws_bus_on_gap(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
-static char *ngx_http_ws_bus_value(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
-static char *ngx_http_ws_bus_tenant_value(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_ws_bus_take_location(ngx_conf_t *cf,
     ngx_command_t *cmd, ngx_http_handler_pt handler);
@@ -45,14 +21,6 @@ static char *ngx_http_ws_bus_init_main_conf(ngx_conf_t *cf, void *conf);
 static void *ngx_http_ws_bus_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_ws_bus_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
-
-
-static ngx_http_complex_value_t  ngx_http_ws_bus_no_tenant;
-
-static const wsb_codec_t  *ngx_http_ws_bus_codecs[] = {
-    &wsb_codec_bus,
-    &wsb_codec_tenant
-};
 
 
 static ngx_http_ws_bus_value_t  ngx_http_ws_bus_message_size = {
@@ -421,40 +389,6 @@ ngx_http_ws_bus_capture(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 static char *
-ngx_http_ws_bus_capture_data(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
-{
-    ngx_http_ws_bus_loc_conf_t  *wlcf = conf;
-
-    ngx_str_t  *value;
-
-    if (wlcf->capture_data != NGX_CONF_UNSET_UINT) {
-        return "is duplicate";
-    }
-
-    value = cf->args->elts;
-
-    if (ngx_strcmp(value[1].data, "response") == 0) {
-        wlcf->capture_data = NGX_HTTP_WS_BUS_DATA_RESPONSE;
-
-    } else if (ngx_strcmp(value[1].data, "request") == 0) {
-        wlcf->capture_data = NGX_HTTP_WS_BUS_DATA_REQUEST;
-
-    } else if (ngx_strcmp(value[1].data, "none") == 0) {
-        wlcf->capture_data = NGX_HTTP_WS_BUS_DATA_NONE;
-
-    } else {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid value \"%V\" in \"ws_bus_capture_data\": "
-                           "expected \"response\", \"request\" or \"none\"",
-                           &value[1]);
-        return NGX_CONF_ERROR;
-    }
-
-    return NGX_CONF_OK;
-}
-
-
-static char *
 ngx_http_ws_bus_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_ws_bus_loc_conf_t  *wlcf = conf;
@@ -519,166 +453,6 @@ ngx_http_ws_bus_take_location(ngx_conf_t *cf, ngx_command_t *cmd,
     wlcf->handler = handler;
 
     return NGX_CONF_OK;
-}
-
-
-static char *
-ngx_http_ws_bus_protocol(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
-{
-    ngx_http_ws_bus_loc_conf_t  *wlcf = conf;
-
-    u_char      *p, names[64];
-    ngx_str_t   *value;
-    ngx_uint_t   i;
-
-    if (wlcf->protocol != NGX_CONF_UNSET_UINT) {
-        return "is duplicate";
-    }
-
-    value = cf->args->elts;
-    p = names;
-
-    for (i = 0; i < NGX_HTTP_WS_BUS_CODECS; i++) {
-
-        if (ngx_strcmp(value[1].data, ngx_http_ws_bus_codecs[i]->name) == 0) {
-            wlcf->protocol = i;
-            return NGX_CONF_OK;
-        }
-
-        p = ngx_slprintf(p, names + sizeof(names), "%s\"%s\"",
-                         i ? ", " : "", ngx_http_ws_bus_codecs[i]->name);
-    }
-
-    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                       "unknown protocol \"%V\" in \"ws_bus_protocol\": "
-                       "expected %*s", &value[1],
-                       (size_t) (p - names), names);
-
-    return NGX_CONF_ERROR;
-}
-
-
-static char *
-ngx_http_ws_bus_deflate_level(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
-{
-    ngx_http_ws_bus_loc_conf_t  *wlcf = conf;
-
-    ngx_str_t  *value;
-
-    if (wlcf->deflate != NGX_CONF_UNSET_UINT) {
-        return "is duplicate";
-    }
-
-    value = cf->args->elts;
-
-    if (ngx_strcmp(value[1].data, "off") == 0) {
-        wlcf->deflate = 0;
-
-    } else if (ngx_strcmp(value[1].data, "on") == 0) {
-        wlcf->deflate = 1;
-
-    } else if (value[1].len == 1
-               && value[1].data[0] >= '1' && value[1].data[0] <= '9')
-    {
-        wlcf->deflate = value[1].data[0] - '0';
-
-    } else {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid value \"%V\" in \"ws_bus_deflate\": "
-                           "expected \"off\", \"on\" (level 1), or a level "
-                           "from 1 to 9", &value[1]);
-        return NGX_CONF_ERROR;
-    }
-
-    return NGX_CONF_OK;
-}
-
-
-static char *
-ngx_http_ws_bus_on_gap(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
-{
-    ngx_http_ws_bus_loc_conf_t  *wlcf = conf;
-
-    ngx_str_t  *value;
-
-    if (wlcf->on_gap != NGX_CONF_UNSET_UINT) {
-        return "is duplicate";
-    }
-
-    value = cf->args->elts;
-
-    if (ngx_strcmp(value[1].data, "notify") == 0) {
-        wlcf->on_gap = NGX_HTTP_WS_BUS_GAP_NOTIFY;
-
-    } else if (ngx_strcmp(value[1].data, "close") == 0) {
-        wlcf->on_gap = NGX_HTTP_WS_BUS_GAP_CLOSE;
-
-    } else {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid value \"%V\" in \"ws_bus_on_gap\": "
-                           "expected \"notify\" or \"close\"", &value[1]);
-        return NGX_CONF_ERROR;
-    }
-
-    return NGX_CONF_OK;
-}
-
-
-/* "off": none, whatever an outer level says. */
-
-static char *
-ngx_http_ws_bus_tenant_value(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
-{
-    ngx_http_ws_bus_loc_conf_t  *wlcf = conf;
-
-    ngx_str_t  *value;
-
-    value = cf->args->elts;
-
-    if (wlcf->tenant == NULL && ngx_strcmp(value[1].data, "off") == 0) {
-        wlcf->tenant = &ngx_http_ws_bus_no_tenant;
-        return NGX_CONF_OK;
-    }
-
-    return ngx_http_set_complex_value_slot(cf, cmd, conf);
-}
-
-
-static char *
-ngx_http_ws_bus_value(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
-{
-    char                     *rv;
-    size_t                   *field;
-    ngx_str_t                *value;
-    ngx_command_t             plain;
-    ngx_http_ws_bus_value_t  *v;
-
-    v = cmd->post;
-    field = (size_t *) ((char *) conf + cmd->offset);
-
-    if (*field != (size_t) NGX_CONF_UNSET) {
-        return "is duplicate";
-    }
-
-    plain = *cmd;
-    plain.post = NULL;
-
-    rv = v->slot(cf, &plain, conf);
-
-    if (rv == NGX_CONF_OK
-        && ((*field >= v->min && *field <= v->max)
-            || (*field == 0 && v->zero)))
-    {
-        return NGX_CONF_OK;
-    }
-
-    value = cf->args->elts;
-
-    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                       "invalid value \"%V\" in \"%V\": expected %s",
-                       &value[1], &cmd->name, v->expected);
-
-    return NGX_CONF_ERROR;
 }
 
 

@@ -1,6 +1,7 @@
 /*
  * What the files of the glue share.
  *
+ *   conf      how values of directives are read
  *   upgrade   the opening handshake, until the connection is ours
  *   origin    which pages may open a connection
  *   tenant    whose a request is
@@ -372,6 +373,36 @@ struct ngx_http_ws_bus_record_s {
                                                  NULL */
     ngx_queue_t                  link;
 };
+
+
+/* conf */
+
+/* How the value of a simple directive is read, and what a good one is. */
+
+typedef struct {
+    char                       *(*slot)(ngx_conf_t *cf, ngx_command_t *cmd,
+                                    void *conf);
+    const char                   *expected;
+    size_t                        min;
+    size_t                        max;
+    ngx_uint_t                    zero;       /* 0 is good as well */
+} ngx_http_ws_bus_value_t;
+
+/* cmd->post is an ngx_http_ws_bus_value_t. */
+char *ngx_http_ws_bus_value(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_ws_bus_tenant_value(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_ws_bus_protocol(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_ws_bus_capture_data(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_ws_bus_deflate_level(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_ws_bus_on_gap(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+/* All protocols, and what "ws_bus_tenant off" makes of a level's tenant. */
+extern const wsb_codec_t         *ngx_http_ws_bus_codecs[];
+extern ngx_http_complex_value_t   ngx_http_ws_bus_no_tenant;
 
 
 /* zone */
