@@ -66,6 +66,10 @@ my $nginx = WSBus::Nginx->new(workers => 2, fixed_workers => 1,
         location = /one { ws_bus events;
                           ws_bus_max_subscriptions 1 key=$arg_tenant_id; }
 
+        location /outer { ws_bus events;
+            location = /outer/publish { ws_bus_publish events; }
+            location = /outer/status  { ws_bus_status; } }
+
         location = /forced { ws_bus events; ws_bus_restrict owner eq me; }
 
         location = /variable {
@@ -250,6 +254,12 @@ subtest 'a tenant of the configuration' => sub {
 
     $res = WSBus::Raw->new($port)->handshake(path => '/variable?tenant_id=a+b');
     is($res->{headers}{'x-tenant'}, '[a b]', '$ws_bus_tenant is the decoded');
+
+    is(publish('acme', 'created', path => '/outer/publish'), 0,
+       'who publishes within such a location names no tenant in the URL');
+    $raw = WSBus::Raw->new($port);
+    $raw->write("GET /outer/status HTTP/1.1\r\nHost: a\r\n\r\n");
+    is($raw->response->{status}, 200, 'nor who asks for the status');
 
     $res = WSBus::Raw->new($port)->handshake(path => '/named');
     is($res->{status}, 400, 'and of another protocol, too');

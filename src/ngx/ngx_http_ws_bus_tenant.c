@@ -1,6 +1,6 @@
 /*
- * Whose a connection is: as the configuration says, else, if the protocol
- * lets the client say it, as the URL says.
+ * Whose a request is: as the configuration says, else, of a handshake, if the
+ * protocol lets the client say it, as the URL says.
  */
 
 #include "ngx_http_ws_bus_module.h"
@@ -31,7 +31,11 @@ ngx_http_ws_bus_get_tenant(ngx_http_request_t *r, ngx_str_t *tenant)
         return NGX_OK;
     }
 
-    if (wlcf->zone == NULL || wlcf->codec->tenant == NULL) {
+    /* a location within it, for publishing, inherits the zone */
+
+    if (r->content_handler != ngx_http_ws_bus_handler
+        || wlcf->zone == NULL || wlcf->codec->tenant == NULL)
+    {
         return NGX_DECLINED;
     }
 
