@@ -16,6 +16,7 @@
 typedef struct {
     ngx_http_ws_bus_worker_t    *worker;
     ngx_http_ws_bus_record_t    *record;
+    ngx_uint_t                   pushed;      /* to anybody? */
 } ngx_http_ws_bus_match_t;
 
 
@@ -115,8 +116,10 @@ ngx_http_ws_bus_work(ngx_http_ws_bus_worker_t *w)
 
 /*
  * Publishers of this worker wait while its last turn was too short for what
- * there was to do, or connections overflowed that could have been written;
- * and, of other workers, only for one that lags far behind.
+ * there was to do and a few events are queued already: up to then one more
+ * costs little, since it is written with them.  Or while connections
+ * overflowed that could have been written.  And, of other workers, only for
+ * one that lags far behind.
  */
 
 ngx_uint_t
@@ -130,7 +133,10 @@ ngx_http_ws_bus_busy(ngx_http_ws_bus_zone_t *bus)
         return 0;
     }
 
-    if (bus->worker->late || bus->worker->overflowed != 0) {
+    if ((bus->worker->late
+         && bus->worker->queued >= NGX_HTTP_WS_BUS_PARK_EVENTS)
+        || bus->worker->overflowed != 0)
+    {
         return 1;
     }
 
@@ -204,6 +210,7 @@ ngx_http_ws_bus_match(ngx_http_ws_bus_worker_t *w, uint64_t until)
 
         match.worker = w;
         match.record = rec;
+        match.pushed = 0;
 
         rc = wsb_index_match(w->index, &rec->parts, &rec->event,
                              ngx_http_ws_bus_match_node, &match);
@@ -214,6 +221,7 @@ ngx_http_ws_bus_match(ngx_http_ws_bus_worker_t *w, uint64_t until)
             return NGX_OK;
         }
 
+        w->queued += match.pushed;
         w->hand.next = cursor;
 
         if (ngx_http_ws_bus_now() >= until) {
@@ -261,6 +269,7 @@ ngx_http_ws_bus_match_node(void *data, wsb_node_t *node, wsb_change_t change)
         }
 
         ngx_http_ws_bus_mark_dirty(wc);
+        match->pushed = 1;
     }
 }
 
@@ -337,6 +346,8 @@ ngx_http_ws_bus_flush_dirty(ngx_http_ws_bus_worker_t *w, uint64_t until)
             ngx_http_ws_bus_catch_up(wc);
         }
     }
+
+    w->queued = 0;
 
     return NGX_OK;
 }

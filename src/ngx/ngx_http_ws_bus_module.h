@@ -49,6 +49,7 @@
 #define NGX_HTTP_WS_BUS_FLUSH_TIME     4000
 #define NGX_HTTP_WS_BUS_BEHIND_TIME    2000
 #define NGX_HTTP_WS_BUS_PARK_TIME      100      /* ms, a publisher at most */
+#define NGX_HTTP_WS_BUS_PARK_EVENTS    4        /* queued, before it waits */
 #define NGX_HTTP_WS_BUS_PARK_LAG       2048     /* events of another worker */
 #define NGX_HTTP_WS_BUS_CATCH_TIME     1000     /* us, one connection's */
 #define NGX_HTTP_WS_BUS_CATCH_RECORDS  256
@@ -194,6 +195,7 @@ struct ngx_http_ws_bus_worker_s {
     ngx_queue_t                  parked;
     ngx_uint_t                   overflowed;  /* cursors for want of queue */
     ngx_uint_t                   late;        /* the last turn was too short */
+    ngx_uint_t                   queued;      /* events since all was written */
 };
 
 

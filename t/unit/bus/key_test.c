@@ -211,6 +211,53 @@ test_parts(void)
 }
 
 
+/* Values of few bytes are remembered: many more of them than there is room */
+
+static void
+test_memo(void)
+{
+    size_t     n;
+    int        wrong;
+    uint8_t    keys[2][16], value[40];
+    unsigned   i, j, field, random;
+    wsb_key_t  a, b, tenant;
+    wsb_str_t  s;
+
+    memset(keys[0], 1, 16);
+    memcpy(keys[1], keys[0], 16);
+    keys[1][15] = 2;
+
+    random = 1;
+    wrong = 0;
+
+    for (i = 0; i < 200000; i++) {
+        random = random * 1103515245 + 12345;
+
+        n = random >> 8 & 3 ? random >> 10 & 7 : random >> 10 & 31;
+        field = (random >> 16) % (WSB_NROUTING - 1);
+        field += field >= WSB_ENTITY_ID;
+
+        for (j = 0; j < n; j++) {
+            value[j] = random >> (j + 3) & 1 ? 'a' : 'b';
+        }
+
+        s.data = value;
+        s.len = n;
+
+        a = wsb_key_part(keys[i & 1], field, s);
+        b = wsb_hash(keys[i & 1], WSB_DOMAIN_FIELD + field, value, n);
+
+        tenant = wsb_key_tenant(keys[i & 1], s);
+        wrong += !wsb_key_eq(&a, &b);
+
+        b = wsb_hash(keys[i & 1], WSB_DOMAIN_TENANT, value, n);
+        wrong += !wsb_key_eq(&tenant, &b);
+    }
+
+    ok(wrong == 0, "what is remembered is what is computed");
+}
+
+
 int
 main(void)
 {
@@ -224,6 +271,7 @@ main(void)
     test_domains();
     test_masks();
     test_parts();
+    test_memo();
 
     return tap_done();
 }
