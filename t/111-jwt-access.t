@@ -423,7 +423,8 @@ for (
     [ 'a bad leeway', 'ws_bus_jwt_leeway x;', qr/10m/ ],
     [ 'an issuer with a variable', 'ws_bus_jwt_issuer $arg_i;', qr/without variables/ ],
     [ 'an empty audience', 'ws_bus_jwt_audience "";', qr/without variables/ ],
-    [ 'expiry maybe', 'ws_bus_jwt_expiry maybe;', qr/maybe/ ],
+    [ 'expiry maybe', 'ws_bus_jwt_expiry maybe;', qr/maybe.*"required" or "optional"/ ],
+    [ 'expiry twice', 'ws_bus_jwt_expiry optional; ws_bus_jwt_expiry optional;', qr/duplicate/ ],
 ) {
     wrong(@$_);
 }

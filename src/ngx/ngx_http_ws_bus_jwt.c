@@ -20,6 +20,8 @@ static ngx_int_t ngx_http_ws_bus_jwt_read_file(ngx_conf_t *cf,
 static void ngx_http_ws_bus_jwt_keys_cleanup(void *data);
 static char *ngx_http_ws_bus_jwt_strings(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+static char *ngx_http_ws_bus_jwt_expiry(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 static char *ngx_http_ws_bus_jwt_leeway(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_ws_bus_jwt_require(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -30,13 +32,6 @@ static char *ngx_http_ws_bus_jwt_merge_loc_conf(ngx_conf_t *cf, void *parent,
 static ngx_int_t ngx_http_ws_bus_jwt_merge_require(
     ngx_http_ws_bus_jwt_loc_conf_t *conf,
     ngx_http_ws_bus_jwt_loc_conf_t *prev);
-
-
-static ngx_conf_enum_t  ngx_http_ws_bus_jwt_expiry[] = {
-    { ngx_string("required"), NGX_HTTP_WS_BUS_JWT_EXPIRY_REQUIRED },
-    { ngx_string("optional"), NGX_HTTP_WS_BUS_JWT_EXPIRY_OPTIONAL },
-    { ngx_null_string, 0 }
-};
 
 
 static ngx_command_t  ngx_http_ws_bus_jwt_commands[] = {
@@ -71,10 +66,10 @@ static ngx_command_t  ngx_http_ws_bus_jwt_commands[] = {
 
     { ngx_string("ws_bus_jwt_expiry"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_enum_slot,
+      ngx_http_ws_bus_jwt_expiry,
       NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_ws_bus_jwt_loc_conf_t, expiry),
-      &ngx_http_ws_bus_jwt_expiry },
+      0,
+      NULL },
 
     { ngx_string("ws_bus_jwt_leeway"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
@@ -430,6 +425,37 @@ ngx_http_ws_bus_jwt_strings(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         }
 
         *s = (const char *) value[i].data;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_ws_bus_jwt_expiry(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_ws_bus_jwt_loc_conf_t  *jlcf = conf;
+
+    ngx_str_t  *value;
+
+    if (jlcf->expiry != NGX_CONF_UNSET_UINT) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (ngx_strcmp(value[1].data, "required") == 0) {
+        jlcf->expiry = NGX_HTTP_WS_BUS_JWT_EXPIRY_REQUIRED;
+
+    } else if (ngx_strcmp(value[1].data, "optional") == 0) {
+        jlcf->expiry = NGX_HTTP_WS_BUS_JWT_EXPIRY_OPTIONAL;
+
+    } else {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid value \"%V\" in \"ws_bus_jwt_expiry\": "
+                           "expected \"required\" or \"optional\"",
+                           &value[1]);
+        return NGX_CONF_ERROR;
     }
 
     return NGX_CONF_OK;
