@@ -282,6 +282,8 @@ subtest 'configuration' => sub {
         [ 'https://example.com:*', qr/asterisk/ ],
         [ 'https://example.com:0', qr/port/ ],
         [ 'https://', qr/host/ ],
+        [ 'wss://example.com', qr/of the page/ ],
+        [ 'WS://example.com', qr/of the page/ ],
         [ '""', qr/scheme/ ],
         [ '~', qr/regex/ ],
         [ '"~("', qr/pcre/i ],

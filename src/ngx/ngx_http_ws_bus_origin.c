@@ -172,15 +172,28 @@ ngx_http_ws_bus_origin_item(ngx_conf_t *cf,
     text.data = value->data;
     text.len = value->len;
 
+    if (ngx_strncasecmp(value->data, (u_char *) "ws://", 5) == 0
+        || ngx_strncasecmp(value->data, (u_char *) "wss://", 6) == 0)
+    {
+        reason = "the origin is that of the page, not of the websocket, so "
+                 "that it never begins with \"ws://\" or \"wss://\"";
+        goto invalid;
+    }
+
     if (wsb_origin_pattern_parse(text, &item->pattern, &reason) != WSB_OK) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid origin \"%V\" in \"ws_bus_origin\": %s; "
-                           "write \"any\", \"same\", \"null\", or an origin "
-                           "such as \"https://example.com\"", value, reason);
-        return NGX_CONF_ERROR;
+        goto invalid;
     }
 
     return NGX_CONF_OK;
+
+invalid:
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "invalid origin \"%V\" in \"ws_bus_origin\": %s; "
+                       "write \"any\", \"same\", \"null\", or an origin "
+                       "such as \"https://example.com\"", value, reason);
+
+    return NGX_CONF_ERROR;
 }
 
 
