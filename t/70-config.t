@@ -82,6 +82,12 @@ my @bad = (
       location('ws_bus events; ws_bus_protocol bus; ws_bus_protocol bus;'),
       qr/ws_bus_protocol/ ],
 
+    [ 'a tenant that is empty', location('ws_bus events; ws_bus_tenant "";'),
+      qr/ws_bus_tenant/, qr/"off"/ ],
+    [ 'a tenant of 257 bytes',
+      location('ws_bus events; ws_bus_tenant ' . 'a' x 257 . ';'),
+      qr/ws_bus_tenant/, qr/1 to 256 bytes/ ],
+
     [ 'a message size that is none',
       location('ws_bus events; ws_bus_max_message_size big;'),
       qr/ws_bus_max_message_size/ ],
@@ -114,6 +120,8 @@ my @good = (
     [ 'the protocol bus', location('ws_bus events; ws_bus_protocol bus;') ],
     [ 'the protocol in http', "ws_bus_protocol bus; $ZONE" ],
     [ 'the protocol in a server', server('ws_bus_protocol bus;') ],
+    [ 'a tenant of 256 bytes',
+      location('ws_bus events; ws_bus_tenant ' . 'a' x 256 . ';') ],
     [ 'a message size', location('ws_bus events; ws_bus_max_message_size 1m;') ],
     [ 'a message size in http', "ws_bus_max_message_size 1m; $ZONE" ],
     [ 'several locations of one zone', server('location /a { ws_bus events; }'

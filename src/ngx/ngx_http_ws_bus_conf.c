@@ -51,13 +51,17 @@ ngx_http_ws_bus_value(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
-/* "off": none, whatever an outer level says. */
+/*
+ * "off": none, whatever an outer level says.  A constant that would get 400
+ * each time is refused here.
+ */
 
 char *
 ngx_http_ws_bus_tenant_value(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_ws_bus_loc_conf_t  *wlcf = conf;
 
+    char       *rv;
     ngx_str_t  *value;
 
     value = cf->args->elts;
@@ -67,7 +71,22 @@ ngx_http_ws_bus_tenant_value(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_OK;
     }
 
-    return ngx_http_set_complex_value_slot(cf, cmd, conf);
+    rv = ngx_http_set_complex_value_slot(cf, cmd, conf);
+
+    if (rv != NGX_CONF_OK || wlcf->tenant->lengths != NULL) {
+        return rv;
+    }
+
+    if (value[1].len == 0 || value[1].len > WSB_TENANT_MAX) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid tenant of %uz bytes in "
+                           "\"ws_bus_tenant\": write one of 1 to %d bytes, "
+                           "or \"off\" for none",
+                           value[1].len, WSB_TENANT_MAX);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
 }
 
 
