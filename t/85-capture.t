@@ -528,6 +528,12 @@ subtest 'actions' => sub {
           { action => 'updated', entity_type => 'order', entity_id => 'o-1',
             data => { n => 1 } });
 
+    gives('an id from the URI never is a path into the response',
+          [ POST => '/re/orders/path=secret', status => 200,
+            reply => json(200, '{"secret":"s-1"}') ],
+          { action => 'updated', entity_type => 'order',
+            entity_id => 'path=secret', data => { secret => 's-1' } });
+
     gives('a POST on an item, 201, is not',
           [ POST => '/re/orders/o-1', status => 201, reply => $created ],
           { action => 'created', entity_type => 'order', entity_id => 'o-1',
@@ -1629,6 +1635,10 @@ subtest 'configuration' => sub {
         [ 'ws_bus_capture_max_body x;', qr/a size from 1k to 64m/ ],
         [ 'ws_bus_capture_entity $nowhere;', qr/unknown "nowhere" variable/ ],
         [ 'ws_bus_capture_id a; ws_bus_capture_id b;', qr/is duplicate/ ],
+        [ 'ws_bus_capture_id path=;', qr/names joined by dots/ ],
+        [ 'ws_bus_capture_id path=.id;', qr/names joined by dots/ ],
+        [ 'ws_bus_capture_id path=a..id;', qr/names joined by dots/ ],
+        [ 'ws_bus_capture_id path=a.;', qr/names joined by dots/ ],
     ) {
         my ($rc, $out) = $test->($case->[0]);
         isnt($rc, 0, "refused: $case->[0]");

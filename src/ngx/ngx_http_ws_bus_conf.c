@@ -126,6 +126,45 @@ ngx_http_ws_bus_protocol(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
+/* A value, or "path=" and names joined by dots. */
+
+char *
+ngx_http_ws_bus_capture_id(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_ws_bus_loc_conf_t  *wlcf = conf;
+
+    char       *rv;
+    u_char     *p;
+    ngx_str_t  *value;
+
+    rv = ngx_http_set_complex_value_slot(cf, cmd, conf);
+
+    if (rv != NGX_CONF_OK || wlcf->capture_id->lengths != NULL) {
+        return rv;
+    }
+
+    value = cf->args->elts;
+
+    if (ngx_strncmp(value[1].data, "path=", 5) != 0) {
+        return NGX_CONF_OK;
+    }
+
+    p = value[1].data + 5;
+
+    if (*p == '\0' || *p == '.' || value[1].data[value[1].len - 1] == '.'
+        || ngx_strstr(p, "..") != NULL)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid path \"%V\" in \"ws_bus_capture_id\": "
+                           "expected names joined by dots, such as "
+                           "\"path=data.order.id\"", &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
 char *
 ngx_http_ws_bus_capture_data(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {

@@ -109,7 +109,7 @@ static ngx_command_t  ngx_http_ws_bus_commands[] = {
 
     { ngx_string("ws_bus_capture_id"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_http_set_complex_value_slot,
+      ngx_http_ws_bus_capture_id,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_ws_bus_loc_conf_t, capture_id),
       NULL },

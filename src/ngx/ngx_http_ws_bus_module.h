@@ -396,6 +396,8 @@ char *ngx_http_ws_bus_tenant_value(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_ws_bus_protocol(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+char *ngx_http_ws_bus_capture_id(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 char *ngx_http_ws_bus_capture_data(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_ws_bus_deflate_level(ngx_conf_t *cf, ngx_command_t *cmd,

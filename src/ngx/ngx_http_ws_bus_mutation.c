@@ -181,9 +181,18 @@ ngx_http_ws_bus_mutation_fields(ngx_http_ws_bus_mutation_t *m)
 
     ngx_str_set(&m->id_path, "id");
 
-    if (value.len > 5 && ngx_strncmp(value.data, "path=", 5) == 0) {
-        m->id_path.data = (u_char *) value.data + 5;
-        m->id_path.len = value.len - 5;
+    /*
+     * A path is what the directive says is one: a variable's value is an id,
+     * else whoever makes up an URI could have any field of the response told.
+     */
+
+    if (conf->capture_id != NULL
+        && ngx_strncmp(conf->capture_id->value.data, "path=", 5) == 0)
+    {
+        if (value.len > 5) {
+            m->id_path.data = (u_char *) value.data + 5;
+            m->id_path.len = value.len - 5;
+        }
 
     } else if (value.len != 0 && value.len <= NGX_HTTP_WS_BUS_FIELD_MAX) {
         ev->field[WSB_ENTITY_ID] = value;
