@@ -16,11 +16,11 @@
 typedef struct {
     ngx_http_ws_bus_worker_t    *worker;
     ngx_http_ws_bus_record_t    *record;
-    ngx_uint_t                   pushed;      /* to anybody? */
 } ngx_http_ws_bus_match_t;
 
 
 static void ngx_http_ws_bus_take(ngx_http_ws_bus_worker_t *w);
+static ngx_uint_t ngx_http_ws_bus_lags(ngx_http_ws_bus_worker_t *w);
 static ngx_int_t ngx_http_ws_bus_match(ngx_http_ws_bus_worker_t *w,
     uint64_t until);
 static void ngx_http_ws_bus_match_node(void *data, wsb_node_t *node,
@@ -108,7 +108,7 @@ ngx_http_ws_bus_work(ngx_http_ws_bus_worker_t *w)
         ngx_post_event(&w->event, &ngx_posted_next_events);
     }
 
-    if (!w->late && w->overflowed == 0) {
+    if (!ngx_http_ws_bus_lags(w) && w->overflowed == 0) {
         ngx_http_ws_bus_unpark(w);
     }
 }
@@ -116,8 +116,8 @@ ngx_http_ws_bus_work(ngx_http_ws_bus_worker_t *w)
 
 /*
  * Publishers of this worker wait while its last turn was too short for what
- * there was to do and a few events are queued already: up to then one more
- * costs little, since it is written with them.  Or while connections
+ * there was to do, if more than a few events are on their way: up to then one
+ * more costs little, since it is written with them.  Or while connections
  * overflowed that could have been written.  And, of other workers, only for
  * one that lags far behind.
  */
@@ -133,10 +133,7 @@ ngx_http_ws_bus_busy(ngx_http_ws_bus_zone_t *bus)
         return 0;
     }
 
-    if ((bus->worker->late
-         && bus->worker->queued >= NGX_HTTP_WS_BUS_PARK_EVENTS)
-        || bus->worker->overflowed != 0)
-    {
+    if (ngx_http_ws_bus_lags(bus->worker) || bus->worker->overflowed != 0) {
         return 1;
     }
 
@@ -153,6 +150,27 @@ ngx_http_ws_bus_busy(ngx_http_ws_bus_zone_t *bus)
     }
 
     return 0;
+}
+
+
+/* The connection that is dirty for the longest time has the longest queue. */
+
+static ngx_uint_t
+ngx_http_ws_bus_lags(ngx_http_ws_bus_worker_t *w)
+{
+    ngx_queue_t             *q;
+    ngx_http_ws_bus_conn_t  *wc;
+
+    if (!w->late || !wsb_hand_empty(&w->hand)
+        || ngx_queue_empty(&w->dirty))
+    {
+        return w->late;
+    }
+
+    q = ngx_queue_head(&w->dirty);
+    wc = ngx_queue_data(q, ngx_http_ws_bus_conn_t, link);
+
+    return wc->nitems >= NGX_HTTP_WS_BUS_PARK_EVENTS;
 }
 
 
@@ -210,7 +228,6 @@ ngx_http_ws_bus_match(ngx_http_ws_bus_worker_t *w, uint64_t until)
 
         match.worker = w;
         match.record = rec;
-        match.pushed = 0;
 
         rc = wsb_index_match(w->index, &rec->parts, &rec->event,
                              ngx_http_ws_bus_match_node, &match);
@@ -221,7 +238,6 @@ ngx_http_ws_bus_match(ngx_http_ws_bus_worker_t *w, uint64_t until)
             return NGX_OK;
         }
 
-        w->queued += match.pushed;
         w->hand.next = cursor;
 
         if (ngx_http_ws_bus_now() >= until) {
@@ -269,7 +285,6 @@ ngx_http_ws_bus_match_node(void *data, wsb_node_t *node, wsb_change_t change)
         }
 
         ngx_http_ws_bus_mark_dirty(wc);
-        match->pushed = 1;
     }
 }
 
@@ -346,8 +361,6 @@ ngx_http_ws_bus_flush_dirty(ngx_http_ws_bus_worker_t *w, uint64_t until)
             ngx_http_ws_bus_catch_up(wc);
         }
     }
-
-    w->queued = 0;
 
     return NGX_OK;
 }

@@ -195,7 +195,6 @@ struct ngx_http_ws_bus_worker_s {
     ngx_queue_t                  parked;
     ngx_uint_t                   overflowed;  /* cursors for want of queue */
     ngx_uint_t                   late;        /* the last turn was too short */
-    ngx_uint_t                   queued;      /* events since all was written */
 };
 
 
