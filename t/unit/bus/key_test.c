@@ -238,7 +238,7 @@ test_memo(void)
         field += field >= WSB_ENTITY_ID;
 
         for (j = 0; j < n; j++) {
-            value[j] = random >> (j + 3) & 1 ? 'a' : 'b';
+            value[j] = random >> (j + 3) % 32 & 1 ? 'a' : 'b';
         }
 
         s.data = value;
