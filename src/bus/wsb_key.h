@@ -73,4 +73,13 @@ wsb_key_eq(const wsb_key_t *a, const wsb_key_t *b)
 }
 
 
+/* The order of sets of them. */
+
+static inline int
+wsb_key_less(const wsb_key_t *a, const wsb_key_t *b)
+{
+    return a->h[0] != b->h[0] ? a->h[0] < b->h[0] : a->h[1] < b->h[1];
+}
+
+
 #endif /* WSB_KEY_H */

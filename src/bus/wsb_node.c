@@ -10,13 +10,6 @@ static wsb_rc_t wsb_node_terms_create(wsb_rows_t *rows, wsb_node_t *node,
     const wsb_where_t *where, unsigned found);
 
 
-static inline int
-wsb_hash_less(const wsb_key_t *a, const wsb_key_t *b)
-{
-    return a->h[0] != b->h[0] ? a->h[0] < b->h[0] : a->h[1] < b->h[1];
-}
-
-
 wsb_rc_t
 wsb_shape_condition(wsb_shape_t *shape, const wsb_rows_t *rows,
     const wsb_plan_t *plan, unsigned n)
@@ -83,7 +76,7 @@ wsb_node_values(const wsb_rows_t *rows, const wsb_key_t *path,
             continue;
         }
 
-        for (k = n; k > 0 && wsb_hash_less(&h, &hash[k - 1]); k--) {
+        for (k = n; k > 0 && wsb_key_less(&h, &hash[k - 1]); k--) {
             /* void */
         }
 

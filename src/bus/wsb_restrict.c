@@ -117,22 +117,6 @@ wsb_restrict_free(wsb_restrict_t *forced)
 }
 
 
-size_t
-wsb_restrict_size(const wsb_restrict_t *forced)
-{
-    unsigned  i, n;
-
-    n = 0;
-
-    for (i = 0; i < WSB_NROUTING; i++) {
-        n += forced->n[i];
-    }
-
-    return sizeof(wsb_restrict_t) + n * sizeof(wsb_key_t)
-           + (forced->where ? forced->where->size : 0);
-}
-
-
 wsb_rc_t
 wsb_restrict_apply(const wsb_restrict_t *forced,
     wsb_set_t sets[WSB_NROUTING], const wsb_where_t *where,
@@ -366,22 +350,15 @@ static wsb_rc_t
 wsb_restrict_parse(wsb_restrictor_t *rs, const wsb_text_t *text,
     wsb_where_t **where)
 {
-    size_t              n, len;
     wsb_rc_t            rc;
-    wsb_str_t           s, value;
+    wsb_str_t           s;
     wsb_json_t          array;
     wsb_json_error_t    error;
 
     static const wsb_json_limits_t  limits = { 8, 2 };
 
-    value = rs->condition->value;
-
-    for (n = 0; n < value.len; n += len) {
-        len = wsb_text_utf8(value.data + n, value.data + value.len);
-
-        if (len == 0 || value.data[n] == '\0') {
-            return wsb_restrict_fail(rs, "the value is no text");
-        }
+    if (!wsb_text_valid(rs->condition->value)) {
+        return wsb_restrict_fail(rs, "the value is no text");
     }
 
     s.data = text->data;

@@ -51,9 +51,6 @@ wsb_rc_t wsb_restrict_create(const uint8_t key[16],
 
 void wsb_restrict_free(wsb_restrict_t *forced);
 
-/* Bytes of memory that it takes. */
-size_t wsb_restrict_size(const wsb_restrict_t *forced);
-
 /*
  * Narrows the sets of the routing fields, of which an empty one is a wildcard,
  * and joins its conditions to the client's, which may be NULL.  *joined is

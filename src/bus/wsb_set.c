@@ -1,13 +1,6 @@
 #include "wsb_set.h"
 
 
-static inline int
-wsb_key_less(const wsb_key_t *a, const wsb_key_t *b)
-{
-    return a->h[0] != b->h[0] ? a->h[0] < b->h[0] : a->h[1] < b->h[1];
-}
-
-
 void
 wsb_set_add(wsb_set_t *set, const wsb_key_t *hash)
 {

@@ -20,7 +20,6 @@
 #define WSB_WATCH_BYTES           (256 * 1024)   /* of one list */
 #define WSB_WATCH_NAMES           65536   /* that match, before it is cut */
 #define WSB_WATCH_NAME            240     /* bytes of one, without folder */
-#define WSB_WATCH_TENANT          256
 
 #define WSB_WATCH_QUIET           100     /* ms without a change: look */
 #define WSB_WATCH_LONGEST         500     /* or this long after the first */

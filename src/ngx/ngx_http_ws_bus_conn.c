@@ -81,6 +81,7 @@ ngx_http_ws_bus_free_conn(ngx_http_ws_bus_conn_t *wc)
 
     wsb_restrict_free(wc->forced);
     ngx_http_ws_bus_unlimit(wc);
+
     if (wc->jwt != NULL) {
         ngx_free(wc->jwt);
     }
@@ -125,8 +126,6 @@ ngx_http_ws_bus_open_conn(ngx_http_ws_bus_conn_t *wc)
         ngx_http_ws_bus_close_conn(wc);
         return;
     }
-
-    wc->open = 1;
 
     if (c->send == ngx_send) {
         wc->fd = c->fd;

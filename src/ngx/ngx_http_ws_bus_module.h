@@ -277,7 +277,6 @@ struct ngx_http_ws_bus_conn_s {
     unsigned                     close_seen:1;
     unsigned                     shut:1;      /* our side is shut down */
     unsigned                     closed:1;    /* a husk */
-    unsigned                     open:1;      /* detached, 101 is out */
     unsigned                     paused:1;    /* not read: answers wait */
     unsigned                     counted:1;
     unsigned                     overflowed:1;       /* counted as such */

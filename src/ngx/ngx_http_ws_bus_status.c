@@ -450,9 +450,12 @@ ngx_http_ws_bus_status_filters(cJSON *zone, ngx_http_ws_bus_zone_t *bus,
     wsb_text_chunk_t  *copy;
 
     filters = cJSON_AddArrayToObject(zone, "filters");
+    if (filters == NULL) {
+        return NGX_ERROR;
+    }
 
     copy = ngx_alloc(sizeof(wsb_text_chunk_t), ngx_cycle->log);
-    if (copy == NULL || filters == NULL) {
+    if (copy == NULL) {
         return NGX_ERROR;
     }
 

@@ -244,6 +244,7 @@ ngx_http_ws_bus_read_headers(ngx_http_request_t *r,
         } else if (ngx_http_ws_bus_header_is(&h[i], "origin")) {
             hs->origin = h[i].value;
             hs->origins++;
+
         } else if (ngx_http_ws_bus_header_is(&h[i],
                                              "sec-websocket-protocol"))
         {
