@@ -517,7 +517,8 @@ ngx_http_ws_bus_jwt_require(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "invalid value \"%V\" in "
                                "\"ws_bus_jwt_require\": expected variables, "
-                               "such as \"$ws_bus_jwt_claim_admin\"",
+                               "such as \"$ws_bus_jwt_claim_tenant\", or one "
+                               "that a \"map\" makes of a claim",
                                &value[i]);
             return NGX_CONF_ERROR;
         }
