@@ -208,6 +208,10 @@ wsb_restrict_condition(wsb_restrictor_t *rs)
         return wsb_restrict_fail(rs, "the value is longer than 4096 bytes");
     }
 
+    if (!wsb_text_valid(rs->condition->value)) {
+        return wsb_restrict_fail(rs, "the value is no text");
+    }
+
     of_event = wsb_restrict_field(&column, &field);
 
     if (of_event && field < WSB_NROUTING
@@ -356,10 +360,6 @@ wsb_restrict_parse(wsb_restrictor_t *rs, const wsb_text_t *text,
     wsb_json_error_t    error;
 
     static const wsb_json_limits_t  limits = { 8, 2 };
-
-    if (!wsb_text_valid(rs->condition->value)) {
-        return wsb_restrict_fail(rs, "the value is no text");
-    }
 
     s.data = text->data;
     s.len = text->len;

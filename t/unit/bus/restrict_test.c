@@ -204,7 +204,10 @@ static const struct {
     { "data. eq 1", "column has an empty key" },
     { "a.b.c.d.e.f.g.h.i eq 1", "column has more than 8 keys" },
     { "a eq \xff", "the value is no text" },
-    { "a like \xed\xa0\x80", "the value is no text" }
+    { "a like \xed\xa0\x80", "the value is no text" },
+    { "entity_type eq \xff", "the value is no text" },
+    { "action in created,\xff", "the value is no text" },
+    { "schema eq \xff", "the value is no text" }
 };
 
 
