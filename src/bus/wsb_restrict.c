@@ -361,6 +361,10 @@ wsb_restrict_parse(wsb_restrictor_t *rs, const wsb_text_t *text,
 
     static const wsb_json_limits_t  limits = { 8, 2 };
 
+    if (text->len > WSB_WHERE_TEXT) {
+        return wsb_restrict_fail(rs, "the value is too long with its escapes");
+    }
+
     s.data = text->data;
     s.len = text->len;
 

@@ -394,7 +394,7 @@ test_bad(void)
 static void
 test_bounds(void)
 {
-    char                list[3000], *p;
+    char                list[3000], quotes[WSB_RESTRICT_VALUE + 1], *p;
     unsigned            i;
     wsb_forced_t        f, many[WSB_RESTRICT_CONDITIONS + 1];
     wsb_restrict_t     *forced;
@@ -412,6 +412,20 @@ test_bounds(void)
     ok(wsb_restrict_create(secret, &f, 1, &forced, &err) == WSB_ERROR
        && strcmp(err.text, "more than 256 values") == 0, "%s", err.text);
 
+    /* each of these takes two bytes in JSON */
+
+    memset(quotes, '"', sizeof(quotes) - 1);
+    quotes[sizeof(quotes) - 1] = '\0';
+
+    f.op = str("eq");
+    f.value = str(quotes);
+
+    ok(wsb_restrict_create(secret, &f, 1, &forced, &err) == WSB_ERROR
+       && strcmp(err.text, "the value is too long with its escapes") == 0,
+       "%s", err.text);
+
+    f.op = str("in");
+    f.value = str(list);
     f.field = str("entity_id");
 
     ok(wsb_restrict_create(secret, &f, 1, &forced, &err) == WSB_ERROR
