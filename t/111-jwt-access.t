@@ -236,7 +236,8 @@ is(get('/mail', claim(email => ''))->{status}, 403, 'require: empty');
 is(get('/mail', claim(email => '0'))->{status}, 403, 'require: "0"');
 is(get('/mail', claim(email => 0))->{status}, 403, 'require: 0');
 is(get('/mail', claim(email => '00'))->{status}, 200, 'require: "00"');
-is(get('/mail', claim(email => false))->{status}, 200, 'require: false is text');
+is(get('/mail', claim(email => false))->{status}, 403, 'require: false');
+is(get('/mail', claim(email => 'falsehood'))->{status}, 200, 'require: a text');
 is(get('/any/staff', claim(role => 'guest'))->{status}, 401,
    'satisfy any: neither the role nor a password');
 is(get('/any/staff', claim(role => 'admin'))->{status}, 200,

@@ -105,7 +105,13 @@ ngx_http_ws_bus_jwt_required(ngx_http_request_t *r,
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
 
-        if (value.len == 0 || (value.len == 1 && value.data[0] == '0')) {
+        /* false is what a claim of that value is in a variable */
+
+        if (value.len == 0
+            || (value.len == 1 && value.data[0] == '0')
+            || (value.len == 5
+                && ngx_strncmp(value.data, "false", 5) == 0))
+        {
             ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
                           "token lacks what \"ws_bus_jwt_require\" wants");
             ngx_http_ws_bus_jwt_count(r);

@@ -347,6 +347,7 @@ struct ngx_http_ws_bus_form_s {
                                                  pay; headroom before it */
     size_t                       len;
     ngx_uint_t                   bits;        /* least window; 0: plain */
+    ngx_uint_t                   stays;       /* plain, for want of memory */
     ngx_http_ws_bus_form_t      *next;
     ngx_http_ws_bus_whole_t      whole[NGX_HTTP_WS_BUS_WHOLE];
 };

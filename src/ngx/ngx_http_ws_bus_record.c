@@ -385,6 +385,10 @@ ngx_http_ws_bus_deflated(ngx_http_ws_bus_record_t *rec,
         }
     }
 
+    if (plain->stays) {
+        return plain;
+    }
+
     d = ngx_http_ws_bus_deflate(wc->conf->deflate, wc->deflate_bits);
 
     form = ngx_alloc(sizeof(ngx_http_ws_bus_form_t)
@@ -396,6 +400,10 @@ ngx_http_ws_bus_deflated(ngx_http_ws_bus_record_t *rec,
         if (form != NULL) {
             ngx_free(form);
         }
+
+        /* later there may be memory, when a plain frame has been begun */
+
+        plain->stays = 1;
 
         return plain;
     }
