@@ -62,7 +62,7 @@ ngx_http_ws_bus_work_handler(ngx_event_t *ev)
 void
 ngx_http_ws_bus_work(ngx_http_ws_bus_worker_t *w)
 {
-    uint64_t   now;
+    uint64_t   now, until;
     ngx_int_t  rc;
 
     if (w->slot == -1) {
@@ -74,13 +74,16 @@ ngx_http_ws_bus_work(ngx_http_ws_bus_worker_t *w)
     ngx_http_ws_bus_take(w);
 
     now = ngx_http_ws_bus_now();
-    rc = ngx_http_ws_bus_match(w, now + NGX_HTTP_WS_BUS_MATCH_TIME);
+    until = now + NGX_HTTP_WS_BUS_MATCH_TIME;
 
-    now = ngx_http_ws_bus_now();
+    rc = ngx_http_ws_bus_match(w, until);
 
-    if (ngx_http_ws_bus_flush_dirty(w, now + NGX_HTTP_WS_BUS_FLUSH_TIME)
-        == NGX_AGAIN)
-    {
+    /* one record for very many takes longer, and then less is written */
+
+    until += NGX_HTTP_WS_BUS_FLUSH_TIME;
+    now = ngx_http_ws_bus_now() + NGX_HTTP_WS_BUS_FLUSH_TIME / 2;
+
+    if (ngx_http_ws_bus_flush_dirty(w, ngx_max(now, until)) == NGX_AGAIN) {
         rc = NGX_AGAIN;
     }
 
