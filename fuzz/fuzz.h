@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "wsb.h"
+
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -40,6 +42,28 @@ fuzz_copy(const uint8_t *p, size_t n)
     }
 
     return copy;
+}
+
+
+/* The next line, as such a copy, without its end. */
+
+static inline wsb_str_t
+fuzz_line(const uint8_t **p, size_t *left)
+{
+    size_t          n;
+    wsb_str_t       line;
+    const uint8_t  *end;
+
+    end = memchr(*p, '\n', *left);
+    n = end == NULL ? *left : (size_t) (end - *p);
+
+    line.len = n;
+    line.data = fuzz_copy(*p, n);
+
+    *p += n + (end != NULL);
+    *left -= n + (end != NULL);
+
+    return line;
 }
 
 

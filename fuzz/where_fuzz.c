@@ -23,26 +23,6 @@ static const char *const  ops[] = {
 };
 
 
-static wsb_str_t
-next_line(const uint8_t **p, size_t *left)
-{
-    size_t          n;
-    wsb_str_t       line;
-    const uint8_t  *end;
-
-    end = memchr(*p, '\n', *left);
-    n = end == NULL ? *left : (size_t) (end - *p);
-
-    line.len = n;
-    line.data = fuzz_copy(*p, n);
-
-    *p += n + (end != NULL);
-    *left -= n + (end != NULL);
-
-    return line;
-}
-
-
 static void
 write_value(wsb_text_t *t, const wsb_value_t *value)
 {
@@ -314,7 +294,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     wsb_where_error_t   where_err;
 
     for (i = 0; i < 3; i++) {
-        line[i] = next_line(&data, &size);
+        line[i] = fuzz_line(&data, &size);
     }
 
     memset(&ev, 0, sizeof(ev));

@@ -113,7 +113,8 @@ subtest 'of the zone' => sub {
     is($status, 101, 'another location has no limit');
 
     leave(pop @open);
-    sleep 0.01 while (totals())[0]{connections} > 3;
+    ok(WSBus::Nginx::await(sub { (totals())[0]{connections} <= 3 }),
+       'one has left');
     is((try_open('/zone/ws'))[0], 503, 'but its connections are of the zone');
     leave($ws);
 

@@ -16,7 +16,9 @@ use WSBus::Raw;
 my $OWN = '"$remote_addr|$arg_x|$http_user_agent|$host|$ws_bus_connection_id'
         . '|$ws_bus_tenant|$ws_bus_close_code|$ws_bus_close_reason'
         . '|$ws_bus_messages_in|$ws_bus_events_out|$ws_bus_subscriptions'
-        . '|$kind|${arg_x}ed"';
+        . '|$kind|${arg_x}ed'
+        . '|$ws_bus_bytes_out|$ws_bus_gaps|$ws_bus_duration'
+        . '|$ws_bus_close_time|$ws_bus_version"';
 
 my $nginx = WSBus::Nginx->new(
     workers => 2, fixed_workers => 1,
@@ -240,17 +242,29 @@ subtest 'a line of one\'s own' => sub {
     say_close($ws, WSBus::Raw::close_payload(1000, 'a|b'));
 
     my $id = conn_id($ws);
-    is(line_of($ws, 'own.log'),
+    my ($version) = WSBus::Nginx::slurp(
+        "$FindBin::Bin/../src/ngx/ngx_http_ws_bus_module.h")
+        =~ /define NGX_HTTP_WS_BUS_VERSION\s+"([^"]+)"/;
+    my ($line, $rest) = line_of($ws, 'own.log') =~ /^(.*oneed)\|(.*)$/;
+    is($line,
        '127.0.0.1|one|a \u0022b\u0022 \u005c \u0009c|example.org|'
        . "$id|acme|1000|a|b|1|1|1|first|oneed",
        'what the request said, and how it ended');
+
+    my ($bytes, $gaps, $seconds, $time, $own) = split /\|/, $rest;
+    cmp_ok($bytes, '>', 300, '$ws_bus_bytes_out');
+    is($gaps, 0, '$ws_bus_gaps');
+    like($seconds, qr/^\d+\.\d{3}$/, '$ws_bus_duration');
+    like($time, qr/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d/, '$ws_bus_close_time');
+    is($own, $version, '$ws_bus_version');
+
     is(scalar(grep { /\Q$id\E/ } lines('json.log')), 0,
        'a location has one log');
 
     my $bare = open_ws('/own/ws?t=b');
     $bare->close;
     like(line_of($bare, 'own.log'),
-         qr/^127\.0\.0\.1\|\|\|127\.0\.0\.1\|conn_\w+\|b\|1006\|\|0\|0\|0\|other\|ed$/,
+         qr/^127\.0\.0\.1\|\|\|127\.0\.0\.1\|conn_\w+\|b\|1006\|\|0\|0\|0\|other\|ed\|/,
          'what is not there is empty');
 
     my $off = open_ws('/off/ws');
@@ -310,7 +324,7 @@ subtest 'many at once' => sub {
         @line = grep { /\|many\|/ } lines('own.log'); @line >= $n }),
        'as many lines');
     is(scalar(grep {
-        /^127\.0\.0\.1\|y{500}\|\|127\.0\.0\.1\|conn_[0-9a-f]{32}\|many\|1006\|\|0\|0\|0\|other\|y{500}ed$/
+        /^127\.0\.0\.1\|y{500}\|\|127\.0\.0\.1\|conn_[0-9a-f]{32}\|many\|1006\|\|0\|0\|0\|other\|y{500}ed\|\d+\|0\|\d+\.\d{3}\|[-\dT:.+Z]+\|[\d.]+$/
     } @line), $n, 'and none of them mixed with another');
 };
 

@@ -27,7 +27,10 @@ wsb_quota_take_locked(wsb_zone_t *zone, unsigned slot,
 
     for (i = 0; i < n; i++) {
 
-        if (wsb_interest_count_locked(zone, &quota[i].key) >= quota[i].max) {
+        if (quota[i].max != WSB_QUOTA_NONE
+            && wsb_interest_count_locked(zone, &quota[i].key)
+               >= quota[i].max)
+        {
             rc = WSB_CONFLICT;
             break;
         }

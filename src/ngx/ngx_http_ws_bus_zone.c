@@ -10,6 +10,8 @@
 
 static ngx_http_ws_bus_zone_t *ngx_http_ws_bus_zone_find(ngx_conf_t *cf,
     ngx_str_t *name);
+static char *ngx_http_ws_bus_zone_parameters(ngx_conf_t *cf,
+    ngx_http_ws_bus_zone_t *bus);
 static char *ngx_http_ws_bus_zone_size(ngx_conf_t *cf, ngx_str_t *param,
     ngx_str_t *name, size_t *size);
 static char *ngx_http_ws_bus_zone_same_size(ngx_conf_t *cf,
@@ -24,31 +26,94 @@ char *
 ngx_http_ws_bus_zone_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf)
 {
-    size_t                   size, history;
-    ngx_int_t                idem;
-    ngx_str_t               *value, name, s;
-    ngx_uint_t               i;
-    ngx_http_ws_bus_zone_t  *bus;
+    ngx_http_ws_bus_zone_t  *bus, written;
+
+    ngx_memzero(&written, sizeof(ngx_http_ws_bus_zone_t));
+
+    written.idempotency = NGX_CONF_UNSET_SIZE;
+
+    if (ngx_http_ws_bus_zone_parameters(cf, &written) != NGX_CONF_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    if (written.history == 0) {
+        written.history = written.size / 4 * 3;
+    }
+
+    if (written.history > written.size - written.size / 8) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "history of zone \"%V\" in \"ws_bus_zone\" is too "
+                           "large: it must leave an eighth of the zone to "
+                           "the subscriptions, so write at most "
+                           "\"history=%uzk\"", &written.name,
+                           (written.size - written.size / 8) / 1024);
+        return NGX_CONF_ERROR;
+    }
+
+    bus = ngx_http_ws_bus_zone_get(cf, &written.name);
+    if (bus == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    if (bus->declared) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "zone \"%V\" in \"ws_bus_zone\" is already "
+                           "declared: give this one another name",
+                           &written.name);
+        return NGX_CONF_ERROR;
+    }
+
+    bus->declared = 1;
+    bus->size = written.size;
+    bus->history = written.history & ~(size_t) 7;
+    bus->idempotency = written.idempotency;
+
+    if (bus->idempotency == NGX_CONF_UNSET_SIZE) {
+        /* 4,096 take 160 KB: a small zone needs them for its subscriptions */
+        bus->idempotency = bus->size < 8 * 1024 * 1024 ? 512 : 4096;
+    }
+
+    if (ngx_http_ws_bus_zone_same_size(cf, bus) != NGX_CONF_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    bus->shm_zone = ngx_shared_memory_add(cf, &bus->name, bus->size,
+                                          &ngx_http_ws_bus_module);
+    if (bus->shm_zone == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    bus->shm_zone->init = ngx_http_ws_bus_init_zone;
+    bus->shm_zone->data = bus;
+
+    return NGX_CONF_OK;
+}
+
+
+/* What is written: in the directive's own words, defaults not filled in. */
+
+static char *
+ngx_http_ws_bus_zone_parameters(ngx_conf_t *cf, ngx_http_ws_bus_zone_t *bus)
+{
+    ngx_int_t    idem;
+    ngx_str_t   *value, s;
+    ngx_uint_t   i;
 
     value = cf->args->elts;
-
-    ngx_str_null(&name);
-    size = 0;
-    history = 0;
-    idem = NGX_CONF_UNSET;
 
     for (i = 1; i < cf->args->nelts; i++) {
 
         if (ngx_strncmp(value[i].data, "zone=", 5) == 0) {
 
-            if (name.len != 0) {
+            if (bus->name.len != 0) {
                 ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                    "a second zone \"%V\" in \"ws_bus_zone\": "
                                    "write a directive for each", &value[i]);
                 return NGX_CONF_ERROR;
             }
 
-            if (ngx_http_ws_bus_zone_size(cf, &value[i], &name, &size)
+            if (ngx_http_ws_bus_zone_size(cf, &value[i], &bus->name,
+                                          &bus->size)
                 != NGX_CONF_OK)
             {
                 return NGX_CONF_ERROR;
@@ -61,9 +126,11 @@ ngx_http_ws_bus_zone_directive(ngx_conf_t *cf, ngx_command_t *cmd,
             s.data = value[i].data + 8;
             s.len = value[i].len - 8;
 
-            history = ngx_parse_size(&s);
+            bus->history = ngx_parse_size(&s);
 
-            if (history == (size_t) NGX_ERROR || history < WSB_LOG_MIN) {
+            if (bus->history == (size_t) NGX_ERROR
+                || bus->history < WSB_LOG_MIN)
+            {
                 ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                    "invalid history \"%V\" in "
                                    "\"ws_bus_zone\": write a size of at "
@@ -86,6 +153,7 @@ ngx_http_ws_bus_zone_directive(ngx_conf_t *cf, ngx_command_t *cmd,
                 return NGX_CONF_ERROR;
             }
 
+            bus->idempotency = idem;
             continue;
         }
 
@@ -96,63 +164,13 @@ ngx_http_ws_bus_zone_directive(ngx_conf_t *cf, ngx_command_t *cmd,
         return NGX_CONF_ERROR;
     }
 
-    if (name.len == 0) {
+    if (bus->name.len == 0) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"ws_bus_zone\" without a zone: write "
                            "\"zone=name:size\", such as "
                            "\"zone=events:64m\"");
         return NGX_CONF_ERROR;
     }
-
-    if (history == 0) {
-        history = size / 4 * 3;
-    }
-
-    if (history > size - size / 8) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "history of zone \"%V\" in \"ws_bus_zone\" is too "
-                           "large: it must leave an eighth of the zone to "
-                           "the subscriptions, so write at most "
-                           "\"history=%uzk\"", &name,
-                           (size - size / 8) / 1024);
-        return NGX_CONF_ERROR;
-    }
-
-    bus = ngx_http_ws_bus_zone_get(cf, &name);
-    if (bus == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    if (bus->declared) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "zone \"%V\" in \"ws_bus_zone\" is already "
-                           "declared: give this one another name", &name);
-        return NGX_CONF_ERROR;
-    }
-
-    bus->declared = 1;
-    bus->size = size;
-    bus->history = history & ~(size_t) 7;
-
-    if (idem == NGX_CONF_UNSET) {
-        /* 4,096 take 160 KB: a small zone needs them for its subscriptions */
-        idem = size < 8 * 1024 * 1024 ? 512 : 4096;
-    }
-
-    bus->idempotency = idem;
-
-    if (ngx_http_ws_bus_zone_same_size(cf, bus) != NGX_CONF_OK) {
-        return NGX_CONF_ERROR;
-    }
-
-    bus->shm_zone = ngx_shared_memory_add(cf, &bus->name, size,
-                                          &ngx_http_ws_bus_module);
-    if (bus->shm_zone == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    bus->shm_zone->init = ngx_http_ws_bus_init_zone;
-    bus->shm_zone->data = bus;
 
     return NGX_CONF_OK;
 }
