@@ -20,7 +20,8 @@ PURE_OPT ?= -O2 -g
 PURE_CFLAGS = -std=gnu11 $(WARN) $(PURE_OPT)
 PURE_LIBS = -lz -lcjson -lcrypto
 
-PURE     := $(wildcard src/ws/*.c src/bus/*.c src/auth/*.c \
+PURE     := $(wildcard src/ws/*.c src/json/*.c src/event/*.c \
+              src/match/*.c src/log/*.c src/auth/*.c \
               src/protocol/*.c)
 HEADERS  := $(wildcard src/*.h src/*/*.h)
 GLUE     := $(wildcard src/ngx/*.c)

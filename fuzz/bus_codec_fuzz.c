@@ -5,7 +5,7 @@
 
 #include "fuzz.h"
 
-#include "bus/wsb_json.h"
+#include "json/wsb_json.h"
 #include "protocol/wsb_codec.h"
 
 

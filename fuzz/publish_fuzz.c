@@ -8,8 +8,8 @@
 
 #include "fuzz.h"
 
-#include "bus/wsb_json.h"
-#include "bus/wsb_publish.h"
+#include "json/wsb_json.h"
+#include "event/wsb_publish.h"
 #include "protocol/wsb_codec.h"
 
 

@@ -10,7 +10,7 @@
 
 #include "fuzz.h"
 
-#include "bus/wsb_index.h"
+#include "match/wsb_index.h"
 
 
 #define LINES     7

@@ -8,8 +8,8 @@
 
 #include "fuzz.h"
 
-#include "bus/wsb_index.h"
-#include "bus/wsb_row.h"
+#include "match/wsb_index.h"
+#include "match/wsb_row.h"
 
 
 static const uint8_t  key[16] = "0123456789abcde";

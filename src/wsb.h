@@ -1,5 +1,5 @@
 /*
- * The few words that src/ws, src/bus, src/auth and src/protocol share.
+ * The few words that the pure folders share.
  *
  * None of the four includes an nginx header: the same sources are
  * unit-tested, fuzzed and sanitized without nginx.

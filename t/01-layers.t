@@ -13,10 +13,13 @@ my $root = "$FindBin::Bin/..";
 
 my %may = (
     ws       => [qw(ws)],
-    bus      => [qw(bus)],
-    auth     => [qw(auth bus)],
-    protocol => [qw(protocol bus ws)],
-    ngx      => [qw(ngx protocol auth bus ws)],
+    json     => [qw(json)],
+    event    => [qw(event json)],
+    match    => [qw(match event json)],
+    log      => [qw(log event json)],
+    auth     => [qw(auth json)],
+    protocol => [qw(protocol match event json ws)],
+    ngx      => [qw(ngx protocol auth log match event json ws)],
 );
 
 my (%text, %folder_of);
@@ -40,7 +43,7 @@ sub nothing {
 
 cmp_ok(scalar keys %text, '>', 0, 'there are sources');
 
-for my $folder (qw(ws bus auth protocol)) {
+for my $folder (qw(ws json event match log auth protocol)) {
     my @files = grep { m{^src/$folder/} } sort keys %text;
 
     cmp_ok(scalar @files, '>', 0, "src/$folder has sources");

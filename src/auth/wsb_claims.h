@@ -6,8 +6,8 @@
 #define WSB_CLAIMS_H
 
 
-#include "../bus/wsb_json.h"
-#include "../bus/wsb_text.h"
+#include "../json/wsb_json.h"
+#include "../json/wsb_text.h"
 
 
 #define WSB_CLAIM_PATH_MAX   256          /* bytes, the last NUL included */

@@ -4,7 +4,7 @@
 
 #include "wsb_jwk.h"
 #include "wsb_base64url.h"
-#include "../bus/wsb_json.h"
+#include "../json/wsb_json.h"
 
 #include <openssl/bn.h>
 #include <openssl/core_names.h>

@@ -8,7 +8,7 @@
 
 
 #include "wsb_jwk.h"
-#include "../bus/wsb_json.h"
+#include "../json/wsb_json.h"
 
 
 #define WSB_JWT_MAX         8192          /* bytes of a token */

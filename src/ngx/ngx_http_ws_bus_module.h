@@ -27,11 +27,11 @@
 #include "../ws/wsb_deflate.h"
 #include "../ws/wsb_handshake.h"
 #include "../ws/wsb_reader.h"
-#include "../bus/wsb_index.h"
-#include "../bus/wsb_interest.h"
-#include "../bus/wsb_quota.h"
-#include "../bus/wsb_slot.h"
-#include "../bus/wsb_watch.h"
+#include "../match/wsb_index.h"
+#include "../log/wsb_interest.h"
+#include "../log/wsb_quota.h"
+#include "../log/wsb_slot.h"
+#include "../log/wsb_watch.h"
 #include "../protocol/wsb_codec.h"
 
 

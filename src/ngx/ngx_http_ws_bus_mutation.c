@@ -7,8 +7,8 @@
 
 #include "ngx_http_ws_bus_capture.h"
 
-#include "../bus/wsb_gunzip.h"
-#include "../bus/wsb_json.h"
+#include "../event/wsb_gunzip.h"
+#include "../json/wsb_json.h"
 
 
 #define NGX_HTTP_WS_BUS_DEPTH      512

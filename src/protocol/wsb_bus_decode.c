@@ -1,5 +1,5 @@
 #include "wsb_bus.h"
-#include "../bus/wsb_json.h"
+#include "../json/wsb_json.h"
 
 
 #define WSB_INVALID  "Invalid message: "

@@ -9,10 +9,10 @@
 #define WSB_CODEC_H
 
 
-#include "../bus/wsb_event.h"
-#include "../bus/wsb_filter.h"
-#include "../bus/wsb_id.h"
-#include "../bus/wsb_text.h"
+#include "../event/wsb_event.h"
+#include "../match/wsb_filter.h"
+#include "../event/wsb_id.h"
+#include "../json/wsb_text.h"
 
 
 #define WSB_PREFIX_MAX            80      /* bytes before an event's body */

@@ -8,7 +8,7 @@
  */
 
 #include "wsb_tenant.h"
-#include "../bus/wsb_json.h"
+#include "../json/wsb_json.h"
 
 
 static wsb_rc_t wsb_tenant_decode(wsb_str_t message, wsb_op_t *op);

@@ -1,4 +1,4 @@
-/* tail.pml - the ends of the log as built: src/bus/wsb_log.c, end_set, end_get, prepare, commit.
+/* tail.pml - the ends of the log as built: src/log/wsb_log.c, end_set, end_get, prepare, commit.
  *
  * Ring of 4 words, records of 1 or 2 words at growing byte positions (taken modulo 4); the header word holds seq, length
  * and (ghost) which attempt wrote it.  A batch is one record, or two of one word.  Writers (3 lives) may die between

@@ -1,4 +1,4 @@
-/* wake.pml - the wake-up protocol as built: src/bus/wsb_slot.c, wsb_interest.c, wsb_zone.c, src/ngx wake.c and fanout.c.
+/* wake.pml - the wake-up protocol as built: src/log/wsb_slot.c, wsb_interest.c, wsb_zone.c, src/ngx wake.c and fanout.c.
  *
  * 2 publishers, 2 workers with a slot each, a sweeper, and the master, which force-unlocks the zone
  * mutex when its holder is dead and respawns worker 0.  Each slot has pending_from, armed, an eventfd

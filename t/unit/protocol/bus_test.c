@@ -3,10 +3,10 @@
  */
 
 #include "ws/alloc.h"
-#include "bus/wsb_text.c"
-#include "bus/wsb_value.c"
-#include "bus/wsb_where.c"
-#include "bus/wsb_where_parse.c"
+#include "json/wsb_text.c"
+#include "match/wsb_value.c"
+#include "match/wsb_where.c"
+#include "match/wsb_where_parse.c"
 #include "protocol/wsb_op.c"
 #include "protocol/wsb_bus_decode.c"
 #include "protocol/wsb_bus.c"

@@ -4,7 +4,7 @@
  */
 
 #include "ws/alloc.h"
-#include "bus/wsb_text.c"
+#include "json/wsb_text.c"
 #include "protocol/wsb_op.c"
 #include "protocol/wsb_tenant.c"
 

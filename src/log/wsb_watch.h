@@ -1,0 +1,150 @@
+/*
+ * Files of a directory: which of them count, what has changed since they were
+ * last looked at, and when to look again.
+ *
+ * The list of the last look is in shared memory, where the next process finds
+ * it that looks after the directory.
+ */
+
+#ifndef WSB_WATCH_H
+#define WSB_WATCH_H
+
+
+#include "../json/wsb_text.h"
+
+
+#define WSB_WATCH_MAGIC           0x6863746177627377ULL
+#define WSB_WATCH_LAYOUT          1
+
+#define WSB_WATCH_FILES           4096
+#define WSB_WATCH_BYTES           (256 * 1024)   /* of one list */
+#define WSB_WATCH_NAMES           65536   /* that match, before it is cut */
+#define WSB_WATCH_NAME            240     /* bytes of one, without folder */
+
+#define WSB_WATCH_QUIET           100     /* ms without a change: look */
+#define WSB_WATCH_LONGEST         500     /* or this long after the first */
+#define WSB_WATCH_LEASE           3000    /* ms without a beat of the owner */
+
+
+typedef struct {
+    const char           *pattern;        /* of fnmatch() */
+    const wsb_str_t      *ignore;         /* names */
+    size_t                nignore;
+    wsb_str_t             tenant;         /* data NULL: the stem */
+} wsb_watch_conf_t;
+
+
+/*
+ * Does a file of this name count?  It must match, not be ignored, not begin
+ * with a dot, and be something that an event can carry.
+ */
+int wsb_watch_wanted(const wsb_watch_conf_t *conf, const char *name);
+
+/* Of the file at this path: part of it, or the configured one. */
+wsb_str_t wsb_watch_tenant(const wsb_watch_conf_t *conf, wsb_str_t path);
+
+
+/* Paths as they are found; malloc'd. */
+
+typedef struct {
+    wsb_text_t            bytes;          /* each ends with a NUL */
+    uint32_t             *offset;
+    size_t                n;
+    size_t                nalloc;
+} wsb_watch_names_t;
+
+/* folder is NULL or a name.  NOMEM, or FULL after WSB_WATCH_NAMES. */
+wsb_rc_t wsb_watch_name(wsb_watch_names_t *names, const char *folder,
+    const char *name);
+
+/* In the order of their bytes: what is cut off is always the same. */
+void wsb_watch_sort(wsb_watch_names_t *names);
+const char *wsb_watch_path(const wsb_watch_names_t *names, size_t i);
+void wsb_watch_names_done(wsb_watch_names_t *names);
+
+
+/* What was seen of them.  data has WSB_WATCH_BYTES, aligned to 8. */
+
+typedef struct {
+    uint8_t              *data;
+    uint32_t              len;
+    uint32_t              n;
+} wsb_watch_list_t;
+
+/* In ascending order of paths.  FULL: it is as long as it may be. */
+wsb_rc_t wsb_watch_add(wsb_watch_list_t *list, const char *path,
+    uint64_t mtime, uint64_t size);
+
+
+/* A walk over the differences of two lists. */
+
+typedef struct {
+    const wsb_watch_list_t  *was;
+    const wsb_watch_list_t  *is;
+    size_t                   was_pos;
+    size_t                   is_pos;
+} wsb_watch_diff_t;
+
+/* OK, or DONE.  action is "created", "modified" or "deleted". */
+wsb_rc_t wsb_watch_next(wsb_watch_diff_t *diff, wsb_str_t *path,
+    const char **action);
+
+
+/*
+ * Changes that follow each other at once are one.  Milliseconds of any clock
+ * that does not go back; zeroed at first.
+ */
+
+typedef struct {
+    uint64_t              first;
+    uint64_t              last;
+    int                   pending;
+} wsb_watch_burst_t;
+
+void wsb_watch_heard(wsb_watch_burst_t *burst, uint64_t now);
+
+/* When to look, if something is pending. */
+uint64_t wsb_watch_due(const wsb_watch_burst_t *burst);
+
+
+/*
+ * What the processes share: whose the directory is, and two lists, one of
+ * which counts.  All of it is changed under a mutex, but for the beat, which
+ * is the owner's.  A death at any point leaves the old list or the new one,
+ * and an owner that is found to be gone.
+ */
+
+typedef struct {
+    uint64_t              magic;
+    uint32_t              layout;
+    uint32_t              owner;          /* pid; 0: nobody */
+    uint64_t              generation;     /* of it */
+    uint64_t              beat;           /* when it was last seen, ms */
+    uint32_t              current;        /* list + 1; 0: never looked at */
+    uint32_t              len[2];
+    uint32_t              n[2];
+    uint8_t               data[2][WSB_WATCH_BYTES]
+                              __attribute__((aligned(8)));
+} wsb_watch_t;
+
+void wsb_watch_init(wsb_watch_t *w);
+int wsb_watch_valid(const wsb_watch_t *w);
+
+/*
+ * Is it to be taken from its owner: is there none, is it gone (see gone()),
+ * silent for too long, or of an older generation?  Also without the mutex, as
+ * a hint.
+ */
+int wsb_watch_claimable(const wsb_watch_t *w, uint32_t pid,
+    uint64_t generation, uint64_t now, int (*gone)(uint32_t pid));
+
+void wsb_watch_claim_locked(wsb_watch_t *w, uint32_t pid,
+    uint64_t generation, uint64_t now);
+void wsb_watch_release_locked(wsb_watch_t *w, uint32_t pid);
+
+/* The list that counts, in place.  0: there is none yet, it is empty. */
+int wsb_watch_get_locked(wsb_watch_t *w, wsb_watch_list_t *list);
+void wsb_watch_set_locked(wsb_watch_t *w, const wsb_watch_list_t *list);
+
+
+#endif /* WSB_WATCH_H */

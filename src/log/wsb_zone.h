@@ -1,0 +1,222 @@
+/*
+ * A zone: one block of shared memory that holds a bus.
+ *
+ *   wsb_zone_t | slots | owner words | idempotency keys | index | ring |
+ *   chunks
+ *
+ * The block is taken once; nothing in it is ever allocated by the slab
+ * allocator again.  Everything but the log's ends is changed only under the
+ * zone's mutex (the slab pool's own, the only one that nginx frees when its
+ * holder dies), except where a field says otherwise.
+ */
+
+#ifndef WSB_ZONE_H
+#define WSB_ZONE_H
+
+
+#include "wsb_log.h"
+#include "wsb_idem.h"
+#include "../event/wsb_key.h"
+#include "../event/wsb_publish.h"
+
+
+#define WSB_ZONE_MAGIC            0x7a7375625f73770aULL
+#define WSB_ZONE_LAYOUT           5       /* of this file's structures */
+
+#define WSB_ZONE_MIN              (1024 * 1024)
+
+#define WSB_SLOTS                 256
+#define WSB_CHUNK_SIZE            4096
+#define WSB_DIR_PAGES             16
+#define WSB_DIR_PAGE_ENTRIES      (WSB_CHUNK_SIZE / sizeof(uint32_t))
+
+
+/* Written by the slot's owner alone, without the mutex; read by anybody. */
+
+typedef struct {
+    uint64_t              connections;    /* now */
+    uint64_t              subscriptions;  /* now */
+    uint64_t              opened;         /* connections ever */
+    uint64_t              published;      /* events appended */
+    uint64_t              refused;        /* publish requests with an error */
+    uint64_t              deliveries;     /* event messages written */
+    uint64_t              received;       /* client messages */
+    uint64_t              errors;         /* client errors answered */
+    uint64_t              closed_by_error;/* connections that we closed */
+    uint64_t              gaps;           /* told */
+    uint64_t              wakeups;        /* of the worker, by others */
+    uint64_t              bytes_out;
+    uint64_t              deflations;
+    uint64_t              cursor;         /* seq of the last event done */
+    uint64_t              longest_turn;   /* microseconds */
+    uint64_t              captured;       /* events of proxied mutations */
+    uint64_t              refused_connections;   /* by a limit */
+    uint64_t              limited;        /* closed, or a subscription refused,
+                                             by one */
+    uint64_t              refused_origins;/* handshakes */
+    uint64_t              jwt_refused;    /* requests, messages for a token */
+    uint64_t              jwt_expired;    /* connections closed for it */
+    uint64_t              jwt_renewed;
+    uint64_t              ignored;        /* client messages without answer */
+} wsb_counters_t;
+
+
+/*
+ * Events captured at a location.  Those for which there is no place left are
+ * counted at the last one.  Changed under the mutex.
+ */
+
+#define WSB_CAPTURES              32
+#define WSB_CAPTURE_NAME          55
+
+typedef struct {
+    uint64_t              count;
+    uint8_t               len;            /* 0: free */
+    uint8_t               name[WSB_CAPTURE_NAME];
+} wsb_capture_t;
+
+
+/*
+ * A worker of one generation.  Its own process writes all of it, but for
+ * pending_from and armed, which publishers write as well; and whoever finds
+ * the pid gone reclaims it.
+ */
+
+typedef struct {
+    uint32_t              pid;            /* 0: the slot is free */
+    uint32_t              process;        /* nginx's process slot */
+    uint64_t              generation;
+    uint64_t              pending_from;   /* first seq that concerns it, or 0;
+                                             changed under the mutex */
+    uint32_t              armed;          /* 1: it sleeps, write its eventfd;
+                                             exchanged without the mutex */
+    uint32_t              draining;
+
+    /* the interest table: see wsb_interest.h */
+    uint32_t              depth;          /* of the directory */
+    uint32_t              nentries;       /* 0: there is no table */
+    uint32_t              nmask[WSB_MASKS];   /* entries with each mask */
+    uint32_t              dir[WSB_DIR_PAGES];     /* chunks + 1, or 0 */
+
+    uint32_t              texts;          /* first chunk of texts + 1, or 0 */
+    uint32_t              ntexts;         /* chunks of texts */
+
+    wsb_counters_t        counters __attribute__((aligned(64)));
+} __attribute__((aligned(64))) wsb_slot_t;
+
+
+typedef struct {
+    uint64_t              magic;
+    uint32_t              layout;
+    uint32_t              nchunks;
+    uint64_t              size;           /* of the block */
+    uint64_t              history;        /* as configured */
+    uint64_t              epoch;
+    uint8_t               key[16];        /* of all hashes: secret, random */
+
+    uint64_t              slots;          /* offsets from here, in bytes */
+    uint64_t              owners;
+    uint64_t              chunks;
+    uint64_t              idem;
+
+    uint32_t              nslots;         /* slots below this have been used */
+    uint32_t              hint;           /* where to look for a free chunk */
+
+    /* of slots that were reclaimed; a death in the middle may lose some */
+    wsb_counters_t        past;
+    wsb_capture_t         captures[WSB_CAPTURES];
+
+    wsb_log_t             log;
+} wsb_zone_t;
+
+
+/* What an append has done, and which slots it concerns. */
+
+typedef struct {
+    uint64_t              first;          /* seq */
+    uint64_t              last;
+    uint64_t              subscribers;    /* sum over the events */
+    uint64_t              slots[WSB_SLOTS / 64];  /* a bit for each */
+} wsb_appended_t;
+
+
+/*
+ * Lays the zone out in `size` bytes at mem, aligned to 64.  history is the
+ * size of the ring, nidem the number of idempotency keys remembered.
+ * WSB_ERROR: the block is too small for them.
+ */
+
+wsb_rc_t wsb_zone_init(void *mem, size_t size, size_t history, size_t nidem,
+    uint64_t epoch, const uint8_t key[16]);
+
+/* Is this a zone of our layout? */
+int wsb_zone_valid(const wsb_zone_t *zone);
+
+
+/*
+ * Appends a batch as one: readers see all of it or nothing.  req is NULL, or
+ * the request for the memory of idempotency keys.
+ *
+ *   WSB_OK        appended
+ *   WSB_DONE      out is what the same request was answered, nothing is
+ *                 appended, nobody need be woken
+ *   WSB_CONFLICT  its key was used for another body
+ *   WSB_ERROR     it is longer than wsb_log_max_batch()
+ *
+ * After unlocking, the caller wakes each slot that it concerns and for which
+ * wsb_slot_disarm() is true.  A death before the commit leaves at most a
+ * needless wake.
+ */
+
+wsb_rc_t wsb_zone_append_locked(wsb_zone_t *zone, wsb_batch_t *batch,
+    uint64_t msec, const wsb_request_t *req, wsb_appended_t *out);
+
+
+/* Counts n events in that were captured at the location of this name. */
+void wsb_zone_captured_locked(wsb_zone_t *zone, wsb_str_t name, uint64_t n);
+
+
+/* Chunks: 4096 bytes, each owned by at most one slot. */
+
+/* Returns its number + 1, zero-filled but for the owner word; 0: none. */
+uint32_t wsb_chunk_take_locked(wsb_zone_t *zone, unsigned slot);
+void wsb_chunk_give_locked(wsb_zone_t *zone, uint32_t chunk);
+uint32_t wsb_chunks_free(const wsb_zone_t *zone);
+
+
+static inline wsb_slot_t *
+wsb_zone_slot(const wsb_zone_t *zone, unsigned slot)
+{
+    return (wsb_slot_t *) ((uint8_t *) zone + zone->slots) + slot;
+}
+
+
+static inline wsb_idem_t *
+wsb_zone_idem(const wsb_zone_t *zone)
+{
+    return (wsb_idem_t *) ((uint8_t *) zone + zone->idem);
+}
+
+
+static inline uint32_t *
+wsb_zone_owners(const wsb_zone_t *zone)
+{
+    return (uint32_t *) ((uint8_t *) zone + zone->owners);
+}
+
+
+/* chunk is number + 1; NULL if there is no such chunk. */
+
+static inline void *
+wsb_zone_chunk(const wsb_zone_t *zone, uint32_t chunk)
+{
+    if (chunk == 0 || chunk > zone->nchunks) {
+        return NULL;
+    }
+
+    return (uint8_t *) zone + zone->chunks
+           + (uint64_t) (chunk - 1) * WSB_CHUNK_SIZE;
+}
+
+
+#endif /* WSB_ZONE_H */

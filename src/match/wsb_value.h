@@ -1,0 +1,66 @@
+/*
+ * Values of JSON, compared as conditions do.
+ *
+ * Numbers are compared exactly, as decimals of any length, never as doubles;
+ * an exponent beyond 10^18 counts as that.  Strings are compared by their
+ * bytes, false is less than true.  A number and a string that is a number in
+ * JSON's spelling ("1.0", but not "01" or " 1") are compared as numbers.
+ * Everything else is unequal and in no order.
+ */
+
+#ifndef WSB_VALUE_H
+#define WSB_VALUE_H
+
+
+#include "../json/wsb_json.h"
+#include "../event/wsb_key.h"
+#include "../json/wsb_text.h"
+
+
+/* Domains of wsb_hash(), apart from those of wsb_key.h and wsb_idem.c. */
+
+#define WSB_DOMAIN_COLUMN         66      /* + depth, less than 8 */
+#define WSB_DOMAIN_NUMBER         74
+#define WSB_DOMAIN_STRING         75
+#define WSB_DOMAIN_BOOLEAN        76
+#define WSB_DOMAIN_WHERE          77
+
+
+typedef struct {
+    wsb_json_type_t       type;           /* null: absent, too */
+    wsb_str_t             text;           /* a string is decoded */
+} wsb_value_t;
+
+
+typedef enum {
+    WSB_UNEQUAL = 0,
+    WSB_LESS,
+    WSB_EQUAL,
+    WSB_GREATER
+} wsb_order_t;
+
+
+wsb_order_t wsb_value_compare(const wsb_value_t *a, const wsb_value_t *b);
+
+/*
+ * Does the text of a string, number or boolean match as a whole?  % is any
+ * run, _ is one code point; nothing escapes them.  With `fold` the letters
+ * of ASCII match in either case.
+ */
+
+int wsb_value_like(const wsb_value_t *value, wsb_str_t pattern, int fold);
+
+/*
+ * Values that compare as equal have the same hash, but numbers that differ
+ * only behind their 40th digit, and strings that are the same number, have
+ * so as well.  0: it is equal to nothing.
+ */
+
+int wsb_value_hash(const uint8_t key[16], const wsb_value_t *value,
+    wsb_key_t *hash);
+
+/* Adds a valid number in the one spelling of its value: digits, exponent. */
+void wsb_value_number(wsb_text_t *t, wsb_str_t number);
+
+
+#endif /* WSB_VALUE_H */
