@@ -23,8 +23,8 @@ PURE_LIBS = -lz -lcjson -lcrypto
 PURE     := $(wildcard src/ws/*.c src/json/*.c src/event/*.c \
               src/match/*.c src/log/*.c src/auth/*.c \
               src/protocol/*.c)
-HEADERS  := $(wildcard src/*.h src/*/*.h)
-GLUE     := $(wildcard src/ngx/*.c)
+HEADERS  := $(wildcard src/*.h src/*/*.h src/ngx/*/*.h)
+GLUE     := $(wildcard src/ngx/*/*.c)
 TESTS    := $(wildcard t/unit/*/*_test.c)
 
 DEB_SRC   = /usr/share/nginx/src

@@ -1,0 +1,74 @@
+/*
+ * What a request must pass to become a client, whatever its transport.
+ */
+
+#include "ngx_http_ws_bus_client.h"
+
+
+static ngx_int_t ngx_http_ws_bus_keep_tenant(ngx_http_ws_bus_client_t *wc,
+    ngx_str_t *tenant);
+
+
+ngx_int_t
+ngx_http_ws_bus_admit(ngx_http_request_t *r, ngx_http_ws_bus_client_t *wc,
+    ngx_str_t *tenant)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_http_ws_bus_keep_tenant(wc, tenant);
+
+    if (rc == NGX_OK) {
+        rc = ngx_http_ws_bus_force(r, wc);
+    }
+
+    if (rc == NGX_OK) {
+        rc = ngx_http_ws_bus_limit(r, wc);
+    }
+
+    return rc;
+}
+
+
+/* The process's part in a zone: NULL, it has none now; or of no zone. */
+
+ngx_http_ws_bus_fan_t *
+ngx_http_ws_bus_fan(ngx_http_ws_bus_zone_t *bus)
+{
+    if (bus == NULL) {
+        return &ngx_http_ws_bus_no_fan;
+    }
+
+    if (bus->worker == NULL || bus->worker->slot == -1) {
+        return NULL;
+    }
+
+    return bus->worker->fan;
+}
+
+
+/* A connection without a request still needs it. */
+
+static ngx_int_t
+ngx_http_ws_bus_keep_tenant(ngx_http_ws_bus_client_t *wc, ngx_str_t *tenant)
+{
+    if (tenant->len == 0) {
+        return NGX_OK;
+    }
+
+    wc->tenant.data = ngx_alloc(tenant->len, wc->connection->log);
+    if (wc->tenant.data == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    wc->tenant.len = tenant->len;
+    ngx_memcpy(wc->tenant.data, tenant->data, tenant->len);
+
+    return NGX_OK;
+}
+
+
+u_char *
+ngx_http_ws_bus_request_id(ngx_http_request_t *r)
+{
+    return ngx_http_get_module_ctx(r, ngx_http_ws_bus_client_module);
+}

@@ -1,0 +1,706 @@
+/*
+ * From the log to the connections of this worker.
+ *
+ * Two passes.  Matching puts references on the receivers' queues and is never
+ * cut inside a record.  Flushing writes each dirty connection once, and is
+ * cut after a few milliseconds, to go on in the next turn.  Connections that
+ * are behind come last, each as a cursor of its own over the same records.
+ */
+
+#include "ngx_http_ws_bus_client.h"
+
+
+#define NGX_HTTP_WS_BUS_AHEAD  4          /* subscriptions fetched ahead */
+
+
+typedef struct {
+    ngx_http_ws_bus_fan_t    *worker;
+    ngx_http_ws_bus_record_t    *record;
+} ngx_http_ws_bus_match_t;
+
+
+static void ngx_http_ws_bus_work_handler(ngx_event_t *ev);
+static void ngx_http_ws_bus_work(ngx_http_ws_bus_fan_t *fan);
+static void ngx_http_ws_bus_take(ngx_http_ws_bus_fan_t *fan);
+static ngx_uint_t ngx_http_ws_bus_lags(ngx_http_ws_bus_fan_t *fan);
+static ngx_int_t ngx_http_ws_bus_match(ngx_http_ws_bus_fan_t *fan,
+    uint64_t until);
+static void ngx_http_ws_bus_match_node(void *data, wsb_node_t *node,
+    wsb_change_t change);
+static void ngx_http_ws_bus_overtaken(ngx_http_ws_bus_fan_t *fan);
+static ngx_int_t ngx_http_ws_bus_flush_dirty(ngx_http_ws_bus_fan_t *fan,
+    uint64_t until);
+static ngx_int_t ngx_http_ws_bus_serve_behind(ngx_http_ws_bus_fan_t *fan,
+    uint64_t until);
+static ngx_int_t ngx_http_ws_bus_catch(ngx_http_ws_bus_client_t *wc);
+static ngx_int_t ngx_http_ws_bus_catch_record(ngx_http_ws_bus_client_t *wc);
+static void ngx_http_ws_bus_cursor_gap(ngx_http_ws_bus_client_t *wc);
+
+
+ngx_int_t
+ngx_http_ws_bus_fanout_init_process(ngx_cycle_t *cycle)
+{
+    ngx_uint_t                     i;
+    ngx_http_ws_bus_fan_t         *fan;
+    ngx_http_ws_bus_zone_t       **bus;
+    ngx_http_ws_bus_main_conf_t   *wmcf;
+
+    wmcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_ws_bus_module);
+
+    if (wmcf == NULL) {
+        return NGX_OK;
+    }
+
+    bus = wmcf->zones.elts;
+
+    for (i = 0; i < wmcf->zones.nelts; i++) {
+
+        fan = ngx_pcalloc(cycle->pool, sizeof(ngx_http_ws_bus_fan_t));
+        if (fan == NULL) {
+            return NGX_ERROR;
+        }
+
+        ngx_queue_init(&fan->clients);
+        ngx_queue_init(&fan->dirty);
+        ngx_queue_init(&fan->behind);
+        ngx_queue_init(&fan->records);
+        ngx_queue_init(&fan->spare);
+
+        fan->index = wsb_index_create(bus[i]->zone->key);
+        if (fan->index == NULL) {
+            return NGX_ERROR;
+        }
+
+        fan->worker = bus[i]->worker;
+        fan->worker->fan = fan;
+        fan->worker->event.handler = ngx_http_ws_bus_work_handler;
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_ws_bus_work_handler(ngx_event_t *ev)
+{
+    ngx_http_ws_bus_worker_t  *w;
+
+    w = ev->data;
+
+    ngx_http_ws_bus_turn();
+    ngx_http_ws_bus_work(w->fan);
+}
+
+
+static void
+ngx_http_ws_bus_work(ngx_http_ws_bus_fan_t *fan)
+{
+    uint64_t   now, until;
+    ngx_int_t  rc;
+
+    if (fan->worker->slot == -1) {
+        return;
+    }
+
+    /* each has a share of the turn of its own, so that none starves */
+
+    ngx_http_ws_bus_take(fan);
+
+    now = ngx_http_ws_bus_now();
+    until = now + NGX_HTTP_WS_BUS_MATCH_TIME;
+
+    rc = ngx_http_ws_bus_match(fan, until);
+
+    /* one record for very many takes longer, and then less is written */
+
+    until += NGX_HTTP_WS_BUS_FLUSH_TIME;
+    now = ngx_http_ws_bus_now() + NGX_HTTP_WS_BUS_FLUSH_TIME / 2;
+
+    if (ngx_http_ws_bus_flush_dirty(fan, ngx_max(now, until)) == NGX_AGAIN) {
+        rc = NGX_AGAIN;
+    }
+
+    fan->late = (rc == NGX_AGAIN);
+
+    now = ngx_http_ws_bus_now();
+
+    if (ngx_http_ws_bus_serve_behind(fan, now + NGX_HTTP_WS_BUS_BEHIND_TIME)
+        == NGX_AGAIN)
+    {
+        rc = NGX_AGAIN;
+    }
+
+    ngx_http_ws_bus_counters(fan->worker)->cursor = fan->worker->hand.next.seq - 1;
+
+    /* it sleeps only with nothing in hand: until then it need not be woken */
+
+    if (wsb_hand_empty(&fan->worker->hand)
+        && wsb_slot_arm(fan->worker->zone, (unsigned) fan->worker->slot))
+    {
+        rc = NGX_AGAIN;
+    }
+
+    if (rc == NGX_AGAIN) {
+        ngx_post_event(&fan->worker->event, &ngx_posted_next_events);
+    }
+
+    if (!ngx_http_ws_bus_lags(fan) && fan->overflowed == 0) {
+        ngx_http_ws_bus_worker_resume(fan->worker);
+    }
+}
+
+
+/*
+ * Publishers of this worker wait while its last turn was too short for what
+ * there was to do, if more than a few events are on their way: up to then one
+ * more costs little, since it is written with them.  Or while connections
+ * overflowed that could have been written.  And, of other workers, only for
+ * one that lags far behind.
+ */
+
+ngx_uint_t
+ngx_http_ws_bus_busy(ngx_http_ws_bus_zone_t *bus)
+{
+    unsigned     i;
+    uint64_t     head;
+    wsb_slot_t  *slot;
+    ngx_http_ws_bus_fan_t  *fan;
+
+    if (bus->worker == NULL || bus->worker->slot == -1) {
+        return 0;
+    }
+
+    fan = bus->worker->fan;
+
+    if (ngx_http_ws_bus_lags(fan) || fan->overflowed != 0) {
+        return 1;
+    }
+
+    head = wsb_log_head(&bus->zone->log);
+
+    for (i = 0; i < bus->zone->nslots && i < WSB_SLOTS; i++) {
+        slot = wsb_zone_slot(bus->zone, i);
+
+        if (slot->pid != 0 && wsb_slot_pending(bus->zone, i)
+            && head > slot->counters.cursor + NGX_HTTP_WS_BUS_PARK_LAG)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+/* The connection that is dirty for the longest time has the longest queue. */
+
+static ngx_uint_t
+ngx_http_ws_bus_lags(ngx_http_ws_bus_fan_t *fan)
+{
+    ngx_queue_t             *q;
+    ngx_http_ws_bus_client_t  *wc;
+
+    if (!fan->late || !wsb_hand_empty(&fan->worker->hand)
+        || ngx_queue_empty(&fan->dirty))
+    {
+        return fan->late;
+    }
+
+    q = ngx_queue_head(&fan->dirty);
+    wc = ngx_queue_data(q, ngx_http_ws_bus_client_t, link);
+
+    return wc->nitems >= NGX_HTTP_WS_BUS_PARK_EVENTS;
+}
+
+
+void
+ngx_http_ws_bus_not_overflowed(ngx_http_ws_bus_client_t *wc)
+{
+    if (wc->overflowed) {
+        wc->overflowed = 0;
+        wc->fan->overflowed--;
+    }
+}
+
+
+/*
+ * The lock is needed only if something is pending: with less in hand than
+ * there is, the rest concerns nobody here.
+ */
+
+static void
+ngx_http_ws_bus_take(ngx_http_ws_bus_fan_t *fan)
+{
+    if (wsb_slot_pending(fan->worker->zone, (unsigned) fan->worker->slot)) {
+        ngx_shmtx_lock(&fan->worker->shpool->mutex);
+        wsb_slot_take_locked(fan->worker->zone, (unsigned) fan->worker->slot, &fan->worker->hand);
+        ngx_shmtx_unlock(&fan->worker->shpool->mutex);
+    }
+}
+
+
+/* NGX_AGAIN: there is more in hand. */
+
+static ngx_int_t
+ngx_http_ws_bus_match(ngx_http_ws_bus_fan_t *fan, uint64_t until)
+{
+    wsb_rc_t                   rc;
+    wsb_cursor_t               cursor;
+    ngx_http_ws_bus_match_t    match;
+    ngx_http_ws_bus_record_t  *rec;
+
+    while (!wsb_hand_empty(&fan->worker->hand)) {
+
+        cursor = fan->worker->hand.next;
+
+        rc = ngx_http_ws_bus_fetch(fan, &cursor, &rec);
+
+        if (rc == WSB_GAP || rc == WSB_ERROR) {
+            ngx_http_ws_bus_overtaken(fan);
+            continue;
+        }
+
+        if (rc != WSB_OK) {
+            /* no memory now: it stays in hand, the tick comes back to it */
+            return NGX_OK;
+        }
+
+        match.worker = fan;
+        match.record = rec;
+
+        rc = wsb_index_match(fan->index, &rec->parts, &rec->event,
+                             ngx_http_ws_bus_match_node, &match);
+
+        ngx_http_ws_bus_release(fan, rec);
+
+        if (rc != WSB_OK) {
+            return NGX_OK;
+        }
+
+        fan->worker->hand.next = cursor;
+
+        if (ngx_http_ws_bus_now() >= until) {
+            return wsb_hand_empty(&fan->worker->hand) ? NGX_OK : NGX_AGAIN;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_ws_bus_match_node(void *data, wsb_node_t *node, wsb_change_t change)
+{
+    ngx_http_ws_bus_match_t  *match = data;
+
+    uint32_t                  i, n;
+    ngx_int_t                 rc;
+    wsb_sub_t               **subs;
+    ngx_http_ws_bus_client_t   *wc;
+
+    subs = wsb_node_subs(node);
+    n = node->nsubs;
+
+    for (i = 0; i < n; i++) {
+
+        if (i + NGX_HTTP_WS_BUS_AHEAD < n) {
+            ngx_http_ws_bus_prefetch(subs[i + NGX_HTTP_WS_BUS_AHEAD]->owner);
+        }
+
+        if (i + 2 * NGX_HTTP_WS_BUS_AHEAD < n) {
+            __builtin_prefetch(subs[i + 2 * NGX_HTTP_WS_BUS_AHEAD]);
+        }
+
+        wc = subs[i]->owner;
+
+        if (wc->behind || match->record->seq < subs[i]->from) {
+            continue;
+        }
+
+        rc = ngx_http_ws_bus_push(wc, match->record, subs[i], change);
+
+        if (rc != NGX_OK) {
+            ngx_http_ws_bus_overflow(wc, match->record);
+        }
+
+        ngx_http_ws_bus_mark_dirty(wc);
+    }
+}
+
+
+/*
+ * The ring has overtaken the worker itself: each connection that it pushed to
+ * goes on as a cursor where the worker was, and tells its own gap.
+ */
+
+static void
+ngx_http_ws_bus_overtaken(ngx_http_ws_bus_fan_t *fan)
+{
+    uint64_t                 oldest;
+    ngx_queue_t             *q;
+    ngx_http_ws_bus_client_t  *wc;
+
+    for (q = ngx_queue_head(&fan->clients);
+         q != ngx_queue_sentinel(&fan->clients);
+         q = ngx_queue_next(q))
+    {
+        wc = ngx_queue_data(q, ngx_http_ws_bus_client_t, clients);
+
+        if (wc->behind || wc->closing || wc->nsubs == 0) {
+            continue;
+        }
+
+        wc->behind = 1;
+        wc->cursor = fan->worker->hand.next;
+        wc->ordinal = 0;
+
+        if (!wc->blocked) {
+            ngx_http_ws_bus_mark_dirty(wc);
+        }
+    }
+
+    oldest = wsb_log_oldest(&fan->worker->zone->log);
+
+    /* a record that cannot be read counts as evicted */
+
+    fan->worker->hand.next.seq = oldest > fan->worker->hand.next.seq ? oldest
+                                                 : fan->worker->hand.next.seq + 1;
+    fan->worker->hand.next.pos = WSB_LOG_POS_UNKNOWN;
+}
+
+
+static ngx_int_t
+ngx_http_ws_bus_flush_dirty(ngx_http_ws_bus_fan_t *fan, uint64_t until)
+{
+    ngx_uint_t               n;
+    ngx_queue_t             *q;
+    ngx_http_ws_bus_client_t  *wc;
+
+    n = 0;
+
+    while (!ngx_queue_empty(&fan->dirty)) {
+
+        if (n++ % 16 == 15 && ngx_http_ws_bus_now() >= until) {
+            return NGX_AGAIN;
+        }
+
+        q = ngx_queue_head(&fan->dirty);
+        ngx_queue_remove(q);
+
+        wc = ngx_queue_data(q, ngx_http_ws_bus_client_t, link);
+        wc->dirty = 0;
+
+        /* the next one comes while this one is written */
+
+        q = ngx_queue_head(&fan->dirty);
+        ngx_http_ws_bus_prefetch(ngx_queue_data(q, ngx_http_ws_bus_client_t,
+                                                link));
+
+        if (ngx_http_ws_bus_flush(wc) == NGX_OK && wc->behind) {
+            ngx_http_ws_bus_catch_up(wc);
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_ws_bus_catch_up(ngx_http_ws_bus_client_t *wc)
+{
+    ngx_http_ws_bus_fan_t  *fan;
+
+    if (wc->closing || wc->catching) {
+        return;
+    }
+
+    fan = wc->fan;
+
+    if (wc->dirty) {
+        ngx_queue_remove(&wc->link);
+        wc->dirty = 0;
+    }
+
+    wc->catching = 1;
+    ngx_queue_insert_tail(&fan->behind, &wc->link);
+
+    if (!fan->worker->event.posted) {
+        ngx_post_event(&fan->worker->event, &ngx_posted_next_events);
+    }
+}
+
+
+/* Round robin: each gets a bounded piece of the turn. */
+
+static ngx_int_t
+ngx_http_ws_bus_serve_behind(ngx_http_ws_bus_fan_t *fan, uint64_t until)
+{
+    ngx_int_t                rc;
+    ngx_queue_t             *q;
+    ngx_http_ws_bus_client_t  *wc;
+
+    while (!ngx_queue_empty(&fan->behind)) {
+
+        if (ngx_http_ws_bus_now() >= until) {
+            return NGX_AGAIN;
+        }
+
+        q = ngx_queue_head(&fan->behind);
+        ngx_queue_remove(q);
+
+        wc = ngx_queue_data(q, ngx_http_ws_bus_client_t, link);
+        wc->catching = 0;
+
+        rc = ngx_http_ws_bus_catch(wc);
+
+        if (rc == NGX_AGAIN) {
+            wc->catching = 1;
+            ngx_queue_insert_tail(&fan->behind, &wc->link);
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/*
+ * NGX_AGAIN: there is more for it to read, and it may write.  Otherwise it is
+ * pushed to again, or blocked, or closed.
+ */
+
+static ngx_int_t
+ngx_http_ws_bus_catch(ngx_http_ws_bus_client_t *wc)
+{
+    uint64_t                   until;
+    ngx_int_t                  rc;
+    ngx_uint_t                 n;
+    ngx_http_ws_bus_fan_t  *fan;
+
+    fan = wc->fan;
+    until = ngx_http_ws_bus_now() + NGX_HTTP_WS_BUS_CATCH_TIME;
+
+    for (n = 0; n < NGX_HTTP_WS_BUS_CATCH_RECORDS; n++) {
+
+        if (wc->closing || wc->blocked) {
+            return NGX_OK;
+        }
+
+        if (wc->cursor.seq >= fan->worker->hand.next.seq || wc->nsubs == 0) {
+
+            /* between two records it has reached the worker */
+
+            ngx_http_ws_bus_not_overflowed(wc);
+            wc->behind = 0;
+            return ngx_http_ws_bus_flush(wc) == NGX_ERROR ? NGX_ERROR
+                                                          : NGX_OK;
+        }
+
+        rc = ngx_http_ws_bus_catch_record(wc);
+
+        if (rc == NGX_DECLINED || (rc == NGX_ABORT && wc->nitems > 0)) {
+
+            /*
+             * The queue is full; or a gap is due, which goes out before the
+             * events and so waits until those of before it are written.
+             */
+
+            if (ngx_http_ws_bus_flush(wc) != NGX_OK) {
+                return NGX_OK;
+            }
+
+        } else if (rc == NGX_ABORT) {
+            ngx_http_ws_bus_cursor_gap(wc);
+
+        } else if (rc != NGX_OK) {
+            return NGX_OK;
+        }
+
+        if (n % 16 == 15 && ngx_http_ws_bus_now() >= until) {
+            break;
+        }
+    }
+
+    return ngx_http_ws_bus_flush(wc) == NGX_OK ? NGX_AGAIN : NGX_OK;
+}
+
+
+/*
+ * The record at the cursor, against the connection's own subscriptions, in
+ * the order of their ordinals.  NGX_DECLINED: the queue is full, the cursor
+ * stands at the frame that found no place.  NGX_ABORT: the record is gone.
+ */
+
+static ngx_int_t
+ngx_http_ws_bus_catch_record(ngx_http_ws_bus_client_t *wc)
+{
+    uint32_t                   i;
+    wsb_rc_t                   rc;
+    ngx_int_t                  pushed;
+    wsb_sub_t                 *sub;
+    wsb_index_t               *index;
+    wsb_change_t               change;
+    wsb_cursor_t               cursor;
+    ngx_http_ws_bus_record_t  *rec;
+
+    cursor = wc->cursor;
+    index = wc->fan->index;
+
+    rc = ngx_http_ws_bus_fetch(wc->fan, &cursor, &rec);
+
+    if (rc == WSB_GAP || rc == WSB_ERROR) {
+        return NGX_ABORT;
+    }
+
+    if (rc == WSB_OK) {
+        rc = wsb_index_begin(index, &rec->event);
+
+        if (rc != WSB_OK) {
+            ngx_http_ws_bus_release(wc->fan, rec);
+        }
+    }
+
+    if (rc != WSB_OK) {
+        ngx_http_ws_bus_client_close(wc);
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < wc->nsubs; i++) {
+        sub = wc->subs[i];
+
+        if (sub->ordinal < wc->ordinal || rec->seq < sub->from
+            || !wsb_node_match(index, sub->node, &rec->parts, &change))
+        {
+            continue;
+        }
+
+        pushed = ngx_http_ws_bus_push(wc, rec, sub, change);
+
+        if (pushed != NGX_OK) {
+            wc->ordinal = sub->ordinal;
+            ngx_http_ws_bus_release(wc->fan, rec);
+
+            if (pushed == NGX_ERROR) {
+                ngx_http_ws_bus_client_close(wc);
+            }
+
+            return pushed;
+        }
+    }
+
+    wc->cursor = cursor;
+    wc->ordinal = 0;
+
+    ngx_http_ws_bus_release(wc->fan, rec);
+
+    return NGX_OK;
+}
+
+
+/*
+ * The ring has overtaken it, and nothing is queued: it goes on in the middle
+ * of what is retained.
+ */
+
+static void
+ngx_http_ws_bus_cursor_gap(ngx_http_ws_bus_client_t *wc)
+{
+    uint64_t    to, head, oldest;
+    wsb_log_t  *log;
+
+    log = &wc->fan->worker->zone->log;
+    oldest = wsb_log_oldest(log);
+    head = wsb_log_head(log);
+
+    if (oldest <= wc->cursor.seq) {
+        /* it could not be read, though it was there */
+        to = wc->cursor.seq;
+
+    } else {
+        to = oldest + (head + 1 - oldest) / 2 - 1;
+    }
+
+    ngx_log_error(NGX_LOG_INFO, wc->connection->log, 0,
+                  "websocket client is too slow, events %uL to %uL are lost "
+                  "to it", wc->cursor.seq, to);
+
+    if (wc->conf->on_gap == NGX_HTTP_WS_BUS_GAP_CLOSE) {
+        ngx_http_ws_bus_client_end(wc, NGX_HTTP_WS_BUS_END_LATER, NULL);
+        return;
+    }
+
+    ngx_http_ws_bus_gap(wc, to, "slow");
+
+    wc->cursor.seq = to + 1;
+    wc->cursor.pos = WSB_LOG_POS_UNKNOWN;
+    wc->ordinal = 0;
+}
+
+
+void
+ngx_http_ws_bus_position(ngx_http_ws_bus_client_t *wc, uint64_t *seq,
+    uint32_t *ordinal)
+{
+    uint64_t                   head;
+    ngx_uint_t                 begun;
+    ngx_http_ws_bus_fan_t  *fan;
+
+    begun = wc->sent ? 1 : 0;
+
+    if (wc->nitems > begun) {
+        *seq = wc->items[begun].record->seq;
+        *ordinal = wc->items[begun].ordinal;
+        return;
+    }
+
+    if (wc->behind) {
+        *seq = wc->cursor.seq;
+        *ordinal = wc->ordinal;
+        return;
+    }
+
+    fan = wc->fan;
+
+    *seq = fan->worker->hand.next.seq;
+    *ordinal = 0;
+
+    if (wsb_hand_empty(&fan->worker->hand)) {
+        head = wsb_slot_at_head(fan->worker->zone, (unsigned) fan->worker->slot);
+
+        if (head >= *seq) {
+            *seq = head + 1;
+        }
+    }
+}
+
+
+uint64_t
+ngx_http_ws_bus_next(const wsb_sub_t *sub, uint64_t seq, uint32_t ordinal)
+{
+    if (sub->ordinal < ordinal) {
+        seq++;
+    }
+
+    return sub->from > seq ? sub->from : seq;
+}
+
+
+uint64_t
+ngx_http_ws_bus_last_id(ngx_http_ws_bus_client_t *wc)
+{
+    uint32_t  i, ordinal;
+    uint64_t  seq, next, min;
+
+    ngx_http_ws_bus_position(wc, &seq, &ordinal);
+
+    min = wc->nsubs ? UINT64_MAX : seq;
+
+    for (i = 0; i < wc->nsubs; i++) {
+        next = ngx_http_ws_bus_next(wc->subs[i], seq, ordinal);
+
+        if (next < min) {
+            min = next;
+        }
+    }
+
+    return min - 1;
+}

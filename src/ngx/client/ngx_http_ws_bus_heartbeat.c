@@ -1,0 +1,290 @@
+/*
+ * The heartbeat of all connections of this process: one timer, and a wheel of
+ * seconds in which each connection stands where it is due next.
+ *
+ * Which signs of life count is the protocol's.  If all do, that is a byte read
+ * or progress of a write that had blocked, a peer without them for
+ * ws_bus_ping_interval is sent a Ping; without them for another
+ * ws_bus_pong_timeout it is gone.
+ *
+ * If only Ping and Pong frames do, a peer is sent a Ping each
+ * ws_bus_ping_interval, and is gone if it has been without them for longer
+ * than ws_bus_pong_timeout when the next one is due.
+ */
+
+#include "ngx_http_ws_bus_client.h"
+
+
+#define NGX_HTTP_WS_BUS_WHEEL  64         /* seconds, a power of two */
+#define NGX_HTTP_WS_BUS_BEATS  256        /* connections in one turn */
+
+
+static void ngx_http_ws_bus_second_handler(ngx_event_t *ev);
+static void ngx_http_ws_bus_beat_handler(ngx_event_t *ev);
+static void ngx_http_ws_bus_beat(ngx_http_ws_bus_client_t *wc);
+static ngx_int_t ngx_http_ws_bus_beat_silent(ngx_http_ws_bus_client_t *wc,
+    ngx_msec_t *wait);
+static ngx_int_t ngx_http_ws_bus_beat_steady(ngx_http_ws_bus_client_t *wc,
+    ngx_msec_t *wait);
+static void ngx_http_ws_bus_schedule(ngx_http_ws_bus_client_t *wc,
+    ngx_msec_t wait);
+
+
+static ngx_queue_t       ngx_http_ws_bus_wheel[NGX_HTTP_WS_BUS_WHEEL];
+static ngx_queue_t       ngx_http_ws_bus_due;
+static ngx_event_t       ngx_http_ws_bus_second;
+static ngx_event_t       ngx_http_ws_bus_beats;
+static ngx_uint_t        ngx_http_ws_bus_hand;   /* seconds done */
+static ngx_connection_t  ngx_http_ws_bus_nobody; /* debug log wants one */
+
+
+void
+ngx_http_ws_bus_heartbeat_init(ngx_cycle_t *cycle)
+{
+    ngx_uint_t    i;
+    ngx_event_t  *ev;
+
+    for (i = 0; i < NGX_HTTP_WS_BUS_WHEEL; i++) {
+        ngx_queue_init(&ngx_http_ws_bus_wheel[i]);
+    }
+
+    ngx_queue_init(&ngx_http_ws_bus_due);
+
+    ngx_http_ws_bus_nobody.fd = (ngx_socket_t) -1;
+    ngx_http_ws_bus_hand = ngx_current_msec / 1000;
+
+    ev = &ngx_http_ws_bus_beats;
+    ev->handler = ngx_http_ws_bus_beat_handler;
+    ev->log = cycle->log;
+    ev->data = &ngx_http_ws_bus_nobody;
+
+    ev = &ngx_http_ws_bus_second;
+    ev->handler = ngx_http_ws_bus_second_handler;
+    ev->log = cycle->log;
+    ev->data = &ngx_http_ws_bus_nobody;
+    ev->cancelable = 1;
+
+    ngx_add_timer(ev, 1000);
+}
+
+
+void
+ngx_http_ws_bus_start_heartbeat(ngx_http_ws_bus_client_t *wc)
+{
+    wc->heard = ngx_current_msec;
+
+    if (wc->conf->beat_interval != 0) {
+        ngx_http_ws_bus_schedule(wc, wc->conf->beat_interval);
+    }
+
+    if (wc->conf->codec->life == WSB_LIFE_CONTROL) {
+        /* as if heard when the tick before the first one was */
+        wc->heard += 1000;
+    }
+}
+
+
+void
+ngx_http_ws_bus_heard(ngx_http_ws_bus_client_t *wc, wsb_life_t life)
+{
+    if (wc->conf->codec->life == WSB_LIFE_ANY || life == WSB_LIFE_CONTROL) {
+        wc->heard = ngx_current_msec;
+    }
+}
+
+
+void
+ngx_http_ws_bus_stop_heartbeat(ngx_http_ws_bus_client_t *wc)
+{
+    if (wc->beating) {
+        ngx_queue_remove(&wc->beat);
+        wc->beating = 0;
+    }
+}
+
+
+/* Rounded up, so that nobody is due too early; more than the wheel is long
+ * is looked at in between. */
+
+static void
+ngx_http_ws_bus_schedule(ngx_http_ws_bus_client_t *wc, ngx_msec_t wait)
+{
+    ngx_uint_t  second;
+
+    second = (ngx_current_msec + wait) / 1000 + 1;
+
+    if (second <= ngx_http_ws_bus_hand) {
+        second = ngx_http_ws_bus_hand + 1;
+    }
+
+    if (second - ngx_http_ws_bus_hand >= NGX_HTTP_WS_BUS_WHEEL) {
+        second = ngx_http_ws_bus_hand + NGX_HTTP_WS_BUS_WHEEL - 1;
+    }
+
+    wc->beating = 1;
+    ngx_queue_insert_tail(&ngx_http_ws_bus_wheel[second
+                                             % NGX_HTTP_WS_BUS_WHEEL],
+                          &wc->beat);
+}
+
+
+static void
+ngx_http_ws_bus_second_handler(ngx_event_t *ev)
+{
+    ngx_uint_t    now;
+    ngx_queue_t  *q;
+
+    now = ngx_current_msec / 1000;
+
+    if (now - ngx_http_ws_bus_hand > NGX_HTTP_WS_BUS_WHEEL) {
+        /* the process did not run: all are looked at */
+        ngx_http_ws_bus_hand = now - NGX_HTTP_WS_BUS_WHEEL;
+    }
+
+    while (ngx_http_ws_bus_hand < now) {
+        ngx_http_ws_bus_hand++;
+
+        q = &ngx_http_ws_bus_wheel[ngx_http_ws_bus_hand
+                                   % NGX_HTTP_WS_BUS_WHEEL];
+
+        if (!ngx_queue_empty(q)) {
+            ngx_queue_add(&ngx_http_ws_bus_due, q);
+            ngx_queue_init(q);
+        }
+    }
+
+    if (!ngx_queue_empty(&ngx_http_ws_bus_due)) {
+        ngx_post_event(&ngx_http_ws_bus_beats, &ngx_posted_events);
+    }
+
+    ngx_add_timer(ev, 1000);
+}
+
+
+static void
+ngx_http_ws_bus_beat_handler(ngx_event_t *ev)
+{
+    ngx_uint_t               n;
+    ngx_queue_t             *q;
+    ngx_http_ws_bus_client_t  *wc;
+
+    ngx_http_ws_bus_turn();
+
+    for (n = 0; !ngx_queue_empty(&ngx_http_ws_bus_due); n++) {
+
+        if (n == NGX_HTTP_WS_BUS_BEATS) {
+            ngx_post_event(ev, &ngx_posted_next_events);
+            return;
+        }
+
+        q = ngx_queue_head(&ngx_http_ws_bus_due);
+        ngx_queue_remove(q);
+
+        wc = ngx_queue_data(q, ngx_http_ws_bus_client_t, beat);
+        wc->beating = 0;
+
+        ngx_http_ws_bus_beat(wc);
+    }
+}
+
+
+static void
+ngx_http_ws_bus_beat(ngx_http_ws_bus_client_t *wc)
+{
+    ngx_int_t   rc;
+    ngx_msec_t  wait;
+
+    if (wc->closing) {
+        /* a timer of its own watches over it */
+        return;
+    }
+
+    rc = wc->conf->codec->life == WSB_LIFE_CONTROL
+             ? ngx_http_ws_bus_beat_steady(wc, &wait)
+             : ngx_http_ws_bus_beat_silent(wc, &wait);
+
+    if (rc != NGX_OK) {
+        return;
+    }
+
+    ngx_http_ws_bus_tell_position(wc);
+
+    if (ngx_http_ws_bus_flush(wc) == NGX_ERROR) {
+        return;
+    }
+
+    ngx_http_ws_bus_schedule(wc, wait);
+}
+
+
+/* Who is silent is pinged.  NGX_DONE: it has been closed. */
+
+static ngx_int_t
+ngx_http_ws_bus_beat_silent(ngx_http_ws_bus_client_t *wc, ngx_msec_t *wait)
+{
+    ngx_msec_t                   now, limit;
+    ngx_http_ws_bus_client_loc_conf_t  *conf;
+
+    conf = wc->conf;
+    now = ngx_current_msec;
+    limit = conf->beat_interval;
+
+    if (wc->pinged) {
+
+        if ((ngx_msec_int_t) (wc->heard - wc->pinged_at) >= 0) {
+            wc->pinged = 0;
+
+        } else if (now - wc->pinged_at >= conf->beat_timeout) {
+            ngx_log_error(NGX_LOG_INFO, wc->connection->log, NGX_ETIMEDOUT,
+                          "websocket client does not answer a ping");
+            ngx_http_ws_bus_client_close(wc);
+            return NGX_DONE;
+        }
+    }
+
+    if (!wc->pinged && now - wc->heard >= limit) {
+        wc->pinged = 1;
+        wc->pinged_at = now;
+
+        wc->transport->ping(wc);
+    }
+
+    *wait = wc->heard + limit - now;
+
+    if (wc->pinged) {
+        /* a pong that comes sooner must not wait for a long timeout's end */
+        *wait = wc->pinged_at + conf->beat_timeout - now;
+        *wait = ngx_min(*wait, limit);
+    }
+
+    return NGX_OK;
+}
+
+
+/*
+ * Everybody is pinged.  Whole seconds are compared, the finest that the wheel
+ * knows: so a timeout of twice the interval always ends with the third tick.
+ */
+
+static ngx_int_t
+ngx_http_ws_bus_beat_steady(ngx_http_ws_bus_client_t *wc, ngx_msec_t *wait)
+{
+    ngx_msec_t  silent;
+
+    silent = ngx_current_msec / 1000 - wc->heard / 1000;
+
+    if (silent != 0 && (silent - 1) * 1000 >= wc->conf->beat_timeout) {
+        ngx_log_error(NGX_LOG_INFO, wc->connection->log, NGX_ETIMEDOUT,
+                      "websocket client has sent neither ping nor pong");
+        ngx_http_ws_bus_client_end(wc, NGX_HTTP_WS_BUS_END_SILENT, "no pong");
+        return NGX_DONE;
+    }
+
+    wc->transport->ping(wc);
+
+    /* schedule() rounds up: this is the interval after this tick */
+
+    *wait = wc->conf->beat_interval - 1000;
+
+    return NGX_OK;
+}

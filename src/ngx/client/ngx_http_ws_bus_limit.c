@@ -1,0 +1,545 @@
+/*
+ * Limits: of connections and subscriptions, which are counted in the zone,
+ * and of the rate of messages, which is each connection's own.
+ */
+
+#include "ngx_http_ws_bus_client.h"
+
+
+#define NGX_HTTP_WS_BUS_LIMITS    8       /* of one kind at one location */
+
+
+/* At most n for each value of the key. */
+
+typedef struct {
+    ngx_uint_t                   n;
+    ngx_str_t                    name;        /* the key as written */
+    ngx_http_complex_value_t    *key;         /* NULL: of the whole zone */
+} ngx_http_ws_bus_limit_t;
+
+
+static ngx_int_t ngx_http_ws_bus_limit_push(ngx_conf_t *cf,
+    ngx_array_t **limits, ngx_http_ws_bus_limit_t **out);
+static ngx_int_t ngx_http_ws_bus_limit_number(ngx_conf_t *cf,
+    ngx_uint_t *n);
+static ngx_int_t ngx_http_ws_bus_limit_key(ngx_conf_t *cf,
+    ngx_http_ws_bus_limit_t *limit);
+static ngx_int_t ngx_http_ws_bus_count_conn(ngx_http_request_t *r,
+    ngx_http_ws_bus_client_t *wc, ngx_uint_t n, ngx_uint_t tenant);
+static void ngx_http_ws_bus_quota(ngx_http_ws_bus_client_t *wc, unsigned domain,
+    ngx_str_t *tenant, wsb_quota_t *quota);
+static ngx_uint_t ngx_http_ws_bus_limits_zone(
+    ngx_http_ws_bus_client_loc_conf_t *wlcf);
+static ngx_int_t ngx_http_ws_bus_quotas(ngx_http_request_t *r,
+    ngx_http_ws_bus_client_t *wc, ngx_array_t *limits, unsigned domain,
+    wsb_quota_t *quotas, ngx_uint_t *n);
+
+
+/*
+ * ws_bus_max_connections, and ws_bus_max_subscriptions with a key: of several
+ * all must be kept.
+ */
+
+char *
+ngx_http_ws_bus_set_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    char  *p = conf;
+
+    ngx_int_t                     *plain;
+    ngx_uint_t                     n;
+    ngx_http_ws_bus_limit_t       *limit;
+    ngx_http_ws_bus_client_main_conf_t   *wmcf;
+
+    if (ngx_http_ws_bus_limit_number(cf, &n) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    if (cf->args->nelts == 2 && cmd->post != NULL) {
+
+        /* of each connection, which counts for itself */
+
+        plain = (ngx_int_t *) (p + *(size_t *) cmd->post);
+
+        if (*plain != NGX_CONF_UNSET) {
+            return "is duplicate";
+        }
+
+        *plain = n;
+
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_http_ws_bus_limit_push(cf, (ngx_array_t **) (p + cmd->offset),
+                                   &limit)
+        != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    limit->n = n;
+
+    if (cf->args->nelts == 3) {
+        return ngx_http_ws_bus_limit_key(cf, limit) == NGX_OK
+                   ? NGX_CONF_OK
+                   : NGX_CONF_ERROR;
+    }
+
+    /* then those of all locations count */
+
+    wmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_ws_bus_client_module);
+    wmcf->counted = 1;
+
+    return NGX_CONF_OK;
+}
+
+
+/* A new one of this key, which would be counted twice if there is one. */
+
+static ngx_int_t
+ngx_http_ws_bus_limit_push(ngx_conf_t *cf, ngx_array_t **limits,
+    ngx_http_ws_bus_limit_t **out)
+{
+    ngx_str_t                *value;
+    ngx_uint_t                i;
+    ngx_http_ws_bus_limit_t  *limit;
+
+    value = cf->args->elts;
+
+    if (*limits == NULL) {
+        *limits = ngx_array_create(cf->pool, 2,
+                                   sizeof(ngx_http_ws_bus_limit_t));
+        if (*limits == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    if ((*limits)->nelts == NGX_HTTP_WS_BUS_LIMITS) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "more than %d \"%V\" at one level",
+                           NGX_HTTP_WS_BUS_LIMITS, &value[0]);
+        return NGX_ERROR;
+    }
+
+    limit = (*limits)->elts;
+
+    for (i = 0; i < (*limits)->nelts; i++) {
+
+        if (cf->args->nelts == 3
+                ? limit[i].name.len == value[2].len - 4
+                  && ngx_strcmp(limit[i].name.data, value[2].data + 4) == 0
+                : limit[i].key == NULL)
+        {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "\"%V\" is duplicate: one for each key",
+                               &value[0]);
+            return NGX_ERROR;
+        }
+    }
+
+    limit = ngx_array_push(*limits);
+    if (limit == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memzero(limit, sizeof(ngx_http_ws_bus_limit_t));
+
+    *out = limit;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_ws_bus_limit_number(ngx_conf_t *cf, ngx_uint_t *n)
+{
+    ngx_int_t   number;
+    ngx_str_t  *value;
+
+    value = cf->args->elts;
+
+    number = ngx_atoi(value[1].data, value[1].len);
+
+    if (number < 1 || number > 10000000) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid value \"%V\" in \"%V\": expected a "
+                           "number from 1 to 10000000", &value[1], &value[0]);
+        return NGX_ERROR;
+    }
+
+    *n = number;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_ws_bus_limit_key(ngx_conf_t *cf, ngx_http_ws_bus_limit_t *limit)
+{
+    ngx_str_t                         *value;
+    ngx_http_compile_complex_value_t   ccv;
+
+    value = cf->args->elts;
+
+    if (value[2].len < 5 || ngx_strncmp(value[2].data, "key=", 4) != 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid parameter \"%V\" in \"%V\": write "
+                           "\"key=\" and a value such as \"key=$remote_addr"
+                           "\"", &value[2], &value[0]);
+        return NGX_ERROR;
+    }
+
+    limit->name.data = value[2].data + 4;
+    limit->name.len = value[2].len - 4;
+
+    limit->key = ngx_palloc(cf->pool, sizeof(ngx_http_complex_value_t));
+    if (limit->key == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
+
+    ccv.cf = cf;
+    ccv.value = &limit->name;
+    ccv.complex_value = limit->key;
+
+    return ngx_http_compile_complex_value(&ccv);
+}
+
+
+/* "10r/s" or "600r/m", as nginx writes rates; burst=n messages at once. */
+
+char *
+ngx_http_ws_bus_message_rate(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_ws_bus_client_loc_conf_t  *wlcf = conf;
+
+    ngx_int_t    n, burst;
+    ngx_str_t   *value, s;
+    ngx_uint_t   scale;
+
+    if (wlcf->message_rate != NGX_CONF_UNSET_UINT) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (ngx_strcmp(value[1].data, "off") == 0 && cf->args->nelts == 2) {
+        wlcf->message_rate = 0;
+        return NGX_CONF_OK;
+    }
+
+    s = value[1];
+    scale = 0;
+
+    if (s.len > 3 && ngx_strncmp(s.data + s.len - 3, "r/s", 3) == 0) {
+        scale = 1;
+
+    } else if (s.len > 3 && ngx_strncmp(s.data + s.len - 3, "r/m", 3) == 0) {
+        scale = 60;
+    }
+
+    n = scale ? ngx_atoi(s.data, s.len - 3) : NGX_ERROR;
+
+    if (n < 1 || n > 1000000) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid rate \"%V\" in \"%V\": expected "
+                           "messages a second or a minute, such as \"10r/s\" "
+                           "or \"600r/m\", or \"off\"",
+                           &value[1], &value[0]);
+        return NGX_CONF_ERROR;
+    }
+
+    burst = (n + scale - 1) / scale;
+
+    if (cf->args->nelts == 3) {
+        s = value[2];
+
+        burst = s.len > 6 && ngx_strncmp(s.data, "burst=", 6) == 0
+                    ? ngx_atoi(s.data + 6, s.len - 6)
+                    : NGX_ERROR;
+
+        if (burst < 1 || burst > 1000000) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid parameter \"%V\" in \"%V\": expected "
+                               "\"burst=\" and a number from 1 to 1000000",
+                               &value[2], &value[0]);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    /* in thousandths of a message, as limit_req counts */
+
+    wlcf->message_rate = n * 1000 / scale;
+    wlcf->message_burst = burst * 1000;
+
+    return NGX_CONF_OK;
+}
+
+
+/*
+ * One more message.  NGX_DECLINED: it is one too many.  The excess runs off
+ * at the rate; a connection starts with all of its burst.
+ */
+
+ngx_int_t
+ngx_http_ws_bus_count_message(ngx_http_ws_bus_client_t *wc)
+{
+    uint32_t  ms;
+    uint64_t  off;
+
+    if (wc->conf->message_rate == 0) {
+        return NGX_OK;
+    }
+
+    ms = (uint32_t) ngx_current_msec - wc->counted_at;
+    off = (uint64_t) wc->conf->message_rate * ms / 1000;
+
+    /* what is less than a thousandth of a message is not forgotten */
+
+    if (off != 0) {
+        wc->counted_at += ms;
+    }
+
+    wc->excess = wc->excess > off ? wc->excess - (uint32_t) off : 0;
+
+    if (wc->excess + 1000 > wc->conf->message_burst) {
+        return NGX_DECLINED;
+    }
+
+    wc->excess += 1000;
+
+    return NGX_OK;
+}
+
+
+/*
+ * At the handshake: the connection is counted in, and what its subscriptions
+ * will be counted under is found out, since there is no request later.  Of a
+ * tenant both are counted for its status page.
+ */
+
+ngx_int_t
+ngx_http_ws_bus_limit(ngx_http_request_t *r, ngx_http_ws_bus_client_t *wc)
+{
+    ngx_int_t                     rc;
+    ngx_str_t                     none;
+    ngx_uint_t                    nconns, n, tenant;
+    wsb_quota_t                   quotas[2 * NGX_HTTP_WS_BUS_LIMITS + 3];
+    ngx_http_ws_bus_client_loc_conf_t   *wlcf;
+    ngx_http_ws_bus_client_main_conf_t  *wmcf;
+
+    if (wc->fan->worker == NULL) {
+        return NGX_OK;
+    }
+
+    wmcf = ngx_http_get_module_main_conf(r, ngx_http_ws_bus_client_module);
+    wlcf = wc->conf;
+    tenant = (wc->tenant.len != 0);
+    n = 0;
+
+    rc = ngx_http_ws_bus_quotas(r, wc, wlcf->connection_limits,
+                                WSB_DOMAIN_CONNECTIONS, quotas, &n);
+
+    if (rc == NGX_OK && wmcf->counted && !ngx_http_ws_bus_limits_zone(wlcf)) {
+        ngx_str_null(&none);
+        ngx_http_ws_bus_quota(wc, WSB_DOMAIN_CONNECTIONS, &none,
+                              &quotas[n++]);
+    }
+
+    if (rc == NGX_OK && tenant) {
+        ngx_http_ws_bus_quota(wc, WSB_DOMAIN_CONNECTIONS, &wc->tenant,
+                              &quotas[n++]);
+    }
+
+    nconns = n;
+
+    if (rc == NGX_OK) {
+        rc = ngx_http_ws_bus_quotas(r, wc, wlcf->subscription_limits,
+                                    WSB_DOMAIN_SUBSCRIPTIONS, quotas, &n);
+    }
+
+    if (rc == NGX_OK && tenant) {
+        ngx_http_ws_bus_quota(wc, WSB_DOMAIN_SUBSCRIPTIONS, &wc->tenant,
+                              &quotas[n++]);
+    }
+
+    if (rc != NGX_OK || n == 0) {
+        return rc;
+    }
+
+    wc->quotas = ngx_alloc(sizeof(ngx_http_ws_bus_quotas_t)
+                           + n * sizeof(wsb_quota_t), r->connection->log);
+    if (wc->quotas == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    wc->quotas->nconns = 0;
+    wc->quotas->nsubs = n - nconns;
+    wc->quotas->subs = &wc->quotas->quota[nconns];
+
+    ngx_memcpy(wc->quotas->quota, quotas, n * sizeof(wsb_quota_t));
+
+    return ngx_http_ws_bus_count_conn(r, wc, nconns, tenant);
+}
+
+
+static ngx_int_t
+ngx_http_ws_bus_count_conn(ngx_http_request_t *r, ngx_http_ws_bus_client_t *wc,
+    ngx_uint_t n, ngx_uint_t tenant)
+{
+    wsb_rc_t                   rc;
+    ngx_http_ws_bus_worker_t  *w;
+
+    w = wc->fan->worker;
+
+    ngx_shmtx_lock(&w->shpool->mutex);
+
+    rc = wsb_quota_take_locked(w->zone, (unsigned) w->slot,
+                               wc->quotas->quota, (unsigned) n);
+
+    if (rc == WSB_FULL && n == 1 && tenant
+        && wc->quotas->quota[0].max == WSB_QUOTA_NONE)
+    {
+
+        /*
+         * it is no limit: a registry that is full keeps nobody out, only the
+         * page does not tell of him, nor of his subscriptions
+         */
+
+        wc->quotas->nsubs--;
+        n = 0;
+        rc = WSB_OK;
+    }
+
+    ngx_shmtx_unlock(&w->shpool->mutex);
+
+    if (rc == WSB_OK) {
+        wc->quotas->nconns = n;
+        return NGX_OK;
+    }
+
+    ngx_http_ws_bus_counters(w)->refused_connections++;
+
+    ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+                  "websocket handshake refused: %s",
+                  rc == WSB_CONFLICT
+                      ? "\"ws_bus_max_connections\" is reached"
+                      : "the registry of the bus is full");
+
+    return NGX_HTTP_SERVICE_UNAVAILABLE;
+}
+
+
+/* Of a tenant, or with none of the zone, without a limit. */
+
+static void
+ngx_http_ws_bus_quota(ngx_http_ws_bus_client_t *wc, unsigned domain,
+    ngx_str_t *tenant, wsb_quota_t *quota)
+{
+    wsb_str_t  value;
+
+    static const wsb_str_t  none = wsb_string("");
+
+    value.data = tenant->data;
+    value.len = tenant->len;
+
+    quota->key = wsb_quota_key(wc->fan->worker->zone->key, domain, none, value);
+    quota->max = WSB_QUOTA_NONE;
+}
+
+
+static ngx_uint_t
+ngx_http_ws_bus_limits_zone(ngx_http_ws_bus_client_loc_conf_t *wlcf)
+{
+    ngx_uint_t                i;
+    ngx_http_ws_bus_limit_t  *limit;
+
+    if (wlcf->connection_limits == NULL) {
+        return 0;
+    }
+
+    limit = wlcf->connection_limits->elts;
+
+    for (i = 0; i < wlcf->connection_limits->nelts; i++) {
+        if (limit[i].key == NULL) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+/* Adds a quota for each limit whose key has a value. */
+
+static ngx_int_t
+ngx_http_ws_bus_quotas(ngx_http_request_t *r, ngx_http_ws_bus_client_t *wc,
+    ngx_array_t *limits, unsigned domain, wsb_quota_t *quotas, ngx_uint_t *n)
+{
+    ngx_str_t                 value;
+    wsb_str_t                 name, text;
+    ngx_uint_t                i;
+    ngx_http_ws_bus_limit_t  *limit;
+
+    if (limits == NULL) {
+        return NGX_OK;
+    }
+
+    limit = limits->elts;
+
+    for (i = 0; i < limits->nelts; i++) {
+
+        ngx_str_null(&value);
+
+        if (limit[i].key != NULL) {
+
+            if (ngx_http_complex_value(r, limit[i].key, &value) != NGX_OK) {
+                return NGX_HTTP_INTERNAL_SERVER_ERROR;
+            }
+
+            if (value.len == 0) {
+                continue;
+            }
+        }
+
+        name.data = limit[i].name.data;
+        name.len = limit[i].name.len;
+        text.data = value.data;
+        text.len = value.len;
+
+        quotas[*n].key = wsb_quota_key(wc->fan->worker->zone->key, domain, name,
+                                       text);
+        quotas[*n].max = limit[i].n;
+
+        (*n)++;
+    }
+
+    return NGX_OK;
+}
+
+
+/* The connection is counted out. */
+
+void
+ngx_http_ws_bus_unlimit(ngx_http_ws_bus_client_t *wc)
+{
+    ngx_http_ws_bus_worker_t  *w;
+
+    if (wc->quotas == NULL) {
+        return;
+    }
+
+    w = wc->fan->worker;
+
+    if (wc->quotas->nconns != 0) {
+        ngx_shmtx_lock(&w->shpool->mutex);
+
+        wsb_quota_give_locked(w->zone, (unsigned) w->slot, wc->quotas->quota,
+                              wc->quotas->nconns);
+
+        ngx_shmtx_unlock(&w->shpool->mutex);
+    }
+
+    ngx_free(wc->quotas);
+    wc->quotas = NULL;
+}

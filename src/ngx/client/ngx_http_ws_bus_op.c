@@ -1,0 +1,333 @@
+/*
+ * A client's messages: the codec makes operations of them, here they are
+ * carried out.
+ */
+
+#include "ngx_http_ws_bus_client.h"
+
+
+static void ngx_http_ws_bus_ignore(ngx_http_ws_bus_client_t *wc,
+    const char *why);
+static void ngx_http_ws_bus_pong(ngx_http_ws_bus_client_t *wc, wsb_op_t *op);
+static void ngx_http_ws_bus_auth(ngx_http_ws_bus_client_t *wc, wsb_op_t *op);
+
+
+void
+ngx_http_ws_bus_op_welcome(ngx_http_ws_bus_client_t *wc)
+{
+    wsb_str_t   id;
+    wsb_text_t  text;
+    u_char      name[sizeof("conn_") - 1 + 32];
+
+    if (wc->conf->codec->welcome != NULL) {
+
+        ngx_memcpy(name, "conn_", 5);
+        ngx_hex_dump(name + 5, wc->id, sizeof(wc->id));
+
+        id.data = name;
+        id.len = sizeof(name);
+
+        ngx_memzero(&text, sizeof(wsb_text_t));
+
+        wc->conf->codec->welcome(&text, id);
+
+        ngx_http_ws_bus_send_text(wc, &text);
+    }
+
+    if (wc->conf->codec->implicit && !wc->closed) {
+        ngx_http_ws_bus_subscribe_by_itself(wc);
+    }
+}
+
+
+ngx_int_t
+ngx_http_ws_bus_op_count(ngx_http_ws_bus_client_t *wc)
+{
+    if (wc->logged != NULL) {
+        wc->logged->messages_in++;
+    }
+
+    if (ngx_http_ws_bus_count_message(wc) == NGX_OK) {
+        return NGX_OK;
+    }
+
+    if (wc->fan->worker != NULL) {
+        ngx_http_ws_bus_counters(wc->fan->worker)->limited++;
+    }
+
+    ngx_http_ws_bus_client_end(wc, NGX_HTTP_WS_BUS_END_LIMIT,
+                               "too many messages");
+
+    return NGX_DECLINED;
+}
+
+
+void
+ngx_http_ws_bus_op_text(ngx_http_ws_bus_client_t *wc, wsb_str_t message)
+{
+    wsb_rc_t  rc;
+    wsb_op_t  op;
+
+    ngx_http_ws_bus_counters(wc->fan->worker)->received++;
+
+    ngx_memzero(&op, sizeof(wsb_op_t));
+
+    rc = wc->conf->codec->decode(message, &op);
+
+    if (rc != WSB_OK) {
+        wsb_op_done(&op);
+        ngx_http_ws_bus_client_end(wc, NGX_HTTP_WS_BUS_END_INTERNAL,
+                                   "no memory");
+        return;
+    }
+
+    switch (op.type) {
+
+    case WSB_OP_SUBSCRIBE:
+        ngx_http_ws_bus_subscribe(wc, &op);
+        break;
+
+    case WSB_OP_UNSUBSCRIBE:
+        ngx_http_ws_bus_unsubscribe(wc, &op);
+        break;
+
+    case WSB_OP_ASK_PONG:
+        ngx_http_ws_bus_pong(wc, &op);
+        break;
+
+    case WSB_OP_AUTH:
+        ngx_http_ws_bus_auth(wc, &op);
+        break;
+
+    case WSB_OP_REFUSE:
+        ngx_http_ws_bus_refuse(wc, &op);
+        break;
+
+    default: /* WSB_OP_NOTHING */
+        ngx_http_ws_bus_ignore(wc, op.code);
+        break;
+    }
+
+    wsb_op_done(&op);
+}
+
+
+void
+ngx_http_ws_bus_op_binary(ngx_http_ws_bus_client_t *wc)
+{
+    static const wsb_str_t  none = wsb_null_string;
+    static const wsb_str_t  text =
+                       wsb_string("Binary messages are not accepted");
+
+    ngx_http_ws_bus_counters(wc->fan->worker)->received++;
+
+    ngx_http_ws_bus_error(wc, none, "binary", text);
+}
+
+
+/* Nothing of what it says may stand in the log. */
+
+static void
+ngx_http_ws_bus_ignore(ngx_http_ws_bus_client_t *wc, const char *why)
+{
+    ngx_http_ws_bus_counters(wc->fan->worker)->ignored++;
+
+    ngx_log_error(NGX_LOG_INFO, wc->connection->log, 0,
+                  "websocket client's message is ignored: %s", why);
+}
+
+
+void
+ngx_http_ws_bus_gap(ngx_http_ws_bus_client_t *wc, uint64_t to,
+    const char *reason)
+{
+    u_char      from_id[WSB_ID_LEN], to_id[WSB_ID_LEN];
+    uint32_t    i, ordinal;
+    uint64_t    seq, next, epoch;
+    wsb_str_t   from, end, tenant;
+    wsb_sub_t  *sub;
+    wsb_text_t  text;
+
+    epoch = wc->fan->worker->zone->epoch;
+
+    end.data = to_id;
+    end.len = wsb_id(to_id, epoch, to);
+
+    tenant.data = wc->tenant.data;
+    tenant.len = wc->tenant.len;
+
+    ngx_http_ws_bus_position(wc, &seq, &ordinal);
+
+    for (i = 0; i < wc->nsubs; i++) {
+        sub = wc->subs[i];
+        next = ngx_http_ws_bus_next(sub, seq, ordinal);
+
+        if (next > to) {
+            continue;
+        }
+
+        sub->from = to + 1;
+
+        from.data = from_id;
+        from.len = wsb_id(from_id, epoch, next - 1);
+
+        ngx_memzero(&text, sizeof(wsb_text_t));
+
+        wc->conf->codec->gap(&text, tenant, sub->ordinal, wc->aware, from,
+                             end, reason);
+
+        ngx_http_ws_bus_counters(wc->fan->worker)->gaps++;
+        wc->gaps++;
+
+        ngx_http_ws_bus_send_text(wc, &text);
+
+        if (wc->closed) {
+            return;
+        }
+    }
+}
+
+
+void
+ngx_http_ws_bus_tell_position(ngx_http_ws_bus_client_t *wc)
+{
+    u_char      id[WSB_ID_LEN];
+    uint64_t    last;
+    wsb_str_t   last_id;
+    wsb_text_t  text;
+
+    if (!wc->aware || wc->nsubs == 0 || wc->conf->codec->position == NULL) {
+        return;
+    }
+
+    last = ngx_http_ws_bus_last_id(wc);
+
+    if (last <= wc->said) {
+        return;
+    }
+
+    wc->said = last;
+
+    last_id.data = id;
+    last_id.len = wsb_id(id, wc->fan->worker->zone->epoch, last);
+
+    ngx_memzero(&text, sizeof(wsb_text_t));
+
+    wc->conf->codec->position(&text, last_id);
+
+    ngx_http_ws_bus_send_text(wc, &text);
+}
+
+
+/* A last_id smaller than one already said is left out: it would take back. */
+
+static void
+ngx_http_ws_bus_pong(ngx_http_ws_bus_client_t *wc, wsb_op_t *op)
+{
+    u_char      id[WSB_ID_LEN];
+    uint64_t    last;
+    wsb_str_t   last_id;
+    wsb_text_t  text;
+
+    last = ngx_http_ws_bus_last_id(wc);
+
+    last_id.data = NULL;
+    last_id.len = 0;
+
+    if (last >= wc->said) {
+        wc->said = last;
+        last_id.data = id;
+        last_id.len = wsb_id(id, wc->fan->worker->zone->epoch, last);
+    }
+
+    ngx_memzero(&text, sizeof(wsb_text_t));
+
+    wc->conf->codec->pong(&text, op, last_id);
+
+    ngx_http_ws_bus_send_text(wc, &text);
+}
+
+
+static void
+ngx_http_ws_bus_auth(ngx_http_ws_bus_client_t *wc, wsb_op_t *op)
+{
+    uint64_t     expires;
+    ngx_int_t    rc;
+    wsb_text_t   text;
+    const char  *reason;
+
+    rc = ngx_http_ws_bus_token_renew(wc, op->token, &expires, &reason);
+
+    switch (rc) {
+
+    case NGX_OK:
+        ngx_memzero(&text, sizeof(wsb_text_t));
+
+        wc->conf->codec->renewed(&text, op, expires);
+
+        ngx_http_ws_bus_send_text(wc, &text);
+        return;
+
+    case NGX_DONE:
+        return;
+
+    case NGX_ABORT:
+        wsb_op_refuse(op, "bad_token", "Token refused: %s", reason);
+        break;
+
+    case NGX_BUSY:
+        wsb_op_refuse(op, "too_many_tokens",
+                      "Token not looked at: too many in a second");
+        break;
+
+    case NGX_DECLINED:
+        wsb_op_refuse(op, "unsupported",
+                      "This connection has no token that could be renewed");
+        break;
+
+    default:
+        ngx_http_ws_bus_client_end(wc, NGX_HTTP_WS_BUS_END_INTERNAL,
+                                   "no memory");
+        return;
+    }
+
+    ngx_http_ws_bus_refuse(wc, op);
+}
+
+
+void
+ngx_http_ws_bus_refuse(ngx_http_ws_bus_client_t *wc, wsb_op_t *op)
+{
+    wsb_str_t  message;
+
+    message.data = op->text.data;
+    message.len = op->text.len;
+
+    if (op->text.failed) {
+        ngx_http_ws_bus_client_close(wc);
+        return;
+    }
+
+    ngx_http_ws_bus_error(wc, op->id, op->code, message);
+}
+
+
+void
+ngx_http_ws_bus_error(ngx_http_ws_bus_client_t *wc, wsb_str_t id,
+    const char *code, wsb_str_t message)
+{
+    wsb_text_t  text;
+
+    if (wc->conf->codec->error == NULL) {
+        ngx_http_ws_bus_ignore(wc, code);
+        return;
+    }
+
+    ngx_http_ws_bus_counters(wc->fan->worker)->errors++;
+
+    ngx_memzero(&text, sizeof(wsb_text_t));
+
+    wc->conf->codec->error(&text, id, code, message);
+
+    ngx_http_ws_bus_send_text(wc, &text);
+}

@@ -1,0 +1,470 @@
+/*
+ * Subscriptions of a connection: made, started from where the client wants
+ * them to, and taken out again.
+ */
+
+#include "ngx_http_ws_bus_client.h"
+
+
+static wsb_sub_t *ngx_http_ws_bus_add_sub(ngx_http_ws_bus_client_t *wc,
+    wsb_op_t *op, const char **code, const char **text);
+static ngx_int_t ngx_http_ws_bus_count_in(ngx_http_ws_bus_client_t *wc,
+    wsb_sub_t *sub, wsb_plan_t *plan, wsb_op_t *op);
+static void ngx_http_ws_bus_start(ngx_http_ws_bus_client_t *wc, wsb_sub_t *sub,
+    wsb_op_t *op);
+static void ngx_http_ws_bus_rewind(ngx_http_ws_bus_client_t *wc,
+    wsb_sub_t *sub, uint64_t from);
+static void ngx_http_ws_bus_remove_sub(ngx_http_ws_bus_client_t *wc,
+    wsb_sub_t *sub);
+
+
+void
+ngx_http_ws_bus_subscribe(ngx_http_ws_bus_client_t *wc, wsb_op_t *op)
+{
+    wsb_str_t    message;
+    wsb_sub_t   *sub;
+    const char  *code, *text;
+
+    sub = ngx_http_ws_bus_add_sub(wc, op, &code, &text);
+
+    if (sub == NULL) {
+        message.data = (const uint8_t *) text;
+        message.len = ngx_strlen(text);
+
+        ngx_http_ws_bus_error(wc, op->id, code, message);
+        return;
+    }
+
+    ngx_http_ws_bus_start(wc, sub, op);
+}
+
+
+/*
+ * A client that need not subscribe counts on what comes after its handshake:
+ * the 101 was sent before, and other workers may have published since.
+ */
+
+void
+ngx_http_ws_bus_subscribe_by_itself(ngx_http_ws_bus_client_t *wc)
+{
+    wsb_op_t     op;
+    wsb_sub_t   *sub;
+    const char  *code, *text;
+
+    ngx_memzero(&op, sizeof(wsb_op_t));
+
+    op.type = WSB_OP_SUBSCRIBE;
+    op.since = WSB_SINCE_ID;
+    op.since_epoch = wc->fan->worker->zone->epoch;
+    op.since_seq = wc->cursor.seq - 1;
+
+    sub = ngx_http_ws_bus_add_sub(wc, &op, &code, &text);
+
+    if (sub == NULL) {
+        ngx_log_error(NGX_LOG_INFO, wc->connection->log, 0,
+                      "websocket client cannot be subscribed: %s", code);
+        ngx_http_ws_bus_client_end(wc, NGX_HTTP_WS_BUS_END_LATER, code);
+        return;
+    }
+
+    ngx_http_ws_bus_start(wc, sub, &op);
+}
+
+
+/* NULL: refused, and nothing has changed. */
+
+static wsb_sub_t *
+ngx_http_ws_bus_add_sub(ngx_http_ws_bus_client_t *wc, wsb_op_t *op,
+    const char **code, const char **text)
+{
+    uint32_t     n;
+    wsb_str_t    tenant;
+    ngx_int_t    rc;
+    wsb_sub_t   *sub, **subs;
+    wsb_plan_t  *plan;
+
+    if (wc->nsubs >= (ngx_uint_t) wc->conf->max_subscriptions) {
+        ngx_http_ws_bus_counters(wc->fan->worker)->limited++;
+
+        *code = "too_many_subscriptions";
+        *text = "Too many subscriptions on this connection";
+        return NULL;
+    }
+
+    *code = "no_memory";
+    *text = "Subscription refused: out of memory";
+
+    if (wc->nsubs == wc->nalloc) {
+        n = wc->nalloc ? wc->nalloc * 2 : 1;
+
+        subs = wsb_realloc(wc->subs, n * sizeof(wsb_sub_t *));
+        if (subs == NULL) {
+            return NULL;
+        }
+
+        wc->subs = subs;
+        wc->nalloc = n;
+    }
+
+    tenant.data = wc->tenant.data;
+    tenant.len = wc->tenant.len;
+
+    plan = wsb_plan_create(wc->fan->worker->zone->key, tenant, &op->filter,
+                           wc->forced);
+    if (plan == NULL) {
+        return NULL;
+    }
+
+    sub = wsb_malloc(sizeof(wsb_sub_t));
+
+    if (sub != NULL) {
+        ngx_memzero(sub, sizeof(wsb_sub_t));
+
+        sub->owner = wc;
+        sub->ordinal = wc->last_ordinal + 1;
+
+        if (wsb_index_add(wc->fan->index, plan, sub) != WSB_OK) {
+            wsb_free(sub);
+            sub = NULL;
+        }
+    }
+
+    rc = sub ? ngx_http_ws_bus_count_in(wc, sub, plan, op) : NGX_OK;
+
+    if (rc != NGX_OK) {
+
+        if (rc == NGX_BUSY) {
+            ngx_http_ws_bus_counters(wc->fan->worker)->limited++;
+
+            *code = "too_many_subscriptions";
+            *text = "Too many subscriptions";
+
+        } else {
+            *code = "registry_full";
+            *text = "Subscription refused: the registry of the bus is full";
+        }
+
+        wsb_index_remove(wc->fan->index, sub);
+        wsb_free(sub);
+        sub = NULL;
+    }
+
+    wsb_free(plan);
+
+    if (sub == NULL) {
+        return NULL;
+    }
+
+    wc->last_ordinal++;
+    wc->subs[wc->nsubs++] = sub;
+
+    ngx_http_ws_bus_counters(wc->fan->worker)->subscriptions++;
+
+    return sub;
+}
+
+
+/*
+ * Under one hold of the mutex: what is pending is taken, so that whatever a
+ * later take skips is newer than this subscription, and the subscription is
+ * counted in.  It begins behind the head.  NGX_BUSY: there are as many as the
+ * connection's keys may have; NGX_DECLINED: the registry is full.
+ */
+
+static ngx_int_t
+ngx_http_ws_bus_count_in(ngx_http_ws_bus_client_t *wc, wsb_sub_t *sub,
+    wsb_plan_t *plan, wsb_op_t *op)
+{
+    wsb_rc_t                   rc;
+    wsb_key_t                  tenant;
+    wsb_str_t                  filter;
+    wsb_text_t                 text;
+    wsb_node_t                *node;
+    ngx_http_ws_bus_worker_t  *w;
+
+    w = wc->fan->worker;
+    node = sub->node;
+
+    ngx_memzero(&text, sizeof(wsb_text_t));
+
+    if (node->nsubs == 1) {
+        /* for the status page */
+        wc->conf->codec->filter(&text, &op->filter);
+    }
+
+    filter.data = text.data;
+    filter.len = text.failed ? 0 : text.len;
+
+    tenant = ngx_http_ws_bus_tenant_hash(w->zone, &wc->tenant);
+
+    ngx_shmtx_lock(&w->shpool->mutex);
+
+    rc = WSB_OK;
+
+    if (wc->quotas != NULL) {
+        rc = wsb_quota_take_locked(w->zone, (unsigned) w->slot,
+                                   wc->quotas->subs,
+                                   (unsigned) wc->quotas->nsubs);
+    }
+
+    if (rc == WSB_OK) {
+        rc = wsb_interest_add_locked(w->zone, (unsigned) w->slot, plan->keys,
+                                     plan->nkeys, plan->mask);
+
+        if (rc != WSB_OK && wc->quotas != NULL) {
+            wsb_quota_give_locked(w->zone, (unsigned) w->slot,
+                                  wc->quotas->subs,
+                                  (unsigned) wc->quotas->nsubs);
+        }
+    }
+
+    if (rc == WSB_OK) {
+        wsb_slot_take_locked(w->zone, (unsigned) w->slot, &w->hand);
+
+        sub->from = wsb_log_head(&w->zone->log) + 1;
+
+        if (node->nsubs == 1) {
+            node->text = filter.len == 0
+                             ? 0
+                             : wsb_filter_text_add_locked(w->zone,
+                                                          (unsigned) w->slot,
+                                                          filter, &tenant);
+        } else {
+            wsb_filter_text_count_locked(w->zone, node->text, node->nsubs);
+        }
+    }
+
+    ngx_shmtx_unlock(&w->shpool->mutex);
+
+    wsb_text_done(&text);
+
+    if (rc != WSB_OK) {
+        return rc == WSB_CONFLICT ? NGX_BUSY : NGX_DECLINED;
+    }
+
+    if (!wsb_hand_empty(&w->hand)) {
+        ngx_post_event(&w->event, &ngx_posted_events);
+    }
+
+    return NGX_OK;
+}
+
+
+/*
+ * Where it begins: with what comes from now on, or after an event of the
+ * past, as far back as that is retained.
+ */
+
+static void
+ngx_http_ws_bus_start(ngx_http_ws_bus_client_t *wc, wsb_sub_t *sub,
+    wsb_op_t *op)
+{
+    int          recovered;
+    u_char       id[WSB_ID_LEN], to[WSB_ID_LEN];
+    uint64_t     head, oldest, from, gap;
+    wsb_str_t    last, end, tenant;
+    wsb_text_t   text;
+    wsb_zone_t  *zone;
+
+    zone = wc->fan->worker->zone;
+    head = sub->from - 1;
+    oldest = wsb_log_oldest(&zone->log);
+
+    from = sub->from;
+    recovered = op->since == WSB_SINCE_NONE ? -1 : 1;
+    gap = 0;
+
+    if (op->since == WSB_SINCE_FIRST) {
+        from = oldest;
+
+    } else if (op->since == WSB_SINCE_ID) {
+
+        if (op->since_epoch != zone->epoch || op->since_seq + 1 < oldest) {
+            /* of another log, or evicted: all there is */
+            recovered = 0;
+            from = oldest;
+            gap = oldest - 1;
+
+        } else if (op->since_seq > head) {
+            /* of the future */
+            recovered = 0;
+            gap = head;
+
+        } else {
+            from = op->since_seq + 1;
+        }
+    }
+
+    if (op->since != WSB_SINCE_NONE) {
+        wc->aware = 1;
+        ngx_http_ws_bus_rewind(wc, sub, from);
+    }
+
+    if (wc->conf->codec->subscribed != NULL) {
+
+        last.data = id;
+        last.len = wsb_id(id, zone->epoch, sub->from - 1);
+
+        ngx_memzero(&text, sizeof(wsb_text_t));
+
+        wc->conf->codec->subscribed(&text, op, sub->ordinal, last, recovered);
+
+        ngx_http_ws_bus_send_text(wc, &text);
+    }
+
+    if (recovered != 0 || wc->closed) {
+        return;
+    }
+
+    end.data = to;
+    end.len = wsb_id(to, zone->epoch, gap);
+
+    ngx_memzero(&text, sizeof(wsb_text_t));
+
+    tenant.data = wc->tenant.data;
+    tenant.len = wc->tenant.len;
+
+    wc->conf->codec->gap(&text, tenant, sub->ordinal, 1, op->since_text, end,
+                         "history");
+
+    ngx_http_ws_bus_counters(wc->fan->worker)->gaps++;
+    wc->gaps++;
+
+    ngx_http_ws_bus_send_text(wc, &text);
+}
+
+
+/*
+ * The position goes back to `from`, or stays where it is if it is lower
+ * already.  The other subscriptions are kept from what they have been sent.
+ */
+
+static void
+ngx_http_ws_bus_rewind(ngx_http_ws_bus_client_t *wc, wsb_sub_t *sub,
+    uint64_t from)
+{
+    uint32_t  i, ordinal;
+    uint64_t  seq;
+
+    if (from >= sub->from) {
+        return;
+    }
+
+    ngx_http_ws_bus_fall_behind(wc);
+    ngx_http_ws_bus_position(wc, &seq, &ordinal);
+
+    for (i = 0; i < wc->nsubs; i++) {
+        if (wc->subs[i] != sub) {
+            wc->subs[i]->from = ngx_http_ws_bus_next(wc->subs[i], seq,
+                                                     ordinal);
+        }
+    }
+
+    sub->from = from;
+
+    if (from <= seq) {
+        wc->cursor.seq = from;
+        wc->cursor.pos = WSB_LOG_POS_UNKNOWN;
+        wc->ordinal = 0;
+    }
+
+    if (!wc->blocked) {
+        ngx_http_ws_bus_catch_up(wc);
+    }
+}
+
+
+void
+ngx_http_ws_bus_unsubscribe(ngx_http_ws_bus_client_t *wc, wsb_op_t *op)
+{
+    uint32_t    low, high, mid;
+    wsb_sub_t  *sub;
+    wsb_text_t  text;
+
+    low = 0;
+    high = wc->nsubs;
+
+    while (low < high) {
+        mid = (low + high) / 2;
+
+        if (wc->subs[mid]->ordinal < op->ordinal) {
+            low = mid + 1;
+        } else {
+            high = mid;
+        }
+    }
+
+    if (low == wc->nsubs || wc->subs[low]->ordinal != op->ordinal) {
+        wsb_op_not_found(op);
+        ngx_http_ws_bus_refuse(wc, op);
+        return;
+    }
+
+    sub = wc->subs[low];
+
+    wc->nsubs--;
+    ngx_memmove(&wc->subs[low], &wc->subs[low + 1],
+                (wc->nsubs - low) * sizeof(wsb_sub_t *));
+
+    ngx_http_ws_bus_unqueue(wc, sub->ordinal);
+    ngx_http_ws_bus_remove_sub(wc, sub);
+
+    if (wc->conf->codec->unsubscribed == NULL) {
+        return;
+    }
+
+    ngx_memzero(&text, sizeof(wsb_text_t));
+
+    wc->conf->codec->unsubscribed(&text, op);
+
+    ngx_http_ws_bus_send_text(wc, &text);
+}
+
+
+static void
+ngx_http_ws_bus_remove_sub(ngx_http_ws_bus_client_t *wc, wsb_sub_t *sub)
+{
+    uint32_t                   n, text, left;
+    wsb_key_t                  keys[WSB_FILTER_VALUES];
+    wsb_node_t                *node;
+    ngx_http_ws_bus_worker_t  *w;
+
+    w = wc->fan->worker;
+    node = sub->node;
+
+    /* the node may be gone before the lock is held */
+
+    n = wsb_node_keys(wc->fan->index, node, keys);
+    left = node->nsubs - 1;
+    text = node->text;
+
+    wsb_index_remove(wc->fan->index, sub);
+    wsb_free(sub);
+
+    ngx_shmtx_lock(&w->shpool->mutex);
+
+    wsb_interest_remove_locked(w->zone, (unsigned) w->slot, keys, n);
+
+    if (wc->quotas != NULL) {
+        wsb_quota_give_locked(w->zone, (unsigned) w->slot, wc->quotas->subs,
+                              (unsigned) wc->quotas->nsubs);
+    }
+
+    wsb_filter_text_count_locked(w->zone, text, left);
+
+    ngx_shmtx_unlock(&w->shpool->mutex);
+
+    ngx_http_ws_bus_counters(w)->subscriptions--;
+}
+
+
+void
+ngx_http_ws_bus_unsubscribe_all(ngx_http_ws_bus_client_t *wc)
+{
+    while (wc->nsubs > 0) {
+        wc->nsubs--;
+
+        ngx_http_ws_bus_unqueue(wc, wc->subs[wc->nsubs]->ordinal);
+        ngx_http_ws_bus_remove_sub(wc, wc->subs[wc->nsubs]);
+    }
+}

@@ -1,0 +1,185 @@
+/*
+ * Whose a request is: as the configuration says, else, of a handshake, if the
+ * protocol lets the client say it, as the URL says.
+ */
+
+#include "ngx_http_ws_bus_client.h"
+
+
+ngx_http_complex_value_t  ngx_http_ws_bus_no_tenant;
+
+
+/*
+ * "off": none, whatever an outer level says.  A constant that would get 400
+ * each time is refused here.
+ */
+
+char *
+ngx_http_ws_bus_tenant_value(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_ws_bus_client_loc_conf_t  *wlcf = conf;
+
+    char       *rv;
+    ngx_str_t  *value;
+
+    value = cf->args->elts;
+
+    if (wlcf->tenant == NULL && ngx_strcmp(value[1].data, "off") == 0) {
+        wlcf->tenant = &ngx_http_ws_bus_no_tenant;
+        return NGX_CONF_OK;
+    }
+
+    rv = ngx_http_set_complex_value_slot(cf, cmd, conf);
+
+    if (rv != NGX_CONF_OK || wlcf->tenant->lengths != NULL) {
+        return rv;
+    }
+
+    if (value[1].len == 0 || value[1].len > WSB_TENANT_MAX) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid tenant of %uz bytes in "
+                           "\"ws_bus_tenant\": write one of 1 to %d bytes, "
+                           "or \"off\" for none",
+                           value[1].len, WSB_TENANT_MAX);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+ngx_int_t
+ngx_http_ws_bus_get_tenant(ngx_http_request_t *r, ngx_str_t *tenant)
+{
+    u_char                      *p;
+    wsb_str_t                    args, s;
+    ngx_http_ws_bus_client_loc_conf_t  *wlcf;
+
+    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_client_module);
+
+    ngx_str_null(tenant);
+
+    if (wlcf->tenant != NULL) {
+
+        if (ngx_http_complex_value(r, wlcf->tenant, tenant) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        if (tenant->data == NULL) {
+            /* empty, as opposed to absent */
+            tenant->data = (u_char *) "";
+        }
+
+        return NGX_OK;
+    }
+
+    /* a location within it, for publishing, inherits the zone */
+
+    if (r->content_handler != wlcf->handler
+        || wlcf->zone == NULL || wlcf->codec->tenant == NULL)
+    {
+        return NGX_DECLINED;
+    }
+
+    p = ngx_pnalloc(r->pool, r->args.len + 1);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    args.data = r->args.data;
+    args.len = r->args.len;
+
+    wlcf->codec->tenant(args, p, &s);
+
+    tenant->data = (u_char *) s.data;
+    tenant->len = s.len;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_ws_bus_tenant_of(ngx_http_request_t *r, ngx_str_t *tenant)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_http_ws_bus_get_tenant(r, tenant);
+
+    if (rc == NGX_ERROR) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (rc == NGX_DECLINED) {
+        return NGX_OK;
+    }
+
+    return tenant->len == 0 || tenant->len > WSB_TENANT_MAX
+           ? NGX_HTTP_BAD_REQUEST : NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_ws_bus_check_tenant(ngx_http_request_t *r, ngx_str_t *tenant)
+{
+    ngx_int_t                    rc;
+    wsb_str_t                    s;
+    const char                  *text;
+    ngx_http_ws_bus_client_loc_conf_t  *wlcf;
+
+    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_client_module);
+
+    if (wlcf->zone == NULL) {
+        ngx_str_null(tenant);
+        return NGX_OK;
+    }
+
+    rc = ngx_http_ws_bus_get_tenant(r, tenant);
+
+    if (rc == NGX_ERROR) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (rc == NGX_DECLINED) {
+        return NGX_OK;
+    }
+
+    s.data = tenant->data;
+    s.len = tenant->len;
+
+    text = wlcf->codec->refuse_tenant ? wlcf->codec->refuse_tenant(s) : NULL;
+
+    if (text == NULL && s.len != 0 && s.len <= WSB_TENANT_MAX) {
+        return NGX_OK;
+    }
+
+    ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+                  "websocket handshake without a tenant, or with one that "
+                  "is empty or wrong");
+
+    if (text == NULL) {
+        return NGX_HTTP_BAD_REQUEST;
+    }
+
+    rc = ngx_http_discard_request_body(r);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    rc = ngx_http_ws_bus_send_body(r, NGX_HTTP_BAD_REQUEST, "text/plain",
+                                   (u_char *) text, ngx_strlen(text));
+
+    return rc == NGX_OK ? NGX_DONE : rc;
+}
+
+
+wsb_key_t
+ngx_http_ws_bus_tenant_hash(wsb_zone_t *zone, ngx_str_t *tenant)
+{
+    wsb_str_t  name;
+
+    name.data = tenant->data;
+    name.len = tenant->len;
+
+    return wsb_key_tenant(zone->key, name);
+}

@@ -1,0 +1,204 @@
+/*
+ * The core: zones, this process's part in each of them, and what all rooms
+ * need of nginx.  It knows no client, no transport and no source of events.
+ *
+ *   conf      how values of directives are read
+ *   zone      shared memory
+ *   worker    this process's slot in each zone, ticks, sweeping, generations
+ *   wake      sleeping and waking
+ *   turn      how long a turn of the event loop takes
+ *   http      headers, bodies and answers of requests
+ */
+
+#ifndef NGX_HTTP_WS_BUS_CORE_H
+#define NGX_HTTP_WS_BUS_CORE_H
+
+
+#include "ngx_http_ws_bus_compat.h"
+
+#include "../../log/wsb_slot.h"
+
+
+#define NGX_HTTP_WS_BUS_VERSION        "0.1.0"
+
+
+typedef struct ngx_http_ws_bus_zone_s    ngx_http_ws_bus_zone_t;
+typedef struct ngx_http_ws_bus_worker_s  ngx_http_ws_bus_worker_t;
+typedef struct ngx_http_ws_bus_paused_s  ngx_http_ws_bus_paused_t;
+
+
+/* A bus as configured.  Belongs to a cycle; the block that it names lives on
+ * from cycle to cycle. */
+
+struct ngx_http_ws_bus_zone_s {
+    ngx_str_t                    name;
+    size_t                       size;
+    size_t                       history;
+    size_t                       idempotency; /* keys remembered */
+    ngx_shm_zone_t              *shm_zone;
+    ngx_slab_pool_t             *shpool;
+    wsb_zone_t                  *zone;
+    ngx_http_ws_bus_worker_t    *worker;      /* of this process, or NULL */
+    u_char                      *file;        /* where it is declared */
+    ngx_uint_t                   line;
+    ngx_uint_t                   declared;
+};
+
+
+typedef struct {
+    ngx_array_t                  zones;       /* ngx_http_ws_bus_zone_t * */
+} ngx_http_ws_bus_main_conf_t;
+
+
+typedef struct {
+    ngx_http_handler_pt          handler;     /* that we gave the location */
+    ngx_http_ws_bus_zone_t      *zone;        /* whose the location is, if it
+                                                 is of one: what is refused
+                                                 there is counted in it */
+} ngx_http_ws_bus_loc_conf_t;
+
+
+/*
+ * This process's part in one bus: private memory, made in init_process, gone
+ * with the process.
+ */
+
+struct ngx_http_ws_bus_worker_s {
+    ngx_http_ws_bus_zone_t      *bus;
+    wsb_zone_t                  *zone;
+    ngx_slab_pool_t             *shpool;
+    ngx_int_t                    slot;        /* -1: none was free */
+    wsb_hand_t                   hand;
+
+    ngx_event_t                  event;       /* posted: there is work */
+
+    void                        *fan;         /* of the room client */
+    ngx_queue_t                  paused;      /* ngx_http_ws_bus_paused_t */
+};
+
+
+/* A source of events that waits until delivery has caught up. */
+
+struct ngx_http_ws_bus_paused_s {
+    ngx_queue_t                  queue;
+    void                       (*resume)(ngx_http_ws_bus_paused_t *paused);
+    unsigned                     queued:1;
+};
+
+
+/* conf */
+
+/* How the value of a simple directive is read, and what a good one is. */
+
+typedef struct {
+    char                       *(*slot)(ngx_conf_t *cf, ngx_command_t *cmd,
+                                    void *conf);
+    const char                   *expected;
+    size_t                        min;
+    size_t                        max;
+    ngx_uint_t                    zero;       /* 0 is good as well */
+} ngx_http_ws_bus_value_t;
+
+/* cmd->post is an ngx_http_ws_bus_value_t. */
+char *ngx_http_ws_bus_value(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+/* Gives a location its handler, or says that it has one. */
+char *ngx_http_ws_bus_take_location(ngx_conf_t *cf, ngx_command_t *cmd,
+    ngx_http_handler_pt handler);
+
+/* The value of the level above, where this one has none. */
+void ngx_http_ws_bus_merge_value(ngx_http_complex_value_t **conf,
+    ngx_http_complex_value_t *prev);
+
+
+/* zone */
+
+char *ngx_http_ws_bus_zone_directive(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+ngx_http_ws_bus_zone_t *ngx_http_ws_bus_zone_get(ngx_conf_t *cf,
+    ngx_str_t *name);
+char *ngx_http_ws_bus_zones_check(ngx_conf_t *cf,
+    ngx_http_ws_bus_main_conf_t *mcf);
+
+
+/* worker */
+
+ngx_int_t ngx_http_ws_bus_wake_init_process(ngx_cycle_t *cycle);
+void ngx_http_ws_bus_wake_exit_process(ngx_cycle_t *cycle);
+
+/* A source waits until delivery has caught up, or does not any more. */
+void ngx_http_ws_bus_worker_pause(ngx_http_ws_bus_worker_t *w,
+    ngx_http_ws_bus_paused_t *paused);
+void ngx_http_ws_bus_worker_unpause(ngx_http_ws_bus_paused_t *paused);
+
+/* Delivery has caught up: sources that wait go on. */
+void ngx_http_ws_bus_worker_resume(ngx_http_ws_bus_worker_t *w);
+
+/* Whether a pid has died. */
+int ngx_http_ws_bus_gone(uint32_t pid);
+
+/* Whether a newer generation of workers is at work, and which this one is. */
+ngx_uint_t ngx_http_ws_bus_succeeded(void);
+ngx_uint_t ngx_http_ws_bus_my_generation(void);
+
+
+/* wake */
+
+ngx_int_t ngx_http_ws_bus_wake_init_module(ngx_cycle_t *cycle);
+
+/* After an append and the unlock: whoever sleeps is woken. */
+void ngx_http_ws_bus_wake(ngx_http_ws_bus_zone_t *bus,
+    const wsb_appended_t *appended);
+
+
+/* turn */
+
+/* Measures how long one turn of the loop takes; called by each handler. */
+void ngx_http_ws_bus_turn(void);
+
+/* Monotonic, microseconds. */
+uint64_t ngx_http_ws_bus_now(void);
+
+
+/* http */
+
+/* name and value live as long as the request. */
+ngx_int_t ngx_http_ws_bus_add_header(ngx_http_request_t *r, const char *name,
+    const char *value);
+
+/* The first one of this name; NULL: none. */
+ngx_str_t *ngx_http_ws_bus_find_header(ngx_list_t *headers,
+    const ngx_str_t *name);
+
+/* Is the peer on loopback or a unix socket? */
+ngx_uint_t ngx_http_ws_bus_local(ngx_http_request_t *r);
+
+/* data lives in the request's pool. */
+ngx_int_t ngx_http_ws_bus_send_body(ngx_http_request_t *r,
+    ngx_uint_t status, const char *type, u_char *data, size_t len);
+
+
+static ngx_inline wsb_counters_t *
+ngx_http_ws_bus_counters(ngx_http_ws_bus_worker_t *w)
+{
+    return &wsb_zone_slot(w->zone, (unsigned) w->slot)->counters;
+}
+
+
+/* Those of the worker that is of this bus; NULL: there is none. */
+
+static ngx_inline wsb_counters_t *
+ngx_http_ws_bus_zone_counters(ngx_http_ws_bus_zone_t *bus)
+{
+    if (bus == NULL || bus->worker == NULL || bus->worker->slot == -1) {
+        return NULL;
+    }
+
+    return ngx_http_ws_bus_counters(bus->worker);
+}
+
+
+extern ngx_module_t  ngx_http_ws_bus_module;
+
+
+#endif /* NGX_HTTP_WS_BUS_CORE_H */

@@ -1,0 +1,87 @@
+/*
+ * Tokens (JWT) in nginx: the module ngx_http_ws_bus_jwt_module.
+ *
+ *   jwt          directives
+ *   jwt_access   a request's token: found, verified once, or refused
+ *   jwt_claim    its claims as variables
+ */
+
+#ifndef NGX_HTTP_WS_BUS_JWT_H
+#define NGX_HTTP_WS_BUS_JWT_H
+
+
+#include "../core/ngx_http_ws_bus_core.h"
+
+#include "../../auth/wsb_claims.h"
+#include "../../auth/wsb_jwt.h"
+
+
+/* Where a token may be. */
+
+typedef struct {
+    ngx_http_complex_value_t     value;
+    ngx_uint_t                   list;        /* of subprotocols */
+} ngx_http_ws_bus_jwt_source_t;
+
+
+typedef struct {
+    ngx_array_t                 *sources;     /* NULL: off */
+    ngx_uint_t                   in_line;     /* one is not a header of its
+                                                 own: the request line may
+                                                 hold a token */
+    wsb_jwks_t                  *keys;
+    ngx_array_t                 *issuers;     /* const char * */
+    ngx_array_t                 *audiences;
+    time_t                       leeway;
+    ngx_uint_t                   expiry;
+    ngx_array_t                 *require;     /* complex values, with those
+                                                 of outer levels */
+    wsb_claims_rules_t           rules;
+} ngx_http_ws_bus_jwt_loc_conf_t;
+
+
+/* Of a request: lives in its pool, also across internal redirects. */
+
+typedef struct {
+    ngx_http_ws_bus_jwt_loc_conf_t  *conf;    /* that judged it */
+    ngx_uint_t                   verified;
+    ngx_uint_t                   present;     /* there was a token */
+    const char                  *reason;      /* why it is refused */
+    wsb_json_t                   claims;      /* if it is verified */
+    uint64_t                     exp;
+    ngx_array_t                  reads;       /* ngx_str_t: paths of claims
+                                                 that were asked for */
+} ngx_http_ws_bus_jwt_ctx_t;
+
+
+/* access */
+
+ngx_int_t ngx_http_ws_bus_jwt_init(ngx_conf_t *cf);
+
+/* Looks at the token, unless that has been done; NULL: no memory. */
+ngx_http_ws_bus_jwt_ctx_t *ngx_http_ws_bus_jwt_look(ngx_http_request_t *r,
+    ngx_http_ws_bus_jwt_loc_conf_t *jlcf);
+
+/* What is known of the token of this request; NULL: nothing. */
+ngx_http_ws_bus_jwt_ctx_t *ngx_http_ws_bus_jwt_ctx(ngx_http_request_t *r);
+
+/*
+ * Verifies a token at the present time.  buf has room for token.len bytes
+ * and holds the claims.  WSB_ERROR: *reason.
+ */
+wsb_rc_t ngx_http_ws_bus_jwt_judge(ngx_http_ws_bus_jwt_loc_conf_t *jlcf,
+    wsb_str_t token, u_char *buf, wsb_json_t *claims, uint64_t *exp,
+    const char **reason);
+
+
+/* claim */
+
+ngx_int_t ngx_http_ws_bus_jwt_add_variables(ngx_conf_t *cf);
+char *ngx_http_ws_bus_jwt_claim_set(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+
+extern ngx_module_t  ngx_http_ws_bus_jwt_module;
+
+
+#endif /* NGX_HTTP_WS_BUS_JWT_H */

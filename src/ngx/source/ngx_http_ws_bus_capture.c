@@ -1,0 +1,423 @@
+/*
+ * Capture: a mutation that nginx proxies becomes an event.
+ *
+ * The response passes through untouched; what is needed of it is copied on
+ * the way.  The event is appended when the last buffer of a complete response
+ * is seen, before that is passed on: whoever has read the whole response and
+ * subscribes then does not get it as a live event.
+ */
+
+#include "ngx_http_ws_bus_capture.h"
+
+
+static ngx_int_t ngx_http_ws_bus_capture_handler(ngx_http_request_t *r);
+static ngx_http_ws_bus_captured_t *ngx_http_ws_bus_capture_remember(
+    ngx_http_request_t *r);
+static ngx_http_ws_bus_captured_t *ngx_http_ws_bus_captured(
+    ngx_http_request_t *r, ngx_uint_t create);
+static ngx_int_t ngx_http_ws_bus_capture_header(ngx_http_request_t *r);
+static ngx_uint_t ngx_http_ws_bus_capture_starts(ngx_http_request_t *r);
+static ngx_uint_t ngx_http_ws_bus_capture_redirected(ngx_http_request_t *r,
+    ngx_http_ws_bus_captured_t *cap);
+static ngx_int_t ngx_http_ws_bus_capture_body(ngx_http_request_t *r,
+    ngx_chain_t *in);
+static void ngx_http_ws_bus_capture_copy(ngx_http_request_t *r,
+    ngx_http_ws_bus_captured_t *cap, ngx_buf_t *b);
+static ngx_int_t ngx_http_ws_bus_capture_log(ngx_http_request_t *r);
+static ngx_uint_t ngx_http_ws_bus_capture_complete(ngx_http_request_t *r);
+static void ngx_http_ws_bus_capture_cleanup(void *data);
+
+
+static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
+static ngx_http_output_body_filter_pt    ngx_http_next_body_filter;
+
+
+ngx_int_t
+ngx_http_ws_bus_capture_init(ngx_conf_t *cf)
+{
+    ngx_array_t                *log;
+    ngx_http_handler_pt        *h;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+
+    h = ngx_array_push(&cmcf->phases[NGX_HTTP_PREACCESS_PHASE].handlers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    *h = ngx_http_ws_bus_capture_handler;
+
+    log = &cmcf->phases[NGX_HTTP_LOG_PHASE].handlers;
+
+    if (ngx_array_push(log) == NULL) {
+        return NGX_ERROR;
+    }
+
+    /* before the access log, which may name the event's id */
+
+    h = log->elts;
+    ngx_memmove(h + 1, h, (log->nelts - 1) * sizeof(ngx_http_handler_pt));
+    h[0] = ngx_http_ws_bus_capture_log;
+
+    ngx_http_next_header_filter = ngx_http_top_header_filter;
+    ngx_http_top_header_filter = ngx_http_ws_bus_capture_header;
+
+    ngx_http_next_body_filter = ngx_http_top_body_filter;
+    ngx_http_top_body_filter = ngx_http_ws_bus_capture_body;
+
+    return NGX_OK;
+}
+
+
+/*
+ * Before the location's handler runs: after a redirect of its backend neither
+ * the method nor the URI nor the location are the same.
+ */
+
+static ngx_int_t
+ngx_http_ws_bus_capture_handler(ngx_http_request_t *r)
+{
+    ngx_http_ws_bus_source_loc_conf_t  *slcf;
+
+    slcf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_source_module);
+
+    if (slcf->capture == NULL || r != r->main
+        || !(r->method & NGX_HTTP_WS_BUS_MUTATIONS))
+    {
+        return NGX_DECLINED;
+    }
+
+    if (slcf->capture_data == NGX_HTTP_WS_BUS_DATA_REQUEST) {
+        /* a body in a file is kept until the response is there */
+        r->preserve_body = 1;
+    }
+
+    return ngx_http_ws_bus_capture_remember(r) ? NGX_DECLINED
+                                        : NGX_HTTP_INTERNAL_SERVER_ERROR;
+}
+
+
+/* The first location whose backend succeeds is the one that captures. */
+
+static ngx_http_ws_bus_captured_t *
+ngx_http_ws_bus_capture_remember(ngx_http_request_t *r)
+{
+    ngx_http_ws_bus_captured_t  *cap;
+
+    cap = ngx_http_ws_bus_captured(r, 1);
+
+    if (cap != NULL && !cap->active && !cap->done
+        && !ngx_http_ws_bus_capture_redirected(r, cap))
+    {
+        cap->conf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_source_module);
+        cap->client = ngx_http_get_module_loc_conf(r,
+                                               ngx_http_ws_bus_client_module);
+        cap->clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+        cap->method = r->method;
+        cap->uri = r->uri;
+    }
+
+    return cap;
+}
+
+
+/* In a cleanup of the pool: an internal redirect clears the contexts. */
+
+static ngx_http_ws_bus_captured_t *
+ngx_http_ws_bus_captured(ngx_http_request_t *r, ngx_uint_t create)
+{
+    ngx_pool_cleanup_t  *cln;
+
+    for (cln = r->main->pool->cleanup; cln; cln = cln->next) {
+        if (cln->handler == ngx_http_ws_bus_capture_cleanup) {
+            return cln->data;
+        }
+    }
+
+    if (!create) {
+        return NULL;
+    }
+
+    cln = ngx_pool_cleanup_add(r->pool, sizeof(ngx_http_ws_bus_captured_t));
+    if (cln == NULL) {
+        return NULL;
+    }
+
+    ngx_memzero(cln->data, sizeof(ngx_http_ws_bus_captured_t));
+    cln->handler = ngx_http_ws_bus_capture_cleanup;
+
+    return cln->data;
+}
+
+
+static void
+ngx_http_ws_bus_capture_cleanup(void *data)
+{
+    ngx_http_ws_bus_captured_t  *cap = data;
+
+    wsb_text_done(&cap->body);
+}
+
+
+static ngx_int_t
+ngx_http_ws_bus_capture_header(ngx_http_request_t *r)
+{
+    ngx_str_t                   *value;
+    ngx_http_ws_bus_captured_t  *cap;
+
+    static const ngx_str_t  location = ngx_string("Location");
+
+    if (r != r->main) {
+        return ngx_http_next_header_filter(r);
+    }
+
+    if (r->internal) {
+        cap = ngx_http_ws_bus_captured(r, 0);
+
+        if (cap != NULL && !cap->done
+            && ngx_http_ws_bus_capture_redirected(r, cap))
+        {
+            /* X-Accel-Redirect: nginx has thrown its body away */
+            cap->lost = 1;
+            ngx_http_ws_bus_capture_emit(r, cap);
+        }
+    }
+
+    if (!(r->method & NGX_HTTP_WS_BUS_MUTATIONS)
+        || !ngx_http_ws_bus_capture_starts(r))
+    {
+        return ngx_http_next_header_filter(r);
+    }
+
+    /* again: a "return" answers before the phase of the handler */
+
+    cap = ngx_http_ws_bus_capture_remember(r);
+
+    if (cap == NULL || cap->done || cap->active) {
+        return ngx_http_next_header_filter(r);
+    }
+
+    cap->active = 1;
+
+    /* nginx itself keeps a relative one only in the list */
+
+    value = ngx_http_ws_bus_find_header(&r->headers_out.headers, &location);
+
+    if (value != NULL) {
+        cap->location = *value;
+    }
+
+    if (r->headers_out.content_encoding != NULL) {
+        cap->encoding = r->headers_out.content_encoding->value;
+    }
+
+    if (cap->encoding.len == 8
+        && ngx_strncasecmp(cap->encoding.data, (u_char *) "identity", 8) == 0)
+    {
+        cap->encoding.len = 0;
+    }
+
+    if (r->headers_out.status == NGX_HTTP_NO_CONTENT || r->header_only
+        || r->headers_out.content_length_n == 0)
+    {
+        /* there need not be a call for the body */
+        ngx_http_ws_bus_capture_emit(r, cap);
+
+    } else {
+        r->filter_need_in_memory = 1;
+    }
+
+    return ngx_http_next_header_filter(r);
+}
+
+
+/* Does a backend's success of this very location begin here? */
+
+static ngx_uint_t
+ngx_http_ws_bus_capture_starts(ngx_http_request_t *r)
+{
+    ngx_http_ws_bus_source_loc_conf_t  *slcf;
+
+    slcf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_source_module);
+
+    if (slcf->capture == NULL || ngx_http_ws_bus_is_cached(r)
+        || r->headers_out.status < 200 || r->headers_out.status > 299)
+    {
+        return 0;
+    }
+
+    return r->upstream == NULL
+           || (r->upstream->headers_in.status_n >= 200
+               && r->upstream->headers_in.status_n <= 299)
+           || r->upstream->headers_in.status_n == 0;
+}
+
+
+/*
+ * The location that captures has been left.  Its backend's last status is
+ * that before the first empty state, which the next upstream has pushed.
+ */
+
+static ngx_uint_t
+ngx_http_ws_bus_capture_redirected(ngx_http_request_t *r,
+    ngx_http_ws_bus_captured_t *cap)
+{
+    ngx_uint_t                  i, status;
+    ngx_http_upstream_state_t  *state;
+
+    if (cap->conf == NULL || cap->active || r->upstream_states == NULL
+        || ((r->method & NGX_HTTP_WS_BUS_MUTATIONS)
+            && cap->conf == ngx_http_get_module_loc_conf(r,
+                                                    ngx_http_ws_bus_source_module)))
+    {
+        return 0;
+    }
+
+    state = r->upstream_states->elts;
+    status = 0;
+
+    for (i = 0; i < r->upstream_states->nelts; i++) {
+
+        if (state[i].peer == NULL) {
+            break;
+        }
+
+        status = state[i].status;
+    }
+
+    return status >= 200 && status <= 299;
+}
+
+
+static ngx_int_t
+ngx_http_ws_bus_capture_body(ngx_http_request_t *r, ngx_chain_t *in)
+{
+    ngx_uint_t                   last;
+    ngx_chain_t                 *cl;
+    ngx_http_ws_bus_captured_t  *cap;
+
+    if (in == NULL || r != r->main
+        || !(r->method & NGX_HTTP_WS_BUS_MUTATIONS))
+    {
+        return ngx_http_next_body_filter(r, in);
+    }
+
+    cap = ngx_http_ws_bus_captured(r, 0);
+
+    if (cap == NULL || !cap->active || cap->done) {
+        return ngx_http_next_body_filter(r, in);
+    }
+
+    last = 0;
+
+    for (cl = in; cl; cl = cl->next) {
+        ngx_http_ws_bus_capture_copy(r, cap, cl->buf);
+        last |= cl->buf->last_buf;
+    }
+
+    if (last) {
+        ngx_http_ws_bus_capture_emit(r, cap);
+    }
+
+    return ngx_http_next_body_filter(r, in);
+}
+
+
+/* More than the bound is not needed: the event then goes without data. */
+
+static void
+ngx_http_ws_bus_capture_copy(ngx_http_request_t *r,
+    ngx_http_ws_bus_captured_t *cap, ngx_buf_t *b)
+{
+    size_t  len;
+
+    if (cap->lost || !ngx_buf_in_memory(b)) {
+        cap->lost |= (b->in_file && !ngx_buf_in_memory(b));
+        return;
+    }
+
+    len = b->last - b->pos;
+
+    if (len > cap->conf->capture_max_body - cap->body.len) {
+        cap->lost = 1;
+        wsb_text_done(&cap->body);
+        return;
+    }
+
+    wsb_text_add(&cap->body, b->pos, len);
+
+    if (cap->body.failed) {
+        cap->lost = 1;
+        wsb_text_done(&cap->body);
+    }
+}
+
+
+/*
+ * The client went away before the end of the response: if the backend's was
+ * complete all the same, the mutation has happened.
+ */
+
+static ngx_int_t
+ngx_http_ws_bus_capture_log(ngx_http_request_t *r)
+{
+    ngx_http_ws_bus_captured_t  *cap;
+
+    cap = ngx_http_ws_bus_captured(r, 0);
+
+    if (cap == NULL || !cap->active || cap->done
+        || !ngx_http_ws_bus_capture_complete(r))
+    {
+        return NGX_OK;
+    }
+
+    /* what was seen of it is whole if it is a JSON document */
+
+    cap->lost |= (cap->body.len == 0);
+
+    ngx_http_ws_bus_capture_emit(r, cap);
+
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_ws_bus_capture_complete(ngx_http_request_t *r)
+{
+    ngx_event_pipe_t     *p;
+    ngx_http_upstream_t  *u;
+
+    u = r->upstream;
+
+    if (u == NULL) {
+        /* made by nginx itself, nobody has written it to the end */
+        return 1;
+    }
+
+    if (u->headers_in.status_n < 200 || u->headers_in.status_n > 299) {
+        return 0;
+    }
+
+    p = u->pipe;
+
+    if (u->buffering && p != NULL) {
+        return p->upstream_done
+               || (p->upstream_eof && p->length == -1
+                   && u->headers_in.content_length_n == -1);
+    }
+
+    return u->length == 0;
+}
+
+
+ngx_str_t
+ngx_http_ws_bus_captured_id(ngx_http_request_t *r)
+{
+    ngx_str_t                    none = ngx_null_string;
+    ngx_http_ws_bus_captured_t  *cap;
+
+    cap = ngx_http_ws_bus_captured(r, 0);
+
+    return cap ? cap->id : none;
+}

@@ -1,0 +1,46 @@
+/*
+ * What the files of capture share: capture watches the response, mutation
+ * makes the event, capture_origin says whose it is.
+ */
+
+#ifndef NGX_HTTP_WS_BUS_CAPTURE_H
+#define NGX_HTTP_WS_BUS_CAPTURE_H
+
+
+#include "ngx_http_ws_bus_source.h"
+
+
+#define NGX_HTTP_WS_BUS_FIELD_MAX  256    /* bytes of a routing field */
+
+#define NGX_HTTP_WS_BUS_MUTATIONS  (NGX_HTTP_POST|NGX_HTTP_PUT               \
+                                    |NGX_HTTP_PATCH|NGX_HTTP_DELETE)
+
+
+/* Of a main request; lives in a cleanup of its pool. */
+
+typedef struct {
+    ngx_http_ws_bus_source_loc_conf_t  *conf;  /* of the location captured */
+    ngx_http_ws_bus_client_loc_conf_t  *client;
+    ngx_http_core_loc_conf_t    *clcf;
+    ngx_uint_t                   method;
+    ngx_str_t                    uri;
+    ngx_str_t                    location;    /* the header */
+    ngx_str_t                    encoding;
+    wsb_text_t                   body;        /* of the response */
+    ngx_str_t                    id;          /* of the first event */
+
+    unsigned                     active:1;    /* its response passes by */
+    unsigned                     lost:1;      /* the body is not known */
+    unsigned                     done:1;      /* the event is out */
+} ngx_http_ws_bus_captured_t;
+
+
+/* A header of the client, else an id of the request; len 0: there is none. */
+wsb_str_t ngx_http_ws_bus_capture_origin(ngx_http_request_t *r);
+
+/* Publishes what has been captured, once. */
+void ngx_http_ws_bus_capture_emit(ngx_http_request_t *r,
+    ngx_http_ws_bus_captured_t *cap);
+
+
+#endif /* NGX_HTTP_WS_BUS_CAPTURE_H */

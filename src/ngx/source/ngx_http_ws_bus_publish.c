@@ -1,0 +1,594 @@
+/*
+ * The publish location: a body of events, appended as one batch.
+ */
+
+#include "ngx_http_ws_bus_source.h"
+
+
+typedef struct {
+    const char                  *type;
+    wsb_format_t                 format;
+} ngx_http_ws_bus_format_t;
+
+
+/* A request that waits, in its pool. */
+
+typedef struct {
+    ngx_http_ws_bus_paused_t     paused;
+    ngx_http_request_t          *request;
+    ngx_event_t                  event;
+} ngx_http_ws_bus_parked_t;
+
+
+static ngx_int_t ngx_http_ws_bus_format(ngx_http_request_t *r,
+    wsb_format_t *format);
+static void ngx_http_ws_bus_body_handler(ngx_http_request_t *r);
+static ngx_int_t ngx_http_ws_bus_park(ngx_http_request_t *r,
+    ngx_http_ws_bus_worker_t *w);
+static void ngx_http_ws_bus_unpark(ngx_http_ws_bus_paused_t *paused);
+static void ngx_http_ws_bus_parked_handler(ngx_event_t *ev);
+static void ngx_http_ws_bus_parked_cleanup(void *data);
+static void ngx_http_ws_bus_publish_request(ngx_http_request_t *r);
+static ngx_int_t ngx_http_ws_bus_read_body(ngx_http_request_t *r,
+    wsb_str_t *body);
+static ngx_int_t ngx_http_ws_bus_publish_tenant(ngx_http_request_t *r,
+    wsb_str_t *tenant);
+static ngx_int_t ngx_http_ws_bus_publish_body(ngx_http_request_t *r,
+    wsb_batch_t *batch, wsb_str_t body);
+static ngx_int_t ngx_http_ws_bus_request_key(ngx_http_request_t *r,
+    ngx_str_t *key);
+static ngx_int_t ngx_http_ws_bus_append(ngx_http_request_t *r,
+    wsb_batch_t *batch, wsb_request_t *req);
+static ngx_int_t ngx_http_ws_bus_accepted(ngx_http_request_t *r,
+    const wsb_appended_t *appended);
+static ngx_int_t ngx_http_ws_bus_answered(ngx_http_request_t *r,
+    const char *title, const char *detail);
+static ngx_int_t ngx_http_ws_bus_problem(ngx_http_request_t *r,
+    ngx_uint_t status, const char *title, const char *detail, long index);
+
+
+static ngx_http_ws_bus_format_t  ngx_http_ws_bus_formats[] = {
+    { "application/json", WSB_FORMAT_JSON },
+    { "application/x-ndjson", WSB_FORMAT_NDJSON },
+    { NULL, 0 }
+};
+
+
+ngx_int_t
+ngx_http_ws_bus_publish_handler(ngx_http_request_t *r)
+{
+    ngx_int_t                    rc;
+    wsb_format_t                 format;
+    ngx_http_ws_bus_source_loc_conf_t  *slcf;
+
+    slcf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_source_module);
+
+    ngx_http_ws_bus_turn();
+
+    if (!slcf->publish_any && !ngx_http_ws_bus_local(r)) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "ws bus publish refused: the peer is not on loopback");
+        rc = ngx_http_discard_request_body(r);
+
+        return rc == NGX_OK
+               ? ngx_http_ws_bus_problem(r, NGX_HTTP_FORBIDDEN, "Forbidden",
+                                         "Only loopback may publish here",
+                                         -1)
+               : rc;
+    }
+
+    if (r->method != NGX_HTTP_POST) {
+
+        if (ngx_http_ws_bus_add_header(r, "Allow", "POST") != NGX_OK) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        rc = ngx_http_discard_request_body(r);
+
+        return rc == NGX_OK
+               ? ngx_http_ws_bus_problem(r, NGX_HTTP_NOT_ALLOWED,
+                                         "Method not allowed",
+                                         "Events are published by POST", -1)
+               : rc;
+    }
+
+    if (ngx_http_ws_bus_format(r, &format) != NGX_OK) {
+        rc = ngx_http_discard_request_body(r);
+
+        return rc == NGX_OK
+               ? ngx_http_ws_bus_problem(r, NGX_HTTP_UNSUPPORTED_MEDIA_TYPE,
+                                         "Unsupported media type",
+                                         "Send application/json or "
+                                         "application/x-ndjson", -1)
+               : rc;
+    }
+
+    /* one piece of memory, if it fits in client_body_buffer_size */
+    r->request_body_in_single_buf = 1;
+
+    rc = ngx_http_read_client_request_body(r, ngx_http_ws_bus_body_handler);
+
+    if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
+        return rc;
+    }
+
+    return NGX_DONE;
+}
+
+
+/* Parameters of the type (a charset) do not matter: JSON is UTF-8. */
+
+static ngx_int_t
+ngx_http_ws_bus_format(ngx_http_request_t *r, wsb_format_t *format)
+{
+    size_t                     len, n;
+    ngx_str_t                 *value;
+    ngx_http_ws_bus_format_t  *f;
+
+    if (r->headers_in.content_type == NULL) {
+        return NGX_DECLINED;
+    }
+
+    value = &r->headers_in.content_type->value;
+
+    for (n = 0; n < value->len; n++) {
+        if (value->data[n] == ';' || value->data[n] == ' ') {
+            break;
+        }
+    }
+
+    for (f = ngx_http_ws_bus_formats; f->type != NULL; f++) {
+        len = ngx_strlen(f->type);
+
+        if (n == len
+            && (ngx_memcmp(value->data, f->type, len) == 0
+                || ngx_strncasecmp(value->data, (u_char *) f->type, len)
+                   == 0))
+        {
+            *format = f->format;
+            return NGX_OK;
+        }
+    }
+
+    return NGX_DECLINED;
+}
+
+
+static void
+ngx_http_ws_bus_body_handler(ngx_http_request_t *r)
+{
+    ngx_http_ws_bus_source_loc_conf_t  *slcf;
+
+    ngx_http_ws_bus_turn();
+
+    slcf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_source_module);
+
+    if (ngx_http_ws_bus_busy(slcf->publish)
+        && ngx_http_ws_bus_park(r, slcf->publish->worker) == NGX_OK)
+    {
+        return;
+    }
+
+    ngx_http_ws_bus_publish_request(r);
+}
+
+
+/*
+ * Publishers that wait for their answers must not outrun delivery: else the
+ * lag grows until it is a gap for everybody.  The wait is bounded, so that
+ * one slow worker does not stop publishing.
+ */
+
+static ngx_int_t
+ngx_http_ws_bus_park(ngx_http_request_t *r, ngx_http_ws_bus_worker_t *w)
+{
+    ngx_http_cleanup_t        *cln;
+    ngx_http_ws_bus_parked_t  *parked;
+
+    parked = ngx_pcalloc(r->pool, sizeof(ngx_http_ws_bus_parked_t));
+    cln = ngx_http_cleanup_add(r, 0);
+
+    if (parked == NULL || cln == NULL) {
+        return NGX_ERROR;
+    }
+
+    cln->handler = ngx_http_ws_bus_parked_cleanup;
+    cln->data = parked;
+
+    parked->request = r;
+    parked->paused.resume = ngx_http_ws_bus_unpark;
+    parked->event.handler = ngx_http_ws_bus_parked_handler;
+    parked->event.log = r->connection->log;
+    parked->event.data = parked;
+
+    ngx_http_ws_bus_worker_pause(w, &parked->paused);
+    ngx_add_timer(&parked->event, NGX_HTTP_WS_BUS_PARK_TIME);
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_ws_bus_unpark(ngx_http_ws_bus_paused_t *paused)
+{
+    ngx_event_t               *ev;
+    ngx_http_ws_bus_parked_t  *parked;
+
+    parked = (ngx_http_ws_bus_parked_t *) paused;
+
+    ev = &parked->event;
+    ngx_post_event(ev, &ngx_posted_next_events);
+}
+
+
+/* Delivery has caught up, or the wait is over. */
+
+static void
+ngx_http_ws_bus_parked_handler(ngx_event_t *ev)
+{
+    ngx_connection_t          *c;
+    ngx_http_request_t        *r;
+    ngx_http_ws_bus_parked_t  *parked;
+
+    parked = ev->data;
+    r = parked->request;
+    c = r->connection;
+
+    ngx_http_ws_bus_parked_cleanup(parked);
+
+    ngx_http_ws_bus_turn();
+
+    ngx_http_ws_bus_publish_request(r);
+
+    ngx_http_run_posted_requests(c);
+}
+
+
+static void
+ngx_http_ws_bus_parked_cleanup(void *data)
+{
+    ngx_http_ws_bus_parked_t  *parked = data;
+
+    ngx_http_ws_bus_worker_unpause(&parked->paused);
+
+    if (parked->event.timer_set) {
+        ngx_del_timer(&parked->event);
+    }
+
+    if (parked->event.posted) {
+        ngx_delete_posted_event(&parked->event);
+    }
+}
+
+
+static void
+ngx_http_ws_bus_publish_request(ngx_http_request_t *r)
+{
+    ngx_int_t    rc;
+    wsb_str_t    body;
+    wsb_batch_t  batch;
+
+    rc = ngx_http_ws_bus_read_body(r, &body);
+
+    if (rc == NGX_OK) {
+        ngx_memzero(&batch, sizeof(wsb_batch_t));
+
+        rc = ngx_http_ws_bus_publish_body(r, &batch, body);
+
+        wsb_batch_done(&batch);
+    }
+
+    ngx_http_finalize_request(r, rc);
+}
+
+
+/* In one piece, from wherever nginx has put it. */
+
+static ngx_int_t
+ngx_http_ws_bus_read_body(ngx_http_request_t *r, wsb_str_t *body)
+{
+    off_t         len;
+    u_char       *p;
+    size_t        size;
+    ssize_t       n;
+    ngx_buf_t    *b;
+    ngx_chain_t  *cl;
+
+    body->data = (u_char *) "";
+    body->len = 0;
+
+    if (r->request_body == NULL || r->request_body->bufs == NULL) {
+        return NGX_OK;
+    }
+
+    cl = r->request_body->bufs;
+
+    if (cl->next == NULL && !cl->buf->in_file) {
+        body->data = cl->buf->pos;
+        body->len = cl->buf->last - cl->buf->pos;
+        return NGX_OK;
+    }
+
+    len = 0;
+
+    for (cl = r->request_body->bufs; cl; cl = cl->next) {
+        len += ngx_buf_size(cl->buf);
+    }
+
+    p = ngx_pnalloc(r->pool, (size_t) len);
+    if (p == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    body->data = p;
+    body->len = (size_t) len;
+
+    for (cl = r->request_body->bufs; cl; cl = cl->next) {
+        b = cl->buf;
+        size = (size_t) ngx_buf_size(b);
+
+        if (size == 0) {
+            continue;
+        }
+
+        if (!b->in_file) {
+            p = ngx_cpymem(p, b->pos, size);
+            continue;
+        }
+
+        n = ngx_read_file(b->file, p, size, b->file_pos);
+
+        if (n == NGX_ERROR || (size_t) n != size) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        p += size;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_ws_bus_publish_body(ngx_http_request_t *r, wsb_batch_t *batch,
+    wsb_str_t body)
+{
+    wsb_rc_t                     rc;
+    wsb_str_t                    idem;
+    ngx_int_t                    err;
+    ngx_str_t                    key;
+    wsb_zone_t                  *zone;
+    wsb_format_t                 format;
+    wsb_problem_t                problem;
+    wsb_request_t                req;
+    wsb_publish_conf_t           conf;
+    ngx_http_ws_bus_source_loc_conf_t  *slcf;
+
+    slcf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_source_module);
+    zone = slcf->publish->zone;
+
+    conf.key = zone->key;
+    conf.max_record = wsb_log_max_record(&zone->log);
+    conf.max_batch = wsb_log_max_batch(&zone->log);
+
+    err = ngx_http_ws_bus_publish_tenant(r, &conf.tenant);
+
+    if (err == NGX_OK) {
+        err = ngx_http_ws_bus_request_key(r, &key);
+    }
+
+    if (err != NGX_OK) {
+        return err == NGX_DONE ? NGX_OK : err;
+    }
+
+    (void) ngx_http_ws_bus_format(r, &format);
+
+    ngx_memzero(&problem, sizeof(wsb_problem_t));
+
+    rc = wsb_publish_parse(batch, format, body, &conf, &problem);
+
+    if (rc == WSB_NOMEM) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (rc != WSB_OK) {
+        return ngx_http_ws_bus_problem(r, problem.status, problem.title,
+                                       problem.detail, problem.index);
+    }
+
+    if (key.len == 0) {
+        return ngx_http_ws_bus_append(r, batch, NULL);
+    }
+
+    idem.data = key.data;
+    idem.len = key.len;
+
+    wsb_request(&req, zone->key, conf.tenant, idem, body);
+
+    return ngx_http_ws_bus_append(r, batch, &req);
+}
+
+
+/* The Idempotency-Key; empty: there is none. */
+
+static ngx_int_t
+ngx_http_ws_bus_request_key(ngx_http_request_t *r, ngx_str_t *key)
+{
+    ngx_uint_t        i, n;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    ngx_str_null(key);
+    n = 0;
+
+    part = &r->headers_in.headers.part;
+    h = part->elts;
+
+    for (i = 0; /* void */ ; i++) {
+
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                break;
+            }
+
+            part = part->next;
+            h = part->elts;
+            i = 0;
+        }
+
+        if (h[i].key.len == sizeof("Idempotency-Key") - 1
+            && ngx_strncasecmp(h[i].key.data, (u_char *) "Idempotency-Key",
+                               h[i].key.len)
+               == 0)
+        {
+            *key = h[i].value;
+            n++;
+        }
+    }
+
+    if (n > 1 || (n == 1 && (key->len == 0 || key->len > WSB_IDEM_KEY_MAX))) {
+        return ngx_http_ws_bus_answered(r, "Bad Idempotency-Key",
+                                        "Send one Idempotency-Key of 1 to "
+                                        "256 bytes");
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_ws_bus_publish_tenant(ngx_http_request_t *r, wsb_str_t *tenant)
+{
+    ngx_int_t  rc;
+    ngx_str_t  value;
+
+    rc = ngx_http_ws_bus_tenant_of(r, &value);
+
+    if (rc == NGX_HTTP_BAD_REQUEST) {
+        return ngx_http_ws_bus_answered(r, "No tenant",
+                                        "The tenant of this location is "
+                                        "empty or too long");
+    }
+
+    tenant->data = value.data;
+    tenant->len = value.len;
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_http_ws_bus_append(ngx_http_request_t *r, wsb_batch_t *batch,
+    wsb_request_t *req)
+{
+    wsb_rc_t                     rc;
+    wsb_appended_t               appended;
+    ngx_http_ws_bus_source_loc_conf_t  *slcf;
+
+    slcf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_source_module);
+
+    rc = ngx_http_ws_bus_publish_batch(slcf->publish, batch, req, &appended);
+
+    if (rc == WSB_CONFLICT) {
+        return ngx_http_ws_bus_problem(r, 422, "Idempotency-Key reused",
+                                       "This Idempotency-Key was used with "
+                                       "another body", -1);
+    }
+
+    if (rc != WSB_OK && rc != WSB_DONE) {
+        return NGX_HTTP_REQUEST_ENTITY_TOO_LARGE;
+    }
+
+    return ngx_http_ws_bus_accepted(r, &appended);
+}
+
+
+static ngx_int_t
+ngx_http_ws_bus_accepted(ngx_http_request_t *r,
+    const wsb_appended_t *appended)
+{
+    u_char                      *p, *start;
+    uint64_t                     epoch;
+    ngx_http_ws_bus_source_loc_conf_t  *slcf;
+
+    static const char  published[] = "{\"published\":";
+    static const char  first_id[] = ",\"first_id\":\"";
+    static const char  last_id[] = "\",\"last_id\":\"";
+    static const char  subscribers[] = "\",\"subscribers\":";
+
+    slcf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_source_module);
+    epoch = slcf->publish->zone->epoch;
+
+    start = ngx_pnalloc(r->pool, 128 + 2 * WSB_ID_LEN + 2 * NGX_INT64_LEN);
+    if (start == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    /* ngx_sprintf() would take longer than the append */
+
+    p = ngx_cpymem(start, published, sizeof(published) - 1);
+    p += wsb_text_digits(p, appended->last - appended->first + 1);
+    p = ngx_cpymem(p, first_id, sizeof(first_id) - 1);
+    p += wsb_id(p, epoch, appended->first);
+    p = ngx_cpymem(p, last_id, sizeof(last_id) - 1);
+    p += wsb_id(p, epoch, appended->last);
+    p = ngx_cpymem(p, subscribers, sizeof(subscribers) - 1);
+    p += wsb_text_digits(p, appended->subscribers);
+    *p++ = '}';
+
+    return ngx_http_ws_bus_send_body(r, NGX_HTTP_OK, "application/json",
+                                     start, p - start);
+}
+
+
+/* A 400, by which the request is done: NGX_DONE if it could be sent. */
+
+static ngx_int_t
+ngx_http_ws_bus_answered(ngx_http_request_t *r, const char *title,
+    const char *detail)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_http_ws_bus_problem(r, NGX_HTTP_BAD_REQUEST, title, detail, -1);
+
+    return rc == NGX_OK ? NGX_DONE : rc;
+}
+
+
+/* RFC 9457. */
+
+static ngx_int_t
+ngx_http_ws_bus_problem(ngx_http_request_t *r, ngx_uint_t status,
+    const char *title, const char *detail, long index)
+{
+    u_char                      *p, *start;
+    ngx_http_ws_bus_source_loc_conf_t  *slcf;
+
+    slcf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_source_module);
+
+    if (slcf->publish->worker != NULL && slcf->publish->worker->slot != -1) {
+        ngx_http_ws_bus_counters(slcf->publish->worker)->refused++;
+    }
+
+    start = ngx_pnalloc(r->pool, 512);
+    if (start == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    p = ngx_slprintf(start, start + 480,
+                     "{\"type\":\"about:blank\",\"title\":\"%s\","
+                     "\"status\":%ui,\"detail\":\"%s\"",
+                     title, status, detail);
+
+    if (index >= 0) {
+        p = ngx_sprintf(p, ",\"index\":%l", index);
+    }
+
+    *p++ = '}';
+
+    ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+                  "ws bus publish refused with %ui: %s", status, detail);
+
+    return ngx_http_ws_bus_send_body(r, status, "application/problem+json",
+                                     start, p - start);
+}

@@ -1,0 +1,597 @@
+/*
+ * The status location: the state of all zones, as JSON.
+ *
+ * Only what the zones hold is shown, so any worker can answer for all.
+ */
+
+#include "ngx_http_ws_bus_status.h"
+
+#include <cjson/cJSON.h>
+
+
+static ngx_int_t ngx_http_ws_bus_status_body(ngx_http_request_t *r,
+    ngx_str_t *tenant);
+static ngx_int_t ngx_http_ws_bus_status_all(ngx_http_request_t *r,
+    cJSON *root, ngx_str_t *tenant);
+static ngx_int_t ngx_http_ws_bus_status_tenant(cJSON *zones,
+    ngx_http_ws_bus_zone_t *bus, ngx_str_t *tenant);
+static cJSON *ngx_http_ws_bus_status_item(cJSON *zones,
+    ngx_http_ws_bus_zone_t *bus);
+static ngx_int_t ngx_http_ws_bus_status_zone(cJSON *zones,
+    ngx_http_ws_bus_zone_t *bus);
+static ngx_int_t ngx_http_ws_bus_status_workers(cJSON *zone,
+    ngx_http_ws_bus_zone_t *bus, wsb_counters_t *totals);
+static ngx_int_t ngx_http_ws_bus_status_worker(cJSON *workers,
+    wsb_slot_t *slot, uint64_t head);
+static ngx_int_t ngx_http_ws_bus_status_totals(cJSON *zone,
+    const wsb_counters_t *totals, uint64_t head);
+static ngx_int_t ngx_http_ws_bus_status_captures(cJSON *zone,
+    ngx_http_ws_bus_zone_t *bus);
+static ngx_int_t ngx_http_ws_bus_status_filters(cJSON *zone,
+    ngx_http_ws_bus_zone_t *bus, const wsb_key_t *tenant);
+static ngx_int_t ngx_http_ws_bus_status_texts(cJSON *filters,
+    ngx_http_ws_bus_zone_t *bus, unsigned slot, wsb_text_chunk_t *copy,
+    const wsb_key_t *tenant);
+static ngx_int_t ngx_http_ws_bus_status_text(cJSON *filters,
+    const wsb_filter_text_t *text);
+static ngx_int_t ngx_http_ws_bus_add(cJSON *object, const char *name,
+    uint64_t n);
+static ngx_int_t ngx_http_ws_bus_add_id(cJSON *object, const char *name,
+    uint64_t epoch, uint64_t seq);
+
+
+ngx_int_t
+ngx_http_ws_bus_status_handler(ngx_http_request_t *r)
+{
+    ngx_int_t                    rc;
+    ngx_str_t                    tenant;
+    ngx_http_ws_bus_status_loc_conf_t  *stlcf;
+
+    stlcf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_status_module);
+
+    if (!stlcf->status_any && !ngx_http_ws_bus_local(r)) {
+        return NGX_HTTP_FORBIDDEN;
+    }
+
+    if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
+        return ngx_http_ws_bus_add_header(r, "Allow", "GET, HEAD") == NGX_OK
+               ? NGX_HTTP_NOT_ALLOWED : NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    /* the tenant of nobody is not that of everybody */
+
+    rc = ngx_http_ws_bus_tenant_of(r, &tenant);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (ngx_http_ws_bus_add_header(r, "Cache-Control", "no-store")
+        != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    rc = ngx_http_discard_request_body(r);
+
+    return rc == NGX_OK ? ngx_http_ws_bus_status_body(r, &tenant) : rc;
+}
+
+
+static ngx_int_t
+ngx_http_ws_bus_status_body(ngx_http_request_t *r, ngx_str_t *tenant)
+{
+    char    *text;
+    cJSON   *root;
+    size_t   len;
+    u_char  *data;
+
+    root = cJSON_CreateObject();
+    data = NULL;
+    len = 0;
+
+    text = ngx_http_ws_bus_status_all(r, root, tenant) == NGX_OK
+           ? cJSON_Print(root) : NULL;
+
+    if (text != NULL) {
+        len = ngx_strlen(text);
+        data = ngx_pnalloc(r->pool, len + 1);
+
+        if (data != NULL) {
+            ngx_memcpy(data, text, len);
+            data[len++] = '\n';
+        }
+
+        cJSON_free(text);
+    }
+
+    cJSON_Delete(root);
+
+    if (data == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_http_ws_bus_send_body(r, NGX_HTTP_OK, "application/json",
+                                     data, len);
+}
+
+
+static ngx_int_t
+ngx_http_ws_bus_status_all(ngx_http_request_t *r, cJSON *root,
+    ngx_str_t *tenant)
+{
+    cJSON                         *zones;
+    ngx_int_t                      rc;
+    ngx_uint_t                     i;
+    ngx_http_ws_bus_zone_t       **bus;
+    ngx_http_ws_bus_main_conf_t   *wmcf;
+
+    wmcf = ngx_http_get_module_main_conf(r, ngx_http_ws_bus_module);
+
+    if (cJSON_AddStringToObject(root, "version", NGX_HTTP_WS_BUS_VERSION)
+        == NULL)
+    {
+        return NGX_ERROR;
+    }
+
+    if (tenant->len == 0
+        && (cJSON_AddStringToObject(root, "nginx", NGINX_VERSION) == NULL
+            || ngx_http_ws_bus_add(root, "pid", (uint64_t) ngx_pid)
+               != NGX_OK))
+    {
+        return NGX_ERROR;
+    }
+
+    zones = cJSON_AddArrayToObject(root, "zones");
+    bus = wmcf->zones.elts;
+    rc = NGX_OK;
+
+    for (i = 0; i < wmcf->zones.nelts && rc == NGX_OK; i++) {
+        rc = tenant->len
+             ? ngx_http_ws_bus_status_tenant(zones, bus[i], tenant)
+             : ngx_http_ws_bus_status_zone(zones, bus[i]);
+    }
+
+    return rc;
+}
+
+
+/* What is of one tenant: nothing that the others have a part in. */
+
+static ngx_int_t
+ngx_http_ws_bus_status_tenant(cJSON *zones, ngx_http_ws_bus_zone_t *bus,
+    ngx_str_t *tenant)
+{
+    cJSON      *item;
+    uint64_t    connections, subscriptions;
+    wsb_key_t   hash, key[2];
+    wsb_str_t   name;
+
+    static const wsb_str_t  none = wsb_string("");
+
+    item = ngx_http_ws_bus_status_item(zones, bus);
+
+    name.data = tenant->data;
+    name.len = tenant->len;
+
+    hash = wsb_key_tenant(bus->zone->key, name);
+    key[0] = wsb_quota_key(bus->zone->key, WSB_DOMAIN_CONNECTIONS, none,
+                           name);
+    key[1] = wsb_quota_key(bus->zone->key, WSB_DOMAIN_SUBSCRIPTIONS, none,
+                           name);
+
+    ngx_shmtx_lock(&bus->shpool->mutex);
+    connections = wsb_interest_count_locked(bus->zone, &key[0]);
+    subscriptions = wsb_interest_count_locked(bus->zone, &key[1]);
+    ngx_shmtx_unlock(&bus->shpool->mutex);
+
+    if (ngx_http_ws_bus_add(item, "connections", connections) != NGX_OK
+        || ngx_http_ws_bus_add(item, "subscriptions", subscriptions)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_ws_bus_status_filters(item, bus, &hash);
+}
+
+
+/* An element of zones, with the name of the bus; NULL: no memory. */
+
+static cJSON *
+ngx_http_ws_bus_status_item(cJSON *zones, ngx_http_ws_bus_zone_t *bus)
+{
+    char    name[128];
+    cJSON  *item;
+
+    item = cJSON_CreateObject();
+
+    if (!cJSON_AddItemToArray(zones, item)) {
+        cJSON_Delete(item);
+        return NULL;
+    }
+
+    *ngx_snprintf((u_char *) name, sizeof(name) - 1, "%V", &bus->name) = '\0';
+
+    return cJSON_AddStringToObject(item, "name", name) ? item : NULL;
+}
+
+
+static ngx_int_t
+ngx_http_ws_bus_status_zone(cJSON *zones, ngx_http_ws_bus_zone_t *bus)
+{
+    cJSON           *item;
+    char             name[16];
+    uint64_t         head, oldest;
+    wsb_zone_t      *zone;
+    wsb_counters_t   totals;
+
+    zone = bus->zone;
+
+    item = ngx_http_ws_bus_status_item(zones, bus);
+
+    *ngx_sprintf((u_char *) name, "%012xL", zone->epoch) = '\0';
+
+    if (cJSON_AddStringToObject(item, "epoch", name) == NULL) {
+        return NGX_ERROR;
+    }
+
+    oldest = wsb_log_oldest(&zone->log);
+    head = wsb_log_head(&zone->log);
+    totals = zone->past;
+
+    if (ngx_http_ws_bus_add(item, "size", bus->size) != NGX_OK
+        || ngx_http_ws_bus_add(item, "history", zone->history) != NGX_OK
+        || ngx_http_ws_bus_add(item, "used", wsb_log_used(&zone->log))
+           != NGX_OK
+        || ngx_http_ws_bus_add(item, "chunks", zone->nchunks) != NGX_OK
+        || ngx_http_ws_bus_add(item, "chunks_free", wsb_chunks_free(zone))
+           != NGX_OK
+        || ngx_http_ws_bus_add_id(item, "first_id", zone->epoch,
+                                  head >= oldest ? oldest : 0)
+           != NGX_OK
+        || ngx_http_ws_bus_add_id(item, "last_id", zone->epoch, head)
+           != NGX_OK
+        || ngx_http_ws_bus_status_workers(item, bus, &totals) != NGX_OK
+        || ngx_http_ws_bus_status_totals(item, &totals, head) != NGX_OK
+        || ngx_http_ws_bus_status_captures(item, bus) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_ws_bus_status_filters(item, bus, NULL);
+}
+
+
+static ngx_int_t
+ngx_http_ws_bus_status_workers(cJSON *zone, ngx_http_ws_bus_zone_t *bus,
+    wsb_counters_t *totals)
+{
+    cJSON          *workers;
+    uint64_t       *sum, *n;
+    unsigned        i, k;
+    wsb_slot_t     *slot;
+
+    workers = cJSON_AddArrayToObject(zone, "workers");
+    sum = (uint64_t *) totals;
+
+    for (i = 0; i < bus->zone->nslots && i < WSB_SLOTS; i++) {
+        slot = wsb_zone_slot(bus->zone, i);
+
+        if (slot->pid == 0) {
+            continue;
+        }
+
+        if (ngx_http_ws_bus_status_worker(workers, slot,
+                                          wsb_log_head(&bus->zone->log))
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        n = (uint64_t *) &slot->counters;
+
+        for (k = 0; k < sizeof(wsb_counters_t) / sizeof(uint64_t); k++) {
+            sum[k] += n[k];
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_ws_bus_status_worker(cJSON *workers, wsb_slot_t *slot,
+    uint64_t head)
+{
+    cJSON           *item;
+    unsigned         i;
+    uint64_t         cursor, filters;
+    wsb_counters_t  *n;
+
+    n = &slot->counters;
+    cursor = n->cursor;
+    filters = 0;
+
+    for (i = 0; i < WSB_MASKS; i++) {
+        filters += slot->nmask[i];
+    }
+
+    /* with nothing pending, whatever is newer concerns nobody there */
+
+    if (slot->pending_from == 0 || cursor > head) {
+        cursor = head;
+    }
+
+    item = cJSON_CreateObject();
+
+    if (!cJSON_AddItemToArray(workers, item)) {
+        cJSON_Delete(item);
+        return NGX_ERROR;
+    }
+
+    if (ngx_http_ws_bus_add(item, "pid", slot->pid) != NGX_OK
+        || ngx_http_ws_bus_add(item, "generation", slot->generation)
+           != NGX_OK
+        || cJSON_AddBoolToObject(item, "draining", slot->draining != 0)
+           == NULL
+        || ngx_http_ws_bus_add(item, "connections", n->connections) != NGX_OK
+        || ngx_http_ws_bus_add(item, "subscriptions", n->subscriptions)
+           != NGX_OK
+        || ngx_http_ws_bus_add(item, "filters", filters) != NGX_OK
+        || ngx_http_ws_bus_add(item, "lag", head - cursor) != NGX_OK
+        || ngx_http_ws_bus_add(item, "wakeups", n->wakeups) != NGX_OK
+        || ngx_http_ws_bus_add(item, "deliveries", n->deliveries) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return cJSON_AddNumberToObject(item, "longest_turn_ms",
+                                   (double) n->longest_turn / 1000)
+           ? NGX_OK : NGX_ERROR;
+}
+
+
+static ngx_int_t
+ngx_http_ws_bus_status_totals(cJSON *zone, const wsb_counters_t *n,
+    uint64_t head)
+{
+    cJSON  *item;
+
+    item = cJSON_AddObjectToObject(zone, "totals");
+
+    if (ngx_http_ws_bus_add(item, "events", head) != NGX_OK
+        || ngx_http_ws_bus_add(item, "captured", n->captured) != NGX_OK
+        || ngx_http_ws_bus_add(item, "deliveries", n->deliveries) != NGX_OK
+        || ngx_http_ws_bus_add(item, "errors", n->errors) != NGX_OK
+        || ngx_http_ws_bus_add(item, "refused_publishes", n->refused)
+           != NGX_OK
+        || ngx_http_ws_bus_add(item, "refused_connections",
+                               n->refused_connections)
+           != NGX_OK
+        || ngx_http_ws_bus_add(item, "limited", n->limited) != NGX_OK
+        || ngx_http_ws_bus_add(item, "refused_origins", n->refused_origins)
+           != NGX_OK
+        || ngx_http_ws_bus_add(item, "connections", n->connections) != NGX_OK
+        || ngx_http_ws_bus_add(item, "connections_opened", n->opened)
+           != NGX_OK
+        || ngx_http_ws_bus_add(item, "subscriptions", n->subscriptions)
+           != NGX_OK
+        || ngx_http_ws_bus_add(item, "messages_received", n->received)
+           != NGX_OK
+        || ngx_http_ws_bus_add(item, "closed_by_error", n->closed_by_error)
+           != NGX_OK
+        || ngx_http_ws_bus_add(item, "messages_ignored", n->ignored)
+           != NGX_OK
+        || ngx_http_ws_bus_add(item, "gaps", n->gaps) != NGX_OK
+        || ngx_http_ws_bus_add(item, "deflations", n->deflations) != NGX_OK
+        || ngx_http_ws_bus_add(item, "bytes_out", n->bytes_out) != NGX_OK
+        || ngx_http_ws_bus_add(item, "jwt_refused", n->jwt_refused) != NGX_OK
+        || ngx_http_ws_bus_add(item, "jwt_expired", n->jwt_expired) != NGX_OK
+        || ngx_http_ws_bus_add(item, "jwt_renewed", n->jwt_renewed)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_ws_bus_status_captures(cJSON *zone, ngx_http_ws_bus_zone_t *bus)
+{
+    char            name[WSB_CAPTURE_NAME + 1];
+    cJSON          *captures, *item;
+    ngx_uint_t      i;
+    wsb_capture_t  *c;
+
+    captures = cJSON_AddArrayToObject(zone, "captures");
+
+    for (i = 0; i < WSB_CAPTURES; i++) {
+        c = &bus->zone->captures[i];
+
+        if (c->len == 0 || c->len > WSB_CAPTURE_NAME) {
+            break;
+        }
+
+        ngx_memcpy(name, c->name, c->len);
+        name[c->len] = '\0';
+
+        item = cJSON_CreateObject();
+
+        if (!cJSON_AddItemToArray(captures, item)) {
+            cJSON_Delete(item);
+            return NGX_ERROR;
+        }
+
+        if (cJSON_AddStringToObject(item, "location", name) == NULL
+            || ngx_http_ws_bus_add(item, "events", c->count) != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/*
+ * Equal filters of several workers are one, with the sum of their counts.
+ * tenant: whose, or NULL for all.
+ */
+
+static ngx_int_t
+ngx_http_ws_bus_status_filters(cJSON *zone, ngx_http_ws_bus_zone_t *bus,
+    const wsb_key_t *tenant)
+{
+    cJSON             *filters;
+    unsigned           i;
+    ngx_int_t          rc;
+    wsb_text_chunk_t  *copy;
+
+    filters = cJSON_AddArrayToObject(zone, "filters");
+    if (filters == NULL) {
+        return NGX_ERROR;
+    }
+
+    copy = ngx_alloc(sizeof(wsb_text_chunk_t), ngx_cycle->log);
+    if (copy == NULL) {
+        return NGX_ERROR;
+    }
+
+    rc = NGX_OK;
+
+    for (i = 0; i < bus->zone->nslots && i < WSB_SLOTS && rc == NGX_OK; i++) {
+        rc = ngx_http_ws_bus_status_texts(filters, bus, i, copy, tenant);
+    }
+
+    ngx_free(copy);
+
+    return rc;
+}
+
+
+/*
+ * A chunk at a time is copied under the mutex; between two the slot may have
+ * lost them all, then its chain ends early.
+ */
+
+static ngx_int_t
+ngx_http_ws_bus_status_texts(cJSON *filters, ngx_http_ws_bus_zone_t *bus,
+    unsigned slot, wsb_text_chunk_t *copy, const wsb_key_t *tenant)
+{
+    uint32_t           chunk, pid;
+    ngx_uint_t         i, n;
+    wsb_slot_t        *s;
+    wsb_text_chunk_t  *tc;
+
+    s = wsb_zone_slot(bus->zone, slot);
+    pid = s->pid;
+    chunk = s->texts;
+
+    for (n = 0; n < WSB_TEXT_CHUNKS && chunk != 0; n++) {
+
+        ngx_shmtx_lock(&bus->shpool->mutex);
+
+        tc = s->pid == pid ? wsb_zone_chunk(bus->zone, chunk) : NULL;
+
+        if (tc != NULL
+            && wsb_zone_owners(bus->zone)[chunk - 1] == slot + 1)
+        {
+            *copy = *tc;
+        } else {
+            tc = NULL;
+        }
+
+        ngx_shmtx_unlock(&bus->shpool->mutex);
+
+        if (tc == NULL) {
+            break;
+        }
+
+        for (i = 0; i < WSB_TEXTS_PER_CHUNK; i++) {
+            if (copy->text[i].count != 0
+                && (tenant == NULL || wsb_key_eq(&copy->tenant[i], tenant))
+                && ngx_http_ws_bus_status_text(filters, &copy->text[i])
+                   != NGX_OK)
+            {
+                return NGX_ERROR;
+            }
+        }
+
+        chunk = copy->next;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_ws_bus_status_text(cJSON *filters, const wsb_filter_text_t *text)
+{
+    cJSON   *filter, *item, *count;
+    size_t   len;
+
+    len = ngx_min(text->len, WSB_TEXT_SIZE);
+
+    filter = cJSON_ParseWithLength((const char *) text->text, len);
+    if (filter == NULL) {
+        return NGX_OK;
+    }
+
+    cJSON_ArrayForEach(item, filters) {
+        if (cJSON_Compare(cJSON_GetObjectItemCaseSensitive(item, "filter"),
+                          filter, 1))
+        {
+            count = cJSON_GetObjectItemCaseSensitive(item, "count");
+            cJSON_SetNumberValue(count, count->valuedouble + text->count);
+            cJSON_Delete(filter);
+
+            return NGX_OK;
+        }
+    }
+
+    item = cJSON_CreateObject();
+
+    if (!cJSON_AddItemToObject(item, "filter", filter)) {
+        cJSON_Delete(filter);
+        cJSON_Delete(item);
+        return NGX_ERROR;
+    }
+
+    if (cJSON_AddNumberToObject(item, "count", text->count) == NULL
+        || !cJSON_AddItemToArray(filters, item))
+    {
+        cJSON_Delete(item);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+/* Every function of cJSON takes a NULL for an object, and returns NULL. */
+
+static ngx_int_t
+ngx_http_ws_bus_add(cJSON *object, const char *name, uint64_t n)
+{
+    return cJSON_AddNumberToObject(object, name, (double) n) ? NGX_OK
+                                                             : NGX_ERROR;
+}
+
+
+static ngx_int_t
+ngx_http_ws_bus_add_id(cJSON *object, const char *name, uint64_t epoch,
+    uint64_t seq)
+{
+    u_char  id[WSB_ID_LEN + 1];
+
+    if (seq == 0) {
+        return cJSON_AddNullToObject(object, name) ? NGX_OK : NGX_ERROR;
+    }
+
+    id[wsb_id(id, epoch, seq)] = '\0';
+
+    return cJSON_AddStringToObject(object, name, (char *) id) ? NGX_OK
+                                                              : NGX_ERROR;
+}

@@ -1,0 +1,26 @@
+/*
+ * The status location.
+ *
+ *   status        what is shown
+ *   status_conf   the module ngx_http_ws_bus_status_module, its directive
+ */
+
+#ifndef NGX_HTTP_WS_BUS_STATUS_H
+#define NGX_HTTP_WS_BUS_STATUS_H
+
+
+#include "../client/ngx_http_ws_bus_client.h"
+
+
+typedef struct {
+    ngx_uint_t                   status_any;
+} ngx_http_ws_bus_status_loc_conf_t;
+
+
+ngx_int_t ngx_http_ws_bus_status_handler(ngx_http_request_t *r);
+
+
+extern ngx_module_t  ngx_http_ws_bus_status_module;
+
+
+#endif /* NGX_HTTP_WS_BUS_STATUS_H */
