@@ -18,7 +18,7 @@ my %may = (
     match    => [qw(match event json)],
     log      => [qw(log event json)],
     auth     => [qw(auth json)],
-    protocol => [qw(protocol match event json ws)],
+    protocol => [qw(protocol log match event json ws)],
     ngx      => [qw(ngx protocol auth log match event json ws)],
 );
 

@@ -13,6 +13,7 @@
 #include "../match/wsb_filter.h"
 #include "../event/wsb_id.h"
 #include "../json/wsb_text.h"
+#include "../log/wsb_position.h"
 
 
 #define WSB_PREFIX_MAX            80      /* bytes before an event's body */
@@ -37,16 +38,6 @@ typedef enum {
     WSB_LIFE_ANY = 0,               /* a byte from it; it reads what waits */
     WSB_LIFE_CONTROL                /* Ping and Pong frames, nothing else */
 } wsb_life_t;
-
-
-/* Where a subscription begins. */
-
-typedef enum {
-    WSB_SINCE_NONE = 0,             /* with what is published from now on */
-    WSB_SINCE_NOW,                  /* the same, and it is resume-aware */
-    WSB_SINCE_FIRST,                /* with the oldest event retained */
-    WSB_SINCE_ID                    /* after this event */
-} wsb_since_t;
 
 
 /*

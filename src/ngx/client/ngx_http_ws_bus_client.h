@@ -12,6 +12,7 @@
  *   token         its token expires, or is renewed
  *   op            its messages, turned into operations
  *   subscribe     subscriptions: made, started, taken out
+ *   position      where it stands
  *   fanout        from the log to the clients
  *   out           control queue, event queue, writing
  *   record        records of the log in this process, rendered once
@@ -26,6 +27,7 @@
 #include "../core/ngx_http_ws_bus_core.h"
 
 #include "../../log/wsb_interest.h"
+#include "../../log/wsb_position.h"
 #include "../../log/wsb_quota.h"
 #include "../../match/wsb_index.h"
 #include "../../protocol/wsb_codec.h"
@@ -583,20 +585,26 @@ void ngx_http_ws_bus_unsubscribe(ngx_http_ws_bus_client_t *wc, wsb_op_t *op);
 void ngx_http_ws_bus_unsubscribe_all(ngx_http_ws_bus_client_t *wc);
 
 
-/* fanout */
+/* position */
 
-ngx_int_t ngx_http_ws_bus_fanout_init_process(ngx_cycle_t *cycle);
-
-/* The next frame to look at: seq and ordinal. */
-void ngx_http_ws_bus_position(ngx_http_ws_bus_client_t *wc, uint64_t *seq,
-    uint32_t *ordinal);
-
-/* The first seq that this subscription has not been sent. */
-uint64_t ngx_http_ws_bus_next(const wsb_sub_t *sub, uint64_t seq,
-    uint32_t ordinal);
+/* The next frame to look at. */
+wsb_position_t ngx_http_ws_bus_position(ngx_http_ws_bus_client_t *wc);
 
 /* Up to and including this everything has been sent: min(next) - 1. */
 uint64_t ngx_http_ws_bus_last_id(ngx_http_ws_bus_client_t *wc);
+
+/*
+ * The position goes back to `from` for this subscription, or stays where it
+ * is if it is lower already.  The others are kept from what they have been
+ * sent.
+ */
+void ngx_http_ws_bus_rewind(ngx_http_ws_bus_client_t *wc, wsb_sub_t *sub,
+    uint64_t from);
+
+
+/* fanout */
+
+ngx_int_t ngx_http_ws_bus_fanout_init_process(ngx_cycle_t *cycle);
 
 /* Let a client that is behind go on, if it may write. */
 void ngx_http_ws_bus_catch_up(ngx_http_ws_bus_client_t *wc);

@@ -604,20 +604,16 @@ ngx_http_ws_bus_catch_record(ngx_http_ws_bus_client_t *wc)
 static void
 ngx_http_ws_bus_cursor_gap(ngx_http_ws_bus_client_t *wc)
 {
-    uint64_t    to, head, oldest;
+    uint64_t    to;
     wsb_log_t  *log;
 
     log = &wc->fan->worker->zone->log;
-    oldest = wsb_log_oldest(log);
-    head = wsb_log_head(log);
 
-    if (oldest <= wc->cursor.seq) {
-        /* it could not be read, though it was there */
-        to = wc->cursor.seq;
+    /* the oldest first: the head that is read after it is no older */
 
-    } else {
-        to = oldest + (head + 1 - oldest) / 2 - 1;
-    }
+    to = wsb_log_oldest(log);
+    to = wsb_position_overtaken(ngx_http_ws_bus_position(wc), to,
+                                wsb_log_head(log));
 
     ngx_log_error(NGX_LOG_INFO, wc->connection->log, 0,
                   "websocket client is too slow, events %uL to %uL are lost "
@@ -633,74 +629,4 @@ ngx_http_ws_bus_cursor_gap(ngx_http_ws_bus_client_t *wc)
     wc->cursor.seq = to + 1;
     wc->cursor.pos = WSB_LOG_POS_UNKNOWN;
     wc->ordinal = 0;
-}
-
-
-void
-ngx_http_ws_bus_position(ngx_http_ws_bus_client_t *wc, uint64_t *seq,
-    uint32_t *ordinal)
-{
-    uint64_t                   head;
-    ngx_uint_t                 begun;
-    ngx_http_ws_bus_fan_t  *fan;
-
-    begun = wc->sent ? 1 : 0;
-
-    if (wc->nitems > begun) {
-        *seq = wc->items[begun].record->seq;
-        *ordinal = wc->items[begun].ordinal;
-        return;
-    }
-
-    if (wc->behind) {
-        *seq = wc->cursor.seq;
-        *ordinal = wc->ordinal;
-        return;
-    }
-
-    fan = wc->fan;
-
-    *seq = fan->worker->hand.next.seq;
-    *ordinal = 0;
-
-    if (wsb_hand_empty(&fan->worker->hand)) {
-        head = wsb_slot_at_head(fan->worker->zone, (unsigned) fan->worker->slot);
-
-        if (head >= *seq) {
-            *seq = head + 1;
-        }
-    }
-}
-
-
-uint64_t
-ngx_http_ws_bus_next(const wsb_sub_t *sub, uint64_t seq, uint32_t ordinal)
-{
-    if (sub->ordinal < ordinal) {
-        seq++;
-    }
-
-    return sub->from > seq ? sub->from : seq;
-}
-
-
-uint64_t
-ngx_http_ws_bus_last_id(ngx_http_ws_bus_client_t *wc)
-{
-    uint32_t  i, ordinal;
-    uint64_t  seq, next, min;
-
-    ngx_http_ws_bus_position(wc, &seq, &ordinal);
-
-    min = wc->nsubs ? UINT64_MAX : seq;
-
-    for (i = 0; i < wc->nsubs; i++) {
-        next = ngx_http_ws_bus_next(wc->subs[i], seq, ordinal);
-
-        if (next < min) {
-            min = next;
-        }
-    }
-
-    return min - 1;
 }

@@ -142,11 +142,12 @@ ngx_http_ws_bus_gap(ngx_http_ws_bus_client_t *wc, uint64_t to,
     const char *reason)
 {
     u_char      from_id[WSB_ID_LEN], to_id[WSB_ID_LEN];
-    uint32_t    i, ordinal;
-    uint64_t    seq, next, epoch;
+    uint32_t    i;
+    uint64_t    next, epoch;
     wsb_str_t   from, end, tenant;
     wsb_sub_t  *sub;
     wsb_text_t  text;
+    wsb_position_t  at;
 
     epoch = wc->fan->worker->zone->epoch;
 
@@ -156,11 +157,11 @@ ngx_http_ws_bus_gap(ngx_http_ws_bus_client_t *wc, uint64_t to,
     tenant.data = wc->tenant.data;
     tenant.len = wc->tenant.len;
 
-    ngx_http_ws_bus_position(wc, &seq, &ordinal);
+    at = ngx_http_ws_bus_position(wc);
 
     for (i = 0; i < wc->nsubs; i++) {
         sub = wc->subs[i];
-        next = ngx_http_ws_bus_next(sub, seq, ordinal);
+        next = wsb_position_next(at, sub->from, sub->ordinal);
 
         if (next > to) {
             continue;

@@ -12,8 +12,6 @@ static ngx_int_t ngx_http_ws_bus_count_in(ngx_http_ws_bus_client_t *wc,
     wsb_sub_t *sub, wsb_plan_t *plan, wsb_op_t *op);
 static void ngx_http_ws_bus_start(ngx_http_ws_bus_client_t *wc, wsb_sub_t *sub,
     wsb_op_t *op);
-static void ngx_http_ws_bus_rewind(ngx_http_ws_bus_client_t *wc,
-    wsb_sub_t *sub, uint64_t from);
 static void ngx_http_ws_bus_remove_sub(ngx_http_ws_bus_client_t *wc,
     wsb_sub_t *sub);
 
@@ -259,45 +257,21 @@ static void
 ngx_http_ws_bus_start(ngx_http_ws_bus_client_t *wc, wsb_sub_t *sub,
     wsb_op_t *op)
 {
-    int          recovered;
     u_char       id[WSB_ID_LEN], to[WSB_ID_LEN];
-    uint64_t     head, oldest, from, gap;
     wsb_str_t    last, end, tenant;
     wsb_text_t   text;
     wsb_zone_t  *zone;
+    wsb_start_t  start;
 
     zone = wc->fan->worker->zone;
-    head = sub->from - 1;
-    oldest = wsb_log_oldest(&zone->log);
 
-    from = sub->from;
-    recovered = op->since == WSB_SINCE_NONE ? -1 : 1;
-    gap = 0;
-
-    if (op->since == WSB_SINCE_FIRST) {
-        from = oldest;
-
-    } else if (op->since == WSB_SINCE_ID) {
-
-        if (op->since_epoch != zone->epoch || op->since_seq + 1 < oldest) {
-            /* of another log, or evicted: all there is */
-            recovered = 0;
-            from = oldest;
-            gap = oldest - 1;
-
-        } else if (op->since_seq > head) {
-            /* of the future */
-            recovered = 0;
-            gap = head;
-
-        } else {
-            from = op->since_seq + 1;
-        }
-    }
+    start = wsb_position_start(op->since, op->since_epoch, op->since_seq,
+                               zone->epoch, wsb_log_oldest(&zone->log),
+                               sub->from - 1);
 
     if (op->since != WSB_SINCE_NONE) {
         wc->aware = 1;
-        ngx_http_ws_bus_rewind(wc, sub, from);
+        ngx_http_ws_bus_rewind(wc, sub, start.from);
     }
 
     if (wc->conf->codec->subscribed != NULL) {
@@ -307,17 +281,18 @@ ngx_http_ws_bus_start(ngx_http_ws_bus_client_t *wc, wsb_sub_t *sub,
 
         ngx_memzero(&text, sizeof(wsb_text_t));
 
-        wc->conf->codec->subscribed(&text, op, sub->ordinal, last, recovered);
+        wc->conf->codec->subscribed(&text, op, sub->ordinal, last,
+                                    start.recovered);
 
         ngx_http_ws_bus_send_text(wc, &text);
     }
 
-    if (recovered != 0 || wc->closed) {
+    if (start.recovered != 0 || wc->closed) {
         return;
     }
 
     end.data = to;
-    end.len = wsb_id(to, zone->epoch, gap);
+    end.len = wsb_id(to, zone->epoch, start.gap);
 
     ngx_memzero(&text, sizeof(wsb_text_t));
 
@@ -331,46 +306,6 @@ ngx_http_ws_bus_start(ngx_http_ws_bus_client_t *wc, wsb_sub_t *sub,
     wc->gaps++;
 
     ngx_http_ws_bus_send_text(wc, &text);
-}
-
-
-/*
- * The position goes back to `from`, or stays where it is if it is lower
- * already.  The other subscriptions are kept from what they have been sent.
- */
-
-static void
-ngx_http_ws_bus_rewind(ngx_http_ws_bus_client_t *wc, wsb_sub_t *sub,
-    uint64_t from)
-{
-    uint32_t  i, ordinal;
-    uint64_t  seq;
-
-    if (from >= sub->from) {
-        return;
-    }
-
-    ngx_http_ws_bus_fall_behind(wc);
-    ngx_http_ws_bus_position(wc, &seq, &ordinal);
-
-    for (i = 0; i < wc->nsubs; i++) {
-        if (wc->subs[i] != sub) {
-            wc->subs[i]->from = ngx_http_ws_bus_next(wc->subs[i], seq,
-                                                     ordinal);
-        }
-    }
-
-    sub->from = from;
-
-    if (from <= seq) {
-        wc->cursor.seq = from;
-        wc->cursor.pos = WSB_LOG_POS_UNKNOWN;
-        wc->ordinal = 0;
-    }
-
-    if (!wc->blocked) {
-        ngx_http_ws_bus_catch_up(wc);
-    }
 }
 
 
