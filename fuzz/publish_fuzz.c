@@ -88,7 +88,8 @@ check_event(const wsb_event_t *ev, wsb_str_t body)
     wsb_text_t          t;
     wsb_json_error_t    err;
 
-    static const wsb_str_t          id = wsb_string("0123456789ab-17");
+    static const wsb_str_t          id =
+        wsb_string("01234567-89ab-8000-8000-000000000011");
     static const wsb_json_limits_t  limits = { WSB_JSON_DEPTH, 2 };
 
     for (i = 0; i < WSB_METADATA; i++) {

@@ -9,6 +9,7 @@ use lib "$FindBin::Bin/lib";
 use Mojo::JSON qw(decode_json encode_json);
 use Test::More;
 
+use WSBus::Id;
 use WSBus::Nginx;
 use WSBus::Raw;
 
@@ -154,9 +155,10 @@ subtest 'what went away is named, and nothing is said of the row' => sub {
 
 subtest 'of the past as of now' => sub {
     my $first = publish(@rows, marker())->{first_id};
-    my ($epoch, $seq) = split /-/, $first;
 
-    for my $since ('"first"', sprintf('"%s-%s"', $epoch, $seq - 1)) {
+    my $before = event_id(epoch_of($first), seq_of($first) - 1);
+
+    for my $since ('"first"', qq("$before")) {
         my $ws = open_at('/own/ws?user=7');
         ask($ws, qq({"type":"subscribe","filter":{},"since":$since}));
 

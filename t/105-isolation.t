@@ -11,6 +11,7 @@ use Encode qw(encode_utf8);
 use Mojo::JSON qw(decode_json);
 use Test::More;
 
+use WSBus::Id;
 use WSBus::Nginx;
 use WSBus::Raw;
 
@@ -96,7 +97,7 @@ sub client {
                             headers => [ headers($tenant) ]);
 }
 
-sub seq { return ($_[0] // '') =~ /-(\d+)$/ ? $1 : -1 }
+sub seq { return seq_of($_[0]) // -1 }
 
 # what comes until everything up to that id has been sent
 
@@ -265,15 +266,16 @@ sub attacks {
 
     # the past
 
-    my ($epoch) = $first =~ /^(\w+)-/;
+    my $epoch = epoch_of($first);
     push @all, map { $sub->('{}', ",\"since\":$_"),
                      $sub->('{"entity_type":"order"}', ",\"since\":$_"),
                      $sub->('{"entity_type":["order","x"]}', ",\"since\":$_"
                             . ',"where":[{"column":"v","operator":"like",'
                             . '"value":"%S%"}]') }
         '"first"', '"now"', "\"$first\"", "\"$middle\"", "\"$last\"",
-        "\"$epoch-0\"", "\"$epoch-1\"", "\"$epoch-18446744073709551615\"",
-        '"000000000000-1"', "\"$middle\\u0000\"", "\"$middle \"", '0', '[]', '{}';
+        (map { '"' . event_id($epoch, $_) . '"' } 0, 1, (1 << 62) - 1),
+        '"' . event_id('0' x 12, 1) . '"', "\"$epoch-1\"",
+        '"' . uc($middle) . '"', "\"$middle\\u0000\"", "\"$middle \"", '0', '[]', '{}';
 
     # subscriptions of others
 

@@ -9,6 +9,7 @@ use lib "$FindBin::Bin/lib";
 use Test::More;
 
 use WSBus::Client;
+use WSBus::Id;
 use WSBus::Nginx;
 
 my $nginx = WSBus::Nginx->new(
@@ -141,9 +142,9 @@ sub publish_all {
 sub names {
     my ($first, @events) = @_;
 
-    my ($zero) = $first =~ /-(\d+)$/;
+    my $zero = seq_of($first);
 
-    return map { my ($n) = $_->{data}{id} =~ /-(\d+)$/; $all[ $n - $zero ] }
+    return map { $all[ seq_of($_->{data}{id}) - $zero ] }
            @events;
 }
 

@@ -11,6 +11,7 @@ use POSIX ();
 use Test::More;
 use Time::HiRes qw(time);
 
+use WSBus::Id;
 use WSBus::Nginx;
 use WSBus::Raw;
 
@@ -89,7 +90,7 @@ sub subscribers {
         my $got = $raw->read_json;
         $got->{type} eq 'subscribed'            or die "not subscribed\n";
 
-        ($raw->{from}) = $got->{last_id} =~ /-(\d+)$/;
+        $raw->{from} = seq_of($got->{last_id});
         $raw->{got} = [];
         $worker{ $res->{headers}{'x-worker'} }++;
         push @subs, $raw;
@@ -124,9 +125,9 @@ sub take_events {
         $at += $head + $n;
 
         if ($b0 == 0x81
-            && $text =~ /"id":"[^"]*-(\d+)".*?"entity_id":"([^"]*)"/)
+            && $text =~ /"id":"($EVENT_ID)".*?"entity_id":"([^"]*)"/o)
         {
-            push @{ $raw->{got} }, "$1:$2";
+            push @{ $raw->{got} }, seq_of($1) . ":$2";
         } elsif (($b0 & 15) < 8 || ($b0 & 15) == 8) {
             push @{ $raw->{other} }, sprintf '%02x %s', $b0, $text;
         }

@@ -17,6 +17,7 @@ use WSBus::Backend;
 use WSBus::Client;
 use WSBus::Example;
 use WSBus::H2;
+use WSBus::Id;
 use WSBus::Nginx;
 use WSBus::Raw;
 
@@ -850,7 +851,7 @@ subtest 'lists' => sub {
         ask(POST => '/orders', status => 201, reply => json(201,
             encode_json([ map { { id => "b-$_" } } 1 .. 100 ])));
         my @got = $ws->sync;
-        my @seq = map { $_->{data}{id} =~ /-(\d+)$/ } @got;
+        my @seq = map { seq_of($_->{data}{id}) } @got;
         is(scalar @seq, 100, '100 events');
         is($seq[-1] - $seq[0], 99, 'nothing between them');
         is(scalar(uniq map { $_->{data}{timestamp} } @got), 1,

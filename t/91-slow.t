@@ -13,6 +13,7 @@ use Socket qw(SOL_SOCKET SO_RCVBUF);
 use Test::More;
 use Time::HiRes qw(time);
 
+use WSBus::Id;
 use WSBus::Ledger;
 use WSBus::Nginx;
 use WSBus::Raw;
@@ -47,7 +48,7 @@ sub publish {
     my ($raw, @events) = @_;
     my $res = $raw->post('/publish', '[' . join(',', @events) . ']');
     die "publish: $res->{status} $res->{body}\n" if $res->{status} != 200;
-    my ($last) = $res->{body} =~ /"last_id":"\w+-(\d+)"/;
+    my $last = seq_of($res->{body} =~ /"last_id":"([^"]+)"/);
     return $last;
 }
 
@@ -73,7 +74,7 @@ sub up_to {
             while ($m = $ws->read_json)->{type} !~ /^(?:pong|none|CLOSE)$/;
         last if $m->{type} ne 'pong';
         last if defined $m->{last_id}
-                && ($m->{last_id} =~ /-(\d+)$/)[0] >= $seq;
+                && seq_of($m->{last_id}) >= $seq;
     }
 
     return @got;
@@ -116,7 +117,7 @@ sub small {
     return $ws;
 }
 
-sub seq { $_[0] =~ /-(\d+)$/; return $1 }
+sub seq { return seq_of($_[0]) }
 
 
 subtest 'memory' => sub {
@@ -468,7 +469,7 @@ subtest 'ws_bus_on_gap close' => sub {
     $ws->read_json;
     publish($raw, map { event($_, 2000) } 1 .. 200) for 1 .. 10;
     is($ws->read_close, 1013, 'also who never sent since');
-    like($ws->{close_reason}, qr/^[0-9a-f]{12}-\d+$/, 'with its last id');
+    like($ws->{close_reason}, qr/\A$EVENT_ID\z/, 'with its last id');
 
     $swarm->close_all;
     $_->close for $ws, $raw;

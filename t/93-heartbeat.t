@@ -11,6 +11,7 @@ use Socket qw(SOL_SOCKET SO_RCVBUF);
 use Test::More;
 use Time::HiRes qw(time sleep);
 
+use WSBus::Id;
 use WSBus::Nginx;
 use WSBus::Raw;
 
@@ -280,16 +281,16 @@ subtest 'position' => sub {
     my ($said, $wrong) = (0, 0);
     for my $m (@{ $late->{seen} }) {
         if ($m->[1] eq 'event') {
-            $wrong++ if ($m->[2] =~ /"id":"\w+-(\d+)"/)[0] <= $said;
+            $wrong++ if seq_of($m->[2] =~ /"id":"([^"]+)"/) <= $said;
         } elsif ($m->[1] eq 'position') {
-            ($said) = $m->[2] =~ /"last_id":"\w+-(\d+)"/;
+            $said = seq_of($m->[2] =~ /"last_id":"([^"]+)"/);
         }
     }
     is(scalar seen($late, 'event'), 200, 'it has all events');
     is($wrong, 0, 'no position claims what had not been sent');
     is((ids($late))[-1] // '', $last, 'in the end it is the head');
 
-    my @seq = map { /-(\d+)$/ } ids($late);
+    my @seq = map { seq_of($_) } ids($late);
     is(join(' ', @seq), join(' ', sort { $a <=> $b } @seq), 'it never goes back');
 
     $_->{raw}->close for @all;

@@ -10,6 +10,7 @@ use Mojo::JSON qw(decode_json);
 use Test::More;
 use Time::HiRes qw(time sleep);
 
+use WSBus::Id;
 use WSBus::Ledger;
 use WSBus::Nginx;
 use WSBus::Raw;
@@ -98,7 +99,7 @@ subtest 'three reloads under load' => sub {
         is(scalar @closes, $CLIENTS, 'each client was closed once');
         is(scalar(grep { !$_->[1] || $_->[1][0] != 1012 } @closes), 0,
            'with 1012');
-        is(scalar(grep { !$_->[1] || $_->[1][1] !~ /^[0-9a-f]{12}-\d+$/ }
+        is(scalar(grep { !$_->[1] || $_->[1][1] !~ /\A$EVENT_ID\z/ }
                   @closes), 0, 'and its last id in the reason');
 
         my @at    = sort { $a <=> $b } map { $_->[0] } @closes;
@@ -120,9 +121,9 @@ subtest 'three reloads under load' => sub {
     is(scalar @{ $ledger->{refused} }, 0, 'each publish succeeded');
 
     my $is = zone($nginx);
-    my ($head) = $is->{last_id} =~ /-(\d+)$/;
+    my $head = seq_of($is->{last_id});
     is($is->{epoch}, $was->{epoch}, 'the epoch lives on');
-    is($is->{first_id}, "$was->{epoch}-1", 'and the history');
+    is($is->{first_id}, event_id($was->{epoch}, 1), 'and the history');
     is($is->{totals}{connections_opened} >= 4 * $CLIENTS ? 'yes' : 'no', 'yes',
        'and the counters');
     is($is->{totals}{connections}, $CLIENTS, 'all connections are counted');

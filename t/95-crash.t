@@ -9,6 +9,7 @@ use Mojo::JSON qw(decode_json);
 use Test::More;
 use Time::HiRes qw(time);
 
+use WSBus::Id;
 use WSBus::Ledger;
 use WSBus::Nginx;
 use WSBus::Raw;
@@ -96,7 +97,7 @@ sub post {
     my ($raw, $id) = @_;
     my $res = $raw->post('/publish', qq({"action":"created",)
         . qq("entity_type":"order","entity_id":"$id","data":{}}));
-    my ($last) = $res->{body} =~ /"last_id":"\w+-(\d+)"/;
+    my $last = seq_of($res->{body} =~ /"last_id":"([^"]+)"/);
     my ($n)    = $res->{body} =~ /"subscribers":\s*(\d+)/;
     return ($res->{status}, $last, $n);
 }
@@ -272,7 +273,7 @@ sub under_load {
     ok($ledger->stop, 'the publishers did not fail');
     is(scalar @{ $ledger->{refused} }, 0, 'no publish is refused');
 
-    my ($head) = (zone($nginx)->{last_id} // '') =~ /-(\d+)$/;
+    my $head = seq_of(zone($nginx)->{last_id} // '');
     {
         local $ledger->{head} = $head;
         cmp_ok($ledger->orphans, '<=', $ledger->{lost},
@@ -394,7 +395,7 @@ subtest 'while they append' => sub {
 
     ok($ledger->stop, 'the publishers did not fail');
     is(scalar @{ $ledger->{refused} }, 0, 'no publish is refused');
-    my ($head) = (zone($nginx)->{last_id} // '') =~ /-(\d+)$/;
+    my $head = seq_of(zone($nginx)->{last_id} // '');
     is($head % 400, 0, 'each batch is there as a whole, or not at all');
     ok($swarm->all_reach($head, 30), 'all come to the end');
     $ledger->prove('append', $swarm);
@@ -547,17 +548,17 @@ subtest 'with the lock in its hand' => sub {
            'the master takes it from the dead');
         ok(-d "/proc/$other", 'the other one lives');
 
-        my ($was) = (zone($nginx)->{last_id} // '') =~ /-(\d+)$/;
+        my $was = seq_of(zone($nginx)->{last_id} // '');
         ok(WSBus::Nginx::await(sub {
             $swarm->step(0.01);
-            my ($is) = (zone($nginx)->{last_id} // '') =~ /-(\d+)$/;
+            my $is = seq_of(zone($nginx)->{last_id} // '');
             return defined $is && $is > $was + 10 * $batch;
         }), 'publishes go on');
     }
 
     ok($ledger->stop, 'the publishers did not fail');
     is(scalar @{ $ledger->{refused} }, 0, 'no publish is refused');
-    my ($head) = (zone($nginx)->{last_id} // '') =~ /-(\d+)$/;
+    my $head = seq_of(zone($nginx)->{last_id} // '');
     is($head % $batch, 0, 'each batch is there as a whole, or not at all');
     ok($swarm->all_reach($head, 30), 'all come to the end');
     $ledger->prove('lock', $swarm);

@@ -10,6 +10,7 @@ use Mojo::JSON qw(decode_json encode_json);
 use Test::More;
 use Time::HiRes qw(time);
 
+use WSBus::Id;
 use WSBus::Nginx;
 use WSBus::Raw;
 
@@ -47,7 +48,7 @@ sub zone {
     return $zone;
 }
 
-sub head { zone($_[0])->{last_id} =~ /-(\d+)$/; return $1 }
+sub head { return seq_of(zone($_[0])->{last_id}) }
 
 sub post {
     my ($body, $path, %headers) = @_;
@@ -278,10 +279,10 @@ subtest 'there is always room for an event' => sub {
     cmp_ok($zone->{used}, '<=', $zone->{history}, 'the history is not larger');
     cmp_ok($zone->{used}, '>', $zone->{history} / 3, 'but well filled');
 
-    my ($first) = $zone->{first_id} =~ /-(\d+)$/;
+    my $first = seq_of($zone->{first_id});
     my $new = WSBus::Raw->open($port);
     my $got = watch($new, {}, since => 'first');
-    is($got->{last_id} =~ /-(\d+)$/ ? $1 : '', $first - 1,
+    is(seq_of($got->{last_id}), $first - 1,
        'and can be read from its oldest');
     my $seq = $first;
     my $bad = 0;
