@@ -70,7 +70,7 @@ my @table = (
     [ 'event_type deleted', { event_type => 'deleted' } => qw(deleted unlink) ],
     [ 'event_type, any word', { event_type => 'status_changed' } => 'word' ],
     [ 'event_type foo', { event_type => 'foo' } ],
-    [ 'action is no filter', { action => 'deleted' } => @all ],
+    [ 'action is event_type', { action => 'deleted' } => qw(deleted unlink) ],
 
     [ 'entity_id', { entity_id => $U1 } => qw(created deleted link) ],
     [ 'entity_id in capitals', { entity_id => uc $U1 }

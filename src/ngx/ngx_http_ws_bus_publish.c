@@ -40,7 +40,7 @@ static ngx_int_t ngx_http_ws_bus_request_key(ngx_http_request_t *r,
 static ngx_int_t ngx_http_ws_bus_append(ngx_http_request_t *r,
     wsb_batch_t *batch, wsb_request_t *req);
 static ngx_int_t ngx_http_ws_bus_accepted(ngx_http_request_t *r,
-    const wsb_appended_t *appended);
+    const wsb_appended_t *appended, const wsb_ignored_t *ignored);
 static ngx_int_t ngx_http_ws_bus_answered(ngx_http_request_t *r,
     const char *title, const char *detail);
 static ngx_int_t ngx_http_ws_bus_problem(ngx_http_request_t *r,
@@ -509,7 +509,7 @@ ngx_http_ws_bus_append(ngx_http_request_t *r, wsb_batch_t *batch,
         return NGX_HTTP_REQUEST_ENTITY_TOO_LARGE;
     }
 
-    return ngx_http_ws_bus_accepted(r, &appended);
+    return ngx_http_ws_bus_accepted(r, &appended, batch->ignored);
 }
 
 
@@ -544,10 +544,11 @@ ngx_http_ws_bus_publish_batch(ngx_http_ws_bus_zone_t *bus,
 
 static ngx_int_t
 ngx_http_ws_bus_accepted(ngx_http_request_t *r,
-    const wsb_appended_t *appended)
+    const wsb_appended_t *appended, const wsb_ignored_t *ignored)
 {
     u_char                      *p, *start;
     uint64_t                     epoch;
+    wsb_text_t                   text;
     ngx_http_ws_bus_loc_conf_t  *wlcf;
 
     static const char  published[] = "{\"published\":";
@@ -558,8 +559,15 @@ ngx_http_ws_bus_accepted(ngx_http_request_t *r,
     wlcf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_module);
     epoch = wlcf->publish->zone->epoch;
 
-    start = ngx_pnalloc(r->pool, 128 + 2 * WSB_ID_LEN + 2 * NGX_INT64_LEN);
+    ngx_memzero(&text, sizeof(wsb_text_t));
+
+    wsb_ignored_text(&text, ignored);
+
+    start = ngx_pnalloc(r->pool, 128 + 2 * WSB_ID_LEN + 2 * NGX_INT64_LEN
+                                 + text.len);
+
     if (start == NULL) {
+        wsb_text_done(&text);
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -573,7 +581,14 @@ ngx_http_ws_bus_accepted(ngx_http_request_t *r,
     p += wsb_id(p, epoch, appended->last);
     p = ngx_cpymem(p, subscribers, sizeof(subscribers) - 1);
     p += wsb_text_digits(p, appended->subscribers);
+
+    if (text.len != 0) {
+        p = ngx_cpymem(p, text.data, text.len);
+    }
+
     *p++ = '}';
+
+    wsb_text_done(&text);
 
     return ngx_http_ws_bus_send_body(r, NGX_HTTP_OK, "application/json",
                                      start, p - start);

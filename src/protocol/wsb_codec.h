@@ -12,6 +12,7 @@
 #include "../bus/wsb_event.h"
 #include "../bus/wsb_filter.h"
 #include "../bus/wsb_id.h"
+#include "../bus/wsb_ignored.h"
 #include "../bus/wsb_text.h"
 
 
@@ -57,6 +58,7 @@ typedef struct {
     wsb_op_type_t         type;
 
     wsb_filter_t          filter;         /* SUBSCRIBE */
+    wsb_ignored_t        *ignored;        /* NULL: all was understood */
     wsb_since_t           since;
     uint64_t              since_epoch;
     uint64_t              since_seq;
