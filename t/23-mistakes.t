@@ -125,5 +125,53 @@ subtest 'a field that no event has' => sub {
 };
 
 
+# what a proxy in between takes out that knows nothing of WebSockets
+
+sub refused {
+    my ($what, $status, $lacks, @request) = @_;
+
+    my $raw = WSBus::Raw->new($port);
+    my $was = length $nginx->error_log;
+    my $res = $raw->handshake(@request);
+    $raw->close;
+
+    is($res->{status}, $status, "$what: $status");
+    is($res->{headers}{'content-type'}, 'text/plain', 'a text');
+    like($res->{body}, qr/the handshake lacks \Q$lacks\E\.\n/, $lacks);
+    like($res->{body}, qr/Behind another proxy\? It must pass Upgrade and/,
+         'and what to do');
+
+    my @said = grep { /handshake/ } split /\n/, substr $nginx->error_log, $was;
+    is(scalar @said, 1, 'one line in the log');
+    like($said[0], qr{\[error\].*handshake refused: it lacks \Q$lacks\E, location: "/ws"},
+         'as an error, with the reason and the location');
+}
+
+subtest 'a handshake that is none' => sub {
+    refused('without Upgrade', 400, '"Upgrade: websocket"',
+            headers => [ Upgrade => undef ]);
+    refused('without Connection', 400, '"Connection: Upgrade"',
+            headers => [ Connection => 'keep-alive' ]);
+    refused('as nginx passes it on by default', 400,
+            'HTTP/1.1, "Upgrade: websocket", "Connection: Upgrade"',
+            version => 'HTTP/1.0',
+            headers => [ Upgrade => undef, Connection => 'close' ]);
+    refused('a page that is opened', 400,
+            '"Upgrade: websocket", "Connection: Upgrade", '
+            . 'a valid "Sec-WebSocket-Key"', headers => [
+                Upgrade => undef, Connection => undef,
+                'Sec-WebSocket-Key' => undef,
+                'Sec-WebSocket-Version' => undef ]);
+    refused('a wrong key', 400, 'a valid "Sec-WebSocket-Key"',
+            headers => [ 'Sec-WebSocket-Key' => 'x' ]);
+    refused('two versions', 400, 'its headers once each', headers => [
+            'Sec-WebSocket-Version' => 8, 'Sec-WebSocket-Version' => 13 ]);
+    refused('a body', 400, 'an empty body', after => 'hello',
+            headers => [ 'Content-Length' => 5 ]);
+    refused('another version', 426, '"Sec-WebSocket-Version: 13"',
+            headers => [ 'Sec-WebSocket-Version' => 8 ]);
+};
+
+
 $nginx->finish;
 done_testing;
