@@ -696,7 +696,7 @@ worker(actor_t *a)
     unsigned  by;
 
     lock();
-    a->slot = wsb_slot_enter_locked(zone, a->pid, a->which, 1, is_gone,
+    a->slot = wsb_slot_enter_locked(zone, a->pid, 1, is_gone,
                                     &a->hand);
     unlock();
 
