@@ -27,18 +27,19 @@ our $EVENTS = $RELOADS ? 200 : 40;
 
 
 sub nginx_of {
-    my ($workers, %o) = @_;
+    my ($workers, %o) = ($_[0], window => '1h', @_[1 .. $#_]);
 
     return WSBus::Nginx->new(
         workers       => $workers,
         fixed_workers => 1,
         nofile        => $o{nofile},
         events        => 'worker_connections 1024;',
+        # each worker with a subscription takes 8 KB
         http          => WSBus::Nginx::minimal(
+            zone   => 'zone=events:64m',
             listen => 'reuseport backlog=1024',
             http   => 'keepalive_requests 10000000; ws_bus_ping_interval 1d; '
-                      . 'ws_bus_drain_window '
-                      . ($o{window} // '1h') . ';',
+                      . "ws_bus_drain_window $o{window};",
             server => 'add_header X-Worker $pid always;'),
     );
 }
@@ -63,6 +64,7 @@ sub clients_on {
         last if !%want;
         my $ws  = WSBus::Raw->new($nginx->port);
         my $res = $ws->handshake;
+        die "handshake: $res->{status}\n" if $res->{status} != 101;
 
         if (!delete $want{ $res->{headers}{'x-worker'} }) {
             $ws->close;
