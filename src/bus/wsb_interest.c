@@ -431,7 +431,10 @@ wsb_interest_count_locked(wsb_zone_t *zone, const wsb_key_t *key)
 
     count = 0;
 
-    for (i = 0; i < zone->nslots && i < WSB_SLOTS; i++) {
+    for (i = wsb_zone_next(zone, 0);
+         i < WSB_SLOTS;
+         i = wsb_zone_next(zone, i + 1))
+    {
         slot = wsb_zone_slot(zone, i);
 
         if (slot->pid == 0 || slot->nentries == 0) {
@@ -461,7 +464,10 @@ wsb_interest_notify_locked(wsb_zone_t *zone, const wsb_parts_t *parts,
 
     hashed = 0;
 
-    for (i = 0; i < zone->nslots && i < WSB_SLOTS; i++) {
+    for (i = wsb_zone_next(zone, 0);
+         i < WSB_SLOTS;
+         i = wsb_zone_next(zone, i + 1))
+    {
         slot = wsb_zone_slot(zone, i);
 
         if (slot->pid == 0 || slot->nentries == 0) {

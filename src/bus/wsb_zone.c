@@ -3,8 +3,13 @@
 #include "wsb_slot.h"
 
 
+_Static_assert(WSB_BLOCK_SLOTS * sizeof(wsb_slot_t) <= WSB_CHUNK_SIZE,
+               "block size");
+
+
 static wsb_rc_t wsb_zone_repeat_locked(wsb_zone_t *zone,
     const wsb_request_t *req, wsb_appended_t *out);
+static size_t wsb_zone_blocks(size_t size);
 static size_t wsb_zone_align(size_t n, size_t a);
 
 
@@ -12,7 +17,7 @@ wsb_rc_t
 wsb_zone_init(void *mem, size_t size, size_t history, size_t nidem,
     uint64_t epoch, const uint8_t key[16])
 {
-    size_t       off, owners, idem, index, ring, chunks, n;
+    size_t       off, owners, idem, index, ring, chunks, blocks, n, i;
     wsb_zone_t  *zone;
 
     zone = mem;
@@ -26,7 +31,8 @@ wsb_zone_init(void *mem, size_t size, size_t history, size_t nidem,
     }
 
     off = wsb_zone_align(sizeof(wsb_zone_t), 64);
-    owners = off + WSB_SLOTS * sizeof(wsb_slot_t);
+    blocks = wsb_zone_blocks(size);
+    owners = off + blocks * WSB_BLOCK_SLOTS * sizeof(wsb_slot_t);
 
     /* as many owner words as there could be chunks at the most */
 
@@ -48,11 +54,16 @@ wsb_zone_init(void *mem, size_t size, size_t history, size_t nidem,
     zone->size = size;
     zone->history = history;
     zone->epoch = epoch & (((uint64_t) 1 << 48) - 1);
-    zone->slots = off;
     zone->owners = owners;
     zone->chunks = chunks;
     zone->idem = idem;
     zone->nchunks = (uint32_t) n;
+
+    for (i = 0; i < blocks; i++) {
+        zone->block[i] = (uint32_t) ((off + i * WSB_BLOCK_SLOTS
+                                            * sizeof(wsb_slot_t))
+                                     / 64);
+    }
 
     memcpy(zone->key, key, 16);
 
@@ -244,6 +255,23 @@ wsb_chunks_free(const wsb_zone_t *zone)
     }
 
     return n;
+}
+
+
+/* Those that are laid out: of a large zone, all take little. */
+
+static size_t
+wsb_zone_blocks(size_t size)
+{
+    size_t  n;
+
+    n = size / 128 / (WSB_BLOCK_SLOTS * sizeof(wsb_slot_t));
+
+    if (n < WSB_SLOTS_LAID / WSB_BLOCK_SLOTS) {
+        return WSB_SLOTS_LAID / WSB_BLOCK_SLOTS;
+    }
+
+    return n < WSB_SLOTS / WSB_BLOCK_SLOTS ? n : WSB_SLOTS / WSB_BLOCK_SLOTS;
 }
 
 

@@ -142,7 +142,10 @@ ngx_http_ws_bus_busy(ngx_http_ws_bus_zone_t *bus)
 
     head = wsb_log_head(&bus->zone->log);
 
-    for (i = 0; i < bus->zone->nslots && i < WSB_SLOTS; i++) {
+    for (i = wsb_zone_next(bus->zone, 0);
+         i < WSB_SLOTS;
+         i = wsb_zone_next(bus->zone, i + 1))
+    {
         slot = wsb_zone_slot(bus->zone, i);
 
         if (slot->pid != 0 && wsb_slot_pending(bus->zone, i)

@@ -274,7 +274,10 @@ ngx_http_ws_bus_status_workers(cJSON *zone, ngx_http_ws_bus_zone_t *bus,
     workers = cJSON_AddArrayToObject(zone, "workers");
     sum = (uint64_t *) totals;
 
-    for (i = 0; i < bus->zone->nslots && i < WSB_SLOTS; i++) {
+    for (i = wsb_zone_next(bus->zone, 0);
+         i < WSB_SLOTS;
+         i = wsb_zone_next(bus->zone, i + 1))
+    {
         slot = wsb_zone_slot(bus->zone, i);
 
         if (slot->pid == 0) {
@@ -461,7 +464,10 @@ ngx_http_ws_bus_status_filters(cJSON *zone, ngx_http_ws_bus_zone_t *bus,
 
     rc = NGX_OK;
 
-    for (i = 0; i < bus->zone->nslots && i < WSB_SLOTS && rc == NGX_OK; i++) {
+    for (i = wsb_zone_next(bus->zone, 0);
+         i < WSB_SLOTS && rc == NGX_OK;
+         i = wsb_zone_next(bus->zone, i + 1))
+    {
         rc = ngx_http_ws_bus_status_texts(filters, bus, i, copy, tenant);
     }
 

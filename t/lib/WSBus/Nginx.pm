@@ -74,6 +74,7 @@ sub load_module {
 #           fixed_workers is true
 # bare      no load_module
 # own_log   the http block says its own access_log
+# nofile    the soft limit of file descriptors
 
 sub new {
     my ($class, %o) = @_;
@@ -264,6 +265,9 @@ sub spawn {
 
     my @cmd = (binary(), '-p', "$self->{prefix}/", '-c', 'nginx.conf',
                '-e', 'error.log', @args);
+
+    unshift @cmd, '/bin/sh', '-c', 'ulimit -Sn "$0" && exec "$@"',
+        $self->{nofile} if $self->{nofile};
 
     # should this process die, nginx does not outlive it
     unshift @cmd, '/usr/bin/setpriv', '--pdeathsig', 'TERM', '--'

@@ -83,7 +83,7 @@ zone_create(size_t size, size_t history)
         abort();
     }
 
-    ((wsb_zone_t *) p)->nslots = 4;
+    ((wsb_zone_t *) p)->used[0] = 0xf;
 
     return p;
 }
@@ -801,7 +801,7 @@ test_counts(void)
         slot->pid = 7;
     }
 
-    zone->nslots = 3;
+    zone->used[0] = 7;
 
     is_uint(wsb_interest_count_locked(zone, &key[0][0]), 0, "nothing");
 
