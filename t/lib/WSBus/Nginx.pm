@@ -172,6 +172,8 @@ sub conf {
     my $log  = $self->{own_log} ? '' : 'access_log off;';
     my $ev   = $self->{events} // '';
     $ev = "worker_connections 1024; $ev" if $ev !~ /worker_connections/;
+    $ev = "use $ENV{WSB_EVENTS}; $ev"
+        if $ENV{WSB_EVENTS} && $ev !~ /\buse\b/;
 
     return $self->expand(<<"END");
 $load
