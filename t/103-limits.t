@@ -34,6 +34,9 @@ my $nginx = WSBus::Nginx->new(
                        ws_bus_max_subscriptions 4 key=$ws_bus_tenant; }
                    location /rate/ws { ws_bus events; ws_bus_tenant a;
                        ws_bus_message_rate 600r/m burst=5; }
+                   location /control/ws { ws_bus events; ws_bus_tenant a;
+                       ws_bus_message_rate 600r/m burst=50 control=1r/m;
+                       ws_bus_ping_interval 1s; }
                    location /rate/echo { ws_bus_echo;
                        ws_bus_message_rate 1r/s; }
                    '),
@@ -224,11 +227,8 @@ subtest 'messages' => sub {
     is((totals())[0]{limited} - $before->{limited}, 1, 'counted');
 
     (undef, $ws) = try_open('/rate/ws');
-    $ws->send_frame(9, 'x') for 1 .. 200;
-    ok($ws->alive, 'control frames are no messages');
 
-    my $start = time;
-    my $n     = 0;
+    my $n = 0;
     while ($n < 10) {
         sleep 0.11;
         last if ask($ws, '{"type":"ping"}')->{type} ne 'pong';
@@ -236,6 +236,32 @@ subtest 'messages' => sub {
     }
     is($n, 10, 'ten a second go on for ever');
     $ws->close;
+
+    # control frames are counted by themselves
+
+    (undef, $ws) = try_open('/rate/ws');
+    $ws->send_frame($_ % 2 ? 9 : 10, 'x') for 1 .. 50;
+    ok($ws->alive, '50 control frames at once, beside the messages');
+    $ws->send_frame(9, 'x') for 1 .. 5000;
+    is($ws->read_close, 1008, 'but not any number');
+    is($ws->{close_reason}, 'too many control frames', 'in words');
+
+    is((totals())[0]{limited} - $before->{limited}, 2, 'counted');
+
+    (undef, $ws) = try_open('/control/ws');
+    $ws->send_frame(9, 'x') for 1 .. 5;
+    ok($ws->alive, 'five of a rate below one a second');
+
+    # answers to the server's own pings are not counted: 1 s is the interval
+    $n = 0;
+    while ($n < 3 && (my $frame = $ws->read_frame)) {
+        next if $frame->{opcode} != 9;
+        $ws->send_frame(10, '');
+        $n++;
+    }
+    ok($ws->alive, 'whatever the server itself asks for comes besides');
+    $ws->send_frame(10, 'x');
+    is($ws->read_close, 1008, 'and no more than that');
 
     my $echo = WSBus::Raw->open($port, path => '/rate/echo',
                                 no_welcome => 1);
@@ -258,6 +284,9 @@ subtest 'configurations' => sub {
         'ws_bus_message_rate 10r/h'           => qr/such as "10r\/s"/,
         'ws_bus_message_rate 10r/s burst=0'   => qr/"burst=" and a number/,
         'ws_bus_message_rate 10r/s nodelay'   => qr/"burst=" and a number/,
+        'ws_bus_message_rate 10r/s control=0r/s'    => qr/"control=" and a rate/,
+        'ws_bus_message_rate 10r/s control=off'     => qr/"control=" and a rate/,
+        'ws_bus_message_rate 10r/s burst=5 control' => qr/"control=" and a rate/,
         'ws_bus_message_rate 1r/s; ws_bus_message_rate off'
                                               => qr/is duplicate/,
         'ws_bus_max_connections 1; ws_bus_max_connections 2'

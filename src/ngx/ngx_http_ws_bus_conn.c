@@ -9,6 +9,7 @@
 
 static void ngx_http_ws_bus_read_handler(ngx_event_t *rev);
 static void ngx_http_ws_bus_read(ngx_http_ws_bus_conn_t *wc);
+static void ngx_http_ws_bus_block_reading(ngx_http_ws_bus_conn_t *wc);
 static ngx_int_t ngx_http_ws_bus_parse(ngx_http_ws_bus_conn_t *wc,
     u_char *pos, u_char *last);
 static ngx_int_t ngx_http_ws_bus_keep_input(ngx_http_ws_bus_conn_t *wc,
@@ -212,9 +213,12 @@ ngx_http_ws_bus_read_handler(ngx_event_t *rev)
         return;
     }
 
-    if (!wc->paused) {
-        ngx_http_ws_bus_read(wc);
+    if (wc->paused) {
+        ngx_http_ws_bus_block_reading(wc);
+        return;
     }
+
+    ngx_http_ws_bus_read(wc);
 }
 
 
@@ -228,6 +232,7 @@ ngx_http_ws_bus_read(ngx_http_ws_bus_conn_t *wc)
 {
     u_char            *pos;
     ssize_t            n;
+    uint64_t           now, start;
     ngx_int_t          rc;
     ngx_str_t          input;
     ngx_uint_t         i;
@@ -250,6 +255,8 @@ ngx_http_ws_bus_read(ngx_http_ws_bus_conn_t *wc)
         }
     }
 
+    start = 0;
+
     for (i = 0; i < NGX_HTTP_WS_BUS_READ_TIMES; i++) {
 
         n = c->recv(c, ngx_http_ws_bus_buffer, NGX_HTTP_WS_BUS_READ_SIZE);
@@ -258,9 +265,10 @@ ngx_http_ws_bus_read(ngx_http_ws_bus_conn_t *wc)
             break;
         }
 
-        if (n == 0 && wc->control != NULL) {
+        if (n == 0 && wc->control_size != 0) {
             /* half closed: it gets what it is owed, in a bounded time */
             wc->close_seen = 1;
+            ngx_http_ws_bus_block_reading(wc);
             ngx_http_ws_bus_start_close(wc, WSB_CLOSE_NO_STATUS, NULL);
             return;
         }
@@ -278,6 +286,20 @@ ngx_http_ws_bus_read(ngx_http_ws_bus_conn_t *wc)
         if (ngx_http_ws_bus_parse(wc, pos, pos + n) != NGX_OK) {
             return;
         }
+
+        /* the time of who sends much; of others it is not even asked */
+
+        if (n == NGX_HTTP_WS_BUS_READ_SIZE) {
+            now = ngx_http_ws_bus_now();
+
+            if (start == 0) {
+                start = now;
+
+            } else if (now - start >= NGX_HTTP_WS_BUS_READ_TIME) {
+                i = NGX_HTTP_WS_BUS_READ_TIMES;
+                break;
+            }
+        }
     }
 
     if (i == NGX_HTTP_WS_BUS_READ_TIMES && rev->ready) {
@@ -285,6 +307,23 @@ ngx_http_ws_bus_read(ngx_http_ws_bus_conn_t *wc)
     }
 
     if (ngx_handle_read_event(rev, 0) != NGX_OK) {
+        ngx_http_ws_bus_close_conn(wc);
+    }
+}
+
+
+/* What is not read, poll() and select() would report again and again. */
+
+static void
+ngx_http_ws_bus_block_reading(ngx_http_ws_bus_conn_t *wc)
+{
+    ngx_event_t  *rev;
+
+    rev = wc->connection->read;
+
+    if ((ngx_event_flags & NGX_USE_LEVEL_EVENT) && rev->active
+        && ngx_del_event(rev, NGX_READ_EVENT, 0) != NGX_OK)
+    {
         ngx_http_ws_bus_close_conn(wc);
     }
 }
@@ -476,7 +515,7 @@ ngx_http_ws_bus_start_close(ngx_http_ws_bus_conn_t *wc, ngx_uint_t code,
         return;
     }
 
-    if (rev->ready && !wc->shut) {
+    if ((rev->ready || !rev->active) && !wc->shut) {
         ngx_post_event(rev, &ngx_posted_next_events);
     }
 }
@@ -543,7 +582,9 @@ ngx_http_ws_bus_shut(ngx_http_ws_bus_conn_t *wc)
 
     ngx_add_timer(c->read, NGX_HTTP_WS_BUS_LINGER);
 
-    if (c->read->ready) {
+    /* its FIN may have been read, and it is told once only */
+
+    if (c->read->ready || c->read->eof || !c->read->active) {
         ngx_post_event(c->read, &ngx_posted_events);
     }
 }

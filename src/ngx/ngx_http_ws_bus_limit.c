@@ -6,7 +6,9 @@
 #include "ngx_http_ws_bus_module.h"
 
 
-#define NGX_HTTP_WS_BUS_LIMITS    8       /* of one kind at one location */
+#define NGX_HTTP_WS_BUS_LIMITS         8      /* of one kind at one location */
+#define NGX_HTTP_WS_BUS_CONTROL_RATE   10000  /* thousandths a second */
+#define NGX_HTTP_WS_BUS_CONTROL_BURST  5      /* seconds of it */
 
 
 /* At most n for each value of the key. */
@@ -24,6 +26,7 @@ static ngx_int_t ngx_http_ws_bus_limit_number(ngx_conf_t *cf,
     ngx_uint_t *n);
 static ngx_int_t ngx_http_ws_bus_limit_key(ngx_conf_t *cf,
     ngx_http_ws_bus_limit_t *limit);
+static ngx_int_t ngx_http_ws_bus_rate(ngx_str_t s);
 static ngx_int_t ngx_http_ws_bus_count_conn(ngx_http_request_t *r,
     ngx_http_ws_bus_conn_t *wc, ngx_uint_t n, ngx_uint_t tenant);
 static void ngx_http_ws_bus_quota(ngx_http_ws_bus_conn_t *wc, unsigned domain,
@@ -206,16 +209,19 @@ ngx_http_ws_bus_limit_key(ngx_conf_t *cf, ngx_http_ws_bus_limit_t *limit)
 }
 
 
-/* "10r/s" or "600r/m", as nginx writes rates; burst=n messages at once. */
+/*
+ * "10r/s" or "600r/m", as nginx writes rates; burst=n messages at once.
+ * control=10r/s is the rate of Ping and Pong frames.
+ */
 
 char *
 ngx_http_ws_bus_message_rate(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_ws_bus_loc_conf_t  *wlcf = conf;
 
-    ngx_int_t    n, burst;
+    ngx_int_t    rate, burst, control;
     ngx_str_t   *value, s;
-    ngx_uint_t   scale;
+    ngx_uint_t   i;
 
     if (wlcf->message_rate != NGX_CONF_UNSET_UINT) {
         return "is duplicate";
@@ -228,19 +234,9 @@ ngx_http_ws_bus_message_rate(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_OK;
     }
 
-    s = value[1];
-    scale = 0;
+    rate = ngx_http_ws_bus_rate(value[1]);
 
-    if (s.len > 3 && ngx_strncmp(s.data + s.len - 3, "r/s", 3) == 0) {
-        scale = 1;
-
-    } else if (s.len > 3 && ngx_strncmp(s.data + s.len - 3, "r/m", 3) == 0) {
-        scale = 60;
-    }
-
-    n = scale ? ngx_atoi(s.data, s.len - 3) : NGX_ERROR;
-
-    if (n < 1 || n > 1000000) {
+    if (rate == NGX_ERROR) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "invalid rate \"%V\" in \"%V\": expected "
                            "messages a second or a minute, such as \"10r/s\" "
@@ -249,64 +245,113 @@ ngx_http_ws_bus_message_rate(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    burst = (n + scale - 1) / scale;
+    burst = (rate + 999) / 1000;
+    control = NGX_HTTP_WS_BUS_CONTROL_RATE;
 
-    if (cf->args->nelts == 3) {
-        s = value[2];
+    for (i = 2; i < cf->args->nelts; i++) {
+        s = value[i];
 
-        burst = s.len > 6 && ngx_strncmp(s.data, "burst=", 6) == 0
-                    ? ngx_atoi(s.data + 6, s.len - 6)
-                    : NGX_ERROR;
+        if (s.len > 6 && ngx_strncmp(s.data, "burst=", 6) == 0) {
+            burst = ngx_atoi(s.data + 6, s.len - 6);
 
-        if (burst < 1 || burst > 1000000) {
+        } else if (s.len > 8 && ngx_strncmp(s.data, "control=", 8) == 0) {
+            s.data += 8;
+            s.len -= 8;
+            control = ngx_http_ws_bus_rate(s);
+
+        } else {
+            burst = NGX_ERROR;
+        }
+
+        if (burst < 1 || burst > 1000000 || control == NGX_ERROR) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "invalid parameter \"%V\" in \"%V\": expected "
-                               "\"burst=\" and a number from 1 to 1000000",
-                               &value[2], &value[0]);
+                               "\"burst=\" and a number from 1 to 1000000, "
+                               "or \"control=\" and a rate",
+                               &value[i], &value[0]);
             return NGX_CONF_ERROR;
         }
     }
 
-    /* in thousandths of a message, as limit_req counts */
-
-    wlcf->message_rate = n * 1000 / scale;
+    wlcf->message_rate = rate;
     wlcf->message_burst = burst * 1000;
+    wlcf->control_rate = control;
+    wlcf->control_burst = ngx_min(ngx_max(control, 1000), 100000000)
+                          * NGX_HTTP_WS_BUS_CONTROL_BURST;
 
     return NGX_CONF_OK;
 }
 
 
+/* In thousandths a second, as limit_req counts; or NGX_ERROR. */
+
+static ngx_int_t
+ngx_http_ws_bus_rate(ngx_str_t s)
+{
+    ngx_int_t   n;
+    ngx_uint_t  scale;
+
+    if (s.len <= 3) {
+        return NGX_ERROR;
+    }
+
+    if (ngx_strncmp(s.data + s.len - 3, "r/s", 3) == 0) {
+        scale = 1;
+
+    } else if (ngx_strncmp(s.data + s.len - 3, "r/m", 3) == 0) {
+        scale = 60;
+
+    } else {
+        return NGX_ERROR;
+    }
+
+    n = ngx_atoi(s.data, s.len - 3);
+
+    return n < 1 || n > 1000000 ? NGX_ERROR : n * 1000 / (ngx_int_t) scale;
+}
+
+
 /*
- * One more message.  NGX_DECLINED: it is one too many.  The excess runs off
- * at the rate; a connection starts with all of its burst.
+ * One more message, or control frame.  NGX_DECLINED: it is one too many.  The
+ * excess runs off at the rate; a connection starts with all of its burst.
  */
 
 ngx_int_t
-ngx_http_ws_bus_count_message(ngx_http_ws_bus_conn_t *wc)
+ngx_http_ws_bus_count_message(ngx_http_ws_bus_conn_t *wc, ngx_uint_t control)
 {
-    uint32_t  ms;
-    uint64_t  off;
+    uint32_t                     ms, *excess;
+    uint64_t                     off, off_control;
+    ngx_uint_t                   burst;
+    ngx_http_ws_bus_loc_conf_t  *conf;
 
-    if (wc->conf->message_rate == 0) {
+    conf = wc->conf;
+
+    if (conf->message_rate == 0) {
         return NGX_OK;
     }
 
     ms = (uint32_t) ngx_current_msec - wc->counted_at;
-    off = (uint64_t) wc->conf->message_rate * ms / 1000;
+    off = (uint64_t) conf->message_rate * ms / 1000;
+    off_control = (uint64_t) conf->control_rate * ms / 1000;
 
-    /* what is less than a thousandth of a message is not forgotten */
+    /* what is less than a thousandth of either is not forgotten */
 
-    if (off != 0) {
+    if (off != 0 && off_control != 0) {
         wc->counted_at += ms;
+
+        wc->excess = wc->excess > off ? wc->excess - (uint32_t) off : 0;
+        wc->excess_control = wc->excess_control > off_control
+                             ? wc->excess_control - (uint32_t) off_control : 0;
     }
 
-    wc->excess = wc->excess > off ? wc->excess - (uint32_t) off : 0;
+    excess = control ? &wc->excess_control : &wc->excess;
+    burst = control ? conf->control_burst : conf->message_burst;
 
-    if (wc->excess + 1000 > wc->conf->message_burst) {
+    if (*excess + 1000 > burst) {
         return NGX_DECLINED;
     }
 
-    wc->excess += 1000;
+    *excess += 1000;
 
     return NGX_OK;
 }

@@ -207,7 +207,7 @@ static ngx_command_t  ngx_http_ws_bus_commands[] = {
       NULL },
 
     { ngx_string("ws_bus_message_rate"),
-      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE123,
       ngx_http_ws_bus_message_rate,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
@@ -607,6 +607,8 @@ ngx_http_ws_bus_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     if (conf->message_rate == NGX_CONF_UNSET_UINT) {
         ngx_conf_merge_uint_value(conf->message_rate, prev->message_rate, 0);
         conf->message_burst = prev->message_burst;
+        conf->control_rate = prev->control_rate;
+        conf->control_burst = prev->control_burst;
     }
 
     if (conf->connection_limits == NULL) {

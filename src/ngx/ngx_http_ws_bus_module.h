@@ -39,7 +39,8 @@
 
 #define NGX_HTTP_WS_BUS_READ_SIZE      32768    /* one recv() */
 #define NGX_HTTP_WS_BUS_READ_TIMES     16       /* of them in one turn */
-#define NGX_HTTP_WS_BUS_CONTROL_MAX    16384    /* bytes of queued answers */
+#define NGX_HTTP_WS_BUS_READ_TIME      2000     /* us, for one connection */
+#define NGX_HTTP_WS_BUS_CONTROL_MAX    16384    /* memory of queued answers */
 #define NGX_HTTP_WS_BUS_QUEUE_FRAMES   16       /* events of a connection */
 #define NGX_HTTP_WS_BUS_QUEUE_BYTES    65536
 #define NGX_HTTP_WS_BUS_CLOSE_TIMEOUT  5000     /* ms, for the peer's Close */
@@ -136,8 +137,10 @@ typedef struct {
     ngx_array_t                 *conditions;  /* forced: see restrict */
     ngx_array_t                 *connection_limits;   /* see limit */
     ngx_array_t                 *subscription_limits;
-    ngx_uint_t                   message_rate;    /* thousandths a second */
+    ngx_uint_t                   message_rate;    /* thousandths a second; */
     ngx_uint_t                   message_burst;   /* 0: no limit */
+    ngx_uint_t                   control_rate;    /* of control frames */
+    ngx_uint_t                   control_burst;
 
     ngx_http_ws_bus_zone_t      *capture;
     ngx_http_complex_value_t    *capture_entity;
@@ -285,6 +288,7 @@ struct ngx_http_ws_bus_conn_s {
     unsigned                     beating:1;   /* in the wheel */
     unsigned                     pinged:1;    /* at pinged_at */
     unsigned                     resumed:1;   /* it was blocked before */
+    unsigned                     asked:1;     /* our Ping has no Pong yet */
 
     ngx_socket_t                 fd;          /* of a plain socket that is
                                                  ours, or -1 */
@@ -297,7 +301,7 @@ struct ngx_http_ws_bus_conn_s {
     /* what is looked at less often */
 
     ngx_http_ws_bus_out_t      **control_last;
-    size_t                       control_size;
+    ngx_http_ws_bus_out_t       *pong;        /* the latest, while blocked */
     ngx_connection_t            *connection;
 
     wsb_sub_t                  **subs;        /* by ordinal */
@@ -315,13 +319,15 @@ struct ngx_http_ws_bus_conn_s {
     wsb_restrict_t              *forced;      /* NULL: nothing is */
     ngx_http_ws_bus_quotas_t    *quotas;      /* NULL: none */
     uint32_t                     excess;      /* of messages, in thousandths */
-    uint32_t                     counted_at;  /* ms, when it was */
+    uint32_t                     excess_control;     /* of control frames */
+    uint32_t                     counted_at;  /* ms, when they were */
+    uint32_t                     control_size;       /* with the pong */
     ngx_http_ws_bus_jwt_session_t  *jwt;      /* NULL: no token */
 
     ngx_queue_t                  conns;
     ngx_queue_t                  beat;
-    ngx_msec_t                   heard;       /* last sign of life */
-    ngx_msec_t                   pinged_at;
+    uint32_t                     heard;       /* ms, last sign of life */
+    uint32_t                     pinged_at;   /* or due */
     u_char                       id[16];
 
     ngx_http_ws_bus_logged_t    *logged;      /* NULL: no session log */
@@ -717,7 +723,8 @@ char *ngx_http_ws_bus_message_rate(ngx_conf_t *cf, ngx_command_t *cmd,
 ngx_int_t ngx_http_ws_bus_limit(ngx_http_request_t *r,
     ngx_http_ws_bus_conn_t *wc);
 void ngx_http_ws_bus_unlimit(ngx_http_ws_bus_conn_t *wc);
-ngx_int_t ngx_http_ws_bus_count_message(ngx_http_ws_bus_conn_t *wc);
+ngx_int_t ngx_http_ws_bus_count_message(ngx_http_ws_bus_conn_t *wc,
+    ngx_uint_t control);
 
 
 /* publish, status */

@@ -28,7 +28,9 @@ static ngx_http_ws_bus_out_t *ngx_http_ws_bus_new_out(
     ngx_http_ws_bus_conn_t *wc, ngx_uint_t opcode, size_t len);
 static void ngx_http_ws_bus_enqueue(ngx_http_ws_bus_conn_t *wc,
     ngx_http_ws_bus_out_t *out);
-static void ngx_http_ws_bus_drop_pongs(ngx_http_ws_bus_conn_t *wc);
+static void ngx_http_ws_bus_append(ngx_http_ws_bus_conn_t *wc,
+    ngx_http_ws_bus_out_t *out);
+static void ngx_http_ws_bus_append_pong(ngx_http_ws_bus_conn_t *wc);
 static ngx_int_t ngx_http_ws_bus_more_items(ngx_http_ws_bus_conn_t *wc);
 static void ngx_http_ws_bus_give_items(ngx_http_ws_bus_conn_t *wc);
 static void ngx_http_ws_bus_drop_items(ngx_http_ws_bus_conn_t *wc,
@@ -48,6 +50,15 @@ static void ngx_http_ws_bus_written(ngx_http_ws_bus_conn_t *wc, size_t n);
 static size_t ngx_http_ws_bus_written_items(ngx_http_ws_bus_conn_t *wc,
     size_t n, ngx_uint_t max);
 static ngx_int_t ngx_http_ws_bus_block(ngx_http_ws_bus_conn_t *wc);
+
+
+/* What is counted of a message is memory: tiny ones are not free. */
+
+static ngx_inline size_t
+ngx_http_ws_bus_out_size(const ngx_http_ws_bus_out_t *out)
+{
+    return sizeof(ngx_http_ws_bus_out_t) + (size_t) (out->last - out->pos);
+}
 
 
 /* One for the process: flushes do not nest. */
@@ -136,43 +147,48 @@ static void
 ngx_http_ws_bus_enqueue(ngx_http_ws_bus_conn_t *wc,
     ngx_http_ws_bus_out_t *out)
 {
+    wc->control_size += (uint32_t) ngx_http_ws_bus_out_size(out);
+
     if (out->opcode == WSB_FRAME_PONG && wc->blocked) {
-        ngx_http_ws_bus_drop_pongs(wc);
+
+        /*
+         * A client that pings without reading is answered the latest of
+         * these pings only: RFC 6455, section 5.5.3.
+         */
+
+        if (wc->pong != NULL) {
+            wc->control_size -= (uint32_t) ngx_http_ws_bus_out_size(wc->pong);
+            ngx_free(wc->pong);
+        }
+
+        wc->pong = out;
+        return;
     }
 
-    wc->control_size += out->last - out->pos;
+    if (out->opcode == WSB_FRAME_CLOSE) {
+        /* nothing comes after it */
+        ngx_http_ws_bus_append_pong(wc);
+    }
 
+    ngx_http_ws_bus_append(wc, out);
+}
+
+
+static void
+ngx_http_ws_bus_append(ngx_http_ws_bus_conn_t *wc, ngx_http_ws_bus_out_t *out)
+{
     *wc->control_last = out;
     wc->control_last = &out->next;
 }
 
 
-/*
- * A client that pings without reading is answered its latest ping only: RFC
- * 6455, section 5.5.3.  A pong that has been begun is finished.
- */
-
 static void
-ngx_http_ws_bus_drop_pongs(ngx_http_ws_bus_conn_t *wc)
+ngx_http_ws_bus_append_pong(ngx_http_ws_bus_conn_t *wc)
 {
-    ngx_http_ws_bus_out_t  *out, **p;
-
-    p = &wc->control;
-
-    while (*p != NULL) {
-        out = *p;
-
-        if (out->opcode != WSB_FRAME_PONG || out->pos != out->data) {
-            p = &out->next;
-            continue;
-        }
-
-        *p = out->next;
-        wc->control_size -= out->last - out->pos;
-        ngx_free(out);
+    if (wc->pong != NULL) {
+        ngx_http_ws_bus_append(wc, wc->pong);
+        wc->pong = NULL;
     }
-
-    wc->control_last = p;
 }
 
 
@@ -416,6 +432,8 @@ ngx_http_ws_bus_drop_out(ngx_http_ws_bus_conn_t *wc)
 {
     ngx_http_ws_bus_out_t  *out;
 
+    ngx_http_ws_bus_append_pong(wc);
+
     while (wc->control != NULL) {
         out = wc->control;
         wc->control = out->next;
@@ -447,8 +465,17 @@ ngx_http_ws_bus_write_handler(ngx_event_t *wev)
     wc->resumed = wc->blocked;
     wc->blocked = 0;
 
+    ngx_http_ws_bus_append_pong(wc);
+
     if (ngx_http_ws_bus_flush(wc) == NGX_OK && wc->behind && !wc->closing) {
         ngx_http_ws_bus_catch_up(wc);
+    }
+
+    /* poll() and select() would say so again and again */
+
+    if (!wc->closed && !wc->blocked && ngx_handle_write_event(wev, 0) != NGX_OK)
+    {
+        ngx_http_ws_bus_close_conn(wc);
     }
 }
 
@@ -756,12 +783,12 @@ ngx_http_ws_bus_written(ngx_http_ws_bus_conn_t *wc, size_t n)
 
         if (n < len) {
             out->pos += n;
-            wc->control_size -= n;
+            wc->control_size -= (uint32_t) n;
             return;
         }
 
         n -= len;
-        wc->control_size -= len;
+        wc->control_size -= (uint32_t) ngx_http_ws_bus_out_size(out);
         wc->control = out->next;
 
         if (wc->control == NULL) {

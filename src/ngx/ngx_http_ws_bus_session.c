@@ -6,6 +6,10 @@
 #include "ngx_http_ws_bus_module.h"
 
 
+static void ngx_http_ws_bus_control(ngx_http_ws_bus_conn_t *wc,
+    const wsb_message_t *msg);
+static void ngx_http_ws_bus_too_many(ngx_http_ws_bus_conn_t *wc,
+    const char *what);
 static void ngx_http_ws_bus_binary(ngx_http_ws_bus_conn_t *wc);
 static void ngx_http_ws_bus_ignore(ngx_http_ws_bus_conn_t *wc,
     const char *why);
@@ -52,14 +56,8 @@ ngx_http_ws_bus_message(ngx_http_ws_bus_conn_t *wc, const wsb_message_t *msg)
     wsb_op_t   op;
     wsb_str_t  message;
 
-    if (msg->opcode == WSB_FRAME_PING) {
-        ngx_http_ws_bus_heard(wc, WSB_LIFE_CONTROL);
-        ngx_http_ws_bus_send_frame(wc, WSB_FRAME_PONG, msg->data, msg->len);
-        return;
-    }
-
-    if (msg->opcode == WSB_FRAME_PONG) {
-        ngx_http_ws_bus_heard(wc, WSB_LIFE_CONTROL);
+    if (wsb_frame_is_control(msg->opcode)) {
+        ngx_http_ws_bus_control(wc, msg);
         return;
     }
 
@@ -67,14 +65,8 @@ ngx_http_ws_bus_message(ngx_http_ws_bus_conn_t *wc, const wsb_message_t *msg)
         wc->logged->messages_in++;
     }
 
-    if (ngx_http_ws_bus_count_message(wc) != NGX_OK) {
-
-        if (wc->worker != NULL) {
-            ngx_http_ws_bus_counters(wc->worker)->limited++;
-        }
-
-        ngx_http_ws_bus_start_close(wc, WSB_CLOSE_POLICY,
-                                    "too many messages");
+    if (ngx_http_ws_bus_count_message(wc, 0) != NGX_OK) {
+        ngx_http_ws_bus_too_many(wc, "too many messages");
         return;
     }
 
@@ -138,6 +130,40 @@ ngx_http_ws_bus_message(ngx_http_ws_bus_conn_t *wc, const wsb_message_t *msg)
     }
 
     wsb_op_done(&op);
+}
+
+
+/* The answer to our own Ping is not counted: the rate may be below its. */
+
+static void
+ngx_http_ws_bus_control(ngx_http_ws_bus_conn_t *wc, const wsb_message_t *msg)
+{
+    ngx_http_ws_bus_heard(wc, WSB_LIFE_CONTROL);
+
+    if (msg->opcode == WSB_FRAME_PONG && wc->asked) {
+        wc->asked = 0;
+        return;
+    }
+
+    if (ngx_http_ws_bus_count_message(wc, 1) != NGX_OK) {
+        ngx_http_ws_bus_too_many(wc, "too many control frames");
+        return;
+    }
+
+    if (msg->opcode == WSB_FRAME_PING) {
+        ngx_http_ws_bus_send_frame(wc, WSB_FRAME_PONG, msg->data, msg->len);
+    }
+}
+
+
+static void
+ngx_http_ws_bus_too_many(ngx_http_ws_bus_conn_t *wc, const char *what)
+{
+    if (wc->worker != NULL) {
+        ngx_http_ws_bus_counters(wc->worker)->limited++;
+    }
+
+    ngx_http_ws_bus_start_close(wc, WSB_CLOSE_POLICY, what);
 }
 
 

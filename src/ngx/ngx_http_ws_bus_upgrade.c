@@ -582,9 +582,7 @@ ngx_http_ws_bus_flush_handler(ngx_http_request_t *r)
         return;
     }
 
-    if (r->out != NULL
-        && ngx_handle_write_event(r->connection->write, 0) != NGX_OK)
-    {
+    if (ngx_handle_write_event(r->connection->write, 0) != NGX_OK) {
         ngx_http_finalize_request(r, NGX_ERROR);
     }
 }

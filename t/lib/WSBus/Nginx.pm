@@ -167,12 +167,12 @@ sub conf {
     return $self->expand($self->{conf}) if defined $self->{conf};
 
     my $load = $self->{bare} ? '' : load_module();
+    my $ev   = $self->events;
+    $load .= $self->level_module if $ev =~ /\buse level\b/;
     my $user = $> == 0 ? 'user root;' : '';
     my $main = $self->{main} // '';
     $main .= ' master_process off;' if $ENV{WSB_SINGLE};
     my $log  = $self->{own_log} ? '' : 'access_log off;';
-    my $ev   = $self->{events} // '';
-    $ev = "worker_connections 1024; $ev" if $ev !~ /worker_connections/;
 
     return $self->expand(<<"END");
 $load
@@ -194,6 +194,44 @@ http {
 $self->{http}
 }
 END
+}
+
+
+sub events {
+    my ($self) = @_;
+
+    my $ev = $self->{events} // '';
+    $ev = "worker_connections 1024; $ev" if $ev !~ /worker_connections/;
+    $ev = "use $ENV{WSB_EVENTS}; $ev" if $ENV{WSB_EVENTS} && $ev !~ /\buse\b/;
+
+    return $ev;
+}
+
+
+# Makes "use level;" known, whatever methods this nginx was built with; made
+# for the headers that the module itself was made for.
+
+sub level_module {
+    my ($self) = @_;
+
+    my $so = $self->file('level.so');
+
+    if (!-e $so) {
+        my ($make) = grep { -e } dirname(module()) . '/nginx/Makefile',
+                                 "$ROOT/build/nginx/Makefile",
+                                 glob("$ROOT/build/*/nginx/Makefile");
+        my $tree   = $ENV{NGINX_SRC} || '/usr/share/nginx/src';
+        my ($incs) = slurp($make // '') =~ /^ALL_INCS = (.*?[^\\])\n/ms
+            or die "no headers of nginx\n";
+        my @incs   = map { m{^/} ? $_ : "$tree/$_" }
+                     grep { /^[^-\\]/ } split ' ', $incs;
+        my @rc     = run(60, 'gcc', '-shared', '-fPIC', '-O1', '-o', $so,
+                         map({ "-I$_" } @incs),
+                         "$ROOT/t/lib/WSBus/level.c");
+        die "gcc: $rc[1]\n" if $rc[0] != 0;
+    }
+
+    return "load_module $so;";
 }
 
 
