@@ -82,6 +82,10 @@ ngx_http_ws_bus_free_conn(ngx_http_ws_bus_conn_t *wc)
     wsb_restrict_free(wc->forced);
     ngx_http_ws_bus_unlimit(wc);
 
+    if (wc->quotas != NULL) {
+        ngx_free(wc->quotas);
+    }
+
     if (wc->jwt != NULL) {
         ngx_free(wc->jwt);
     }
@@ -448,7 +452,7 @@ ngx_http_ws_bus_start_close(ngx_http_ws_bus_conn_t *wc, ngx_uint_t code,
         }
 
         ngx_http_ws_bus_fall_behind(wc);
-        ngx_http_ws_bus_unsubscribe_all(wc);
+        ngx_http_ws_bus_leave(wc);
     }
 
     if (wc->close_code == 0) {
@@ -604,7 +608,8 @@ ngx_http_ws_bus_close_conn(ngx_http_ws_bus_conn_t *wc)
 
     if (wc->worker != NULL) {
         ngx_http_ws_bus_not_overflowed(wc);
-        ngx_http_ws_bus_unsubscribe_all(wc);
+        wc->behind = 1;
+        ngx_http_ws_bus_leave(wc);
     }
 
     ngx_http_ws_bus_drop_out(wc);
@@ -638,6 +643,15 @@ ngx_http_ws_bus_close_conn(ngx_http_ws_bus_conn_t *wc)
     wc->connection = NULL;
     wc->fd = (ngx_socket_t) -1;
 
+    if (wc->nleft == 0) {
+        ngx_http_ws_bus_discard(wc);
+    }
+}
+
+
+void
+ngx_http_ws_bus_discard(ngx_http_ws_bus_conn_t *wc)
+{
     if (ngx_http_ws_bus_husk_event.handler == NULL) {
         ngx_queue_init(&ngx_http_ws_bus_husks);
 
@@ -655,6 +669,8 @@ ngx_http_ws_bus_husk_handler(ngx_event_t *ev)
 {
     ngx_queue_t             *q;
     ngx_http_ws_bus_conn_t  *wc;
+
+    ngx_http_ws_bus_turn();
 
     while (!ngx_queue_empty(&ngx_http_ws_bus_husks)) {
         q = ngx_queue_head(&ngx_http_ws_bus_husks);

@@ -518,28 +518,25 @@ ngx_http_ws_bus_quotas(ngx_http_request_t *r, ngx_http_ws_bus_conn_t *wc,
 }
 
 
-/* The connection is counted out. */
+/* The connection is counted out; its subscriptions may still be in. */
 
 void
 ngx_http_ws_bus_unlimit(ngx_http_ws_bus_conn_t *wc)
 {
     ngx_http_ws_bus_worker_t  *w;
 
-    if (wc->quotas == NULL) {
+    if (wc->quotas == NULL || wc->quotas->nconns == 0) {
         return;
     }
 
     w = wc->worker;
 
-    if (wc->quotas->nconns != 0) {
-        ngx_shmtx_lock(&w->shpool->mutex);
+    ngx_shmtx_lock(&w->shpool->mutex);
 
-        wsb_quota_give_locked(w->zone, (unsigned) w->slot, wc->quotas->quota,
-                              wc->quotas->nconns);
+    wsb_quota_give_locked(w->zone, (unsigned) w->slot, wc->quotas->quota,
+                          wc->quotas->nconns);
 
-        ngx_shmtx_unlock(&w->shpool->mutex);
-    }
+    ngx_shmtx_unlock(&w->shpool->mutex);
 
-    ngx_free(wc->quotas);
-    wc->quotas = NULL;
+    wc->quotas->nconns = 0;
 }

@@ -16,6 +16,8 @@ static void ngx_http_ws_bus_rewind(ngx_http_ws_bus_conn_t *wc,
     wsb_sub_t *sub, uint64_t from);
 static void ngx_http_ws_bus_remove_sub(ngx_http_ws_bus_conn_t *wc,
     wsb_sub_t *sub);
+static ngx_int_t ngx_http_ws_bus_leave_until(ngx_http_ws_bus_conn_t *wc,
+    uint64_t until);
 
 
 void
@@ -458,13 +460,86 @@ ngx_http_ws_bus_remove_sub(ngx_http_ws_bus_conn_t *wc, wsb_sub_t *sub)
 }
 
 
-void
-ngx_http_ws_bus_unsubscribe_all(ngx_http_ws_bus_conn_t *wc)
-{
-    while (wc->nsubs > 0) {
-        wc->nsubs--;
+/*
+ * One client may have thousands of keys, and many can close at once: what
+ * does not fit into the turn goes on in the next ones.
+ */
 
-        ngx_http_ws_bus_unqueue(wc, wc->subs[wc->nsubs]->ordinal);
-        ngx_http_ws_bus_remove_sub(wc, wc->subs[wc->nsubs]);
+void
+ngx_http_ws_bus_leave(ngx_http_ws_bus_conn_t *wc)
+{
+    uint64_t                   until;
+    ngx_http_ws_bus_worker_t  *w;
+
+    if (wc->nsubs == 0) {
+        return;
+    }
+
+    w = wc->worker;
+    until = ngx_http_ws_bus_turn_began() + NGX_HTTP_WS_BUS_LEAVE_TIME;
+
+    wc->nleft = wc->nsubs;
+    wc->nsubs = 0;
+
+    if (ngx_queue_empty(&w->leaving)
+        && ngx_http_ws_bus_leave_until(wc, until) == NGX_OK)
+    {
+        return;
+    }
+
+    ngx_queue_insert_tail(&w->leaving, &wc->leaving);
+    ngx_post_event(&w->leave_event, &ngx_posted_next_events);
+}
+
+
+/* NGX_AGAIN: it has been long enough. */
+
+static ngx_int_t
+ngx_http_ws_bus_leave_until(ngx_http_ws_bus_conn_t *wc, uint64_t until)
+{
+    do {
+
+        if (ngx_http_ws_bus_now() >= until) {
+            return NGX_AGAIN;
+        }
+
+        ngx_http_ws_bus_remove_sub(wc, wc->subs[wc->nleft - 1]);
+
+    } while (--wc->nleft > 0);
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_ws_bus_leave_handler(ngx_event_t *ev)
+{
+    uint64_t                   until;
+    ngx_queue_t               *q;
+    ngx_http_ws_bus_conn_t    *wc;
+    ngx_http_ws_bus_worker_t  *w;
+
+    w = ev->data;
+
+    ngx_http_ws_bus_turn();
+
+    /* a share of its own, whatever else the turn has been long for */
+
+    until = ngx_http_ws_bus_now() + NGX_HTTP_WS_BUS_LEAVE_TIME;
+
+    while (!ngx_queue_empty(&w->leaving)) {
+        q = ngx_queue_head(&w->leaving);
+        wc = ngx_queue_data(q, ngx_http_ws_bus_conn_t, leaving);
+
+        if (ngx_http_ws_bus_leave_until(wc, until) != NGX_OK) {
+            ngx_post_event(ev, &ngx_posted_next_events);
+            return;
+        }
+
+        ngx_queue_remove(q);
+
+        if (wc->closed) {
+            ngx_http_ws_bus_discard(wc);
+        }
     }
 }
