@@ -18,32 +18,33 @@ wsb_quota_key(const uint8_t key[16], unsigned domain, wsb_str_t name,
 
 wsb_rc_t
 wsb_quota_take_locked(wsb_zone_t *zone, unsigned slot,
-    const wsb_quota_t *quota, unsigned n)
+    const wsb_quota_t *quota, unsigned n, uint32_t weight)
 {
     unsigned  i;
+    uint32_t  more;
     wsb_rc_t  rc;
 
     rc = WSB_OK;
 
     for (i = 0; i < n; i++) {
+        more = quota[i].weighs ? weight : 1;
 
         if (quota[i].max != WSB_QUOTA_NONE
-            && wsb_interest_count_locked(zone, &quota[i].key)
-               >= quota[i].max)
+            && wsb_interest_count_locked(zone, &quota[i].key) + more
+               > quota[i].max)
         {
             rc = WSB_CONFLICT;
             break;
         }
 
-        rc = wsb_interest_add_locked(zone, slot, &quota[i].key, 1,
-                                     WSB_MASK_COUNT);
+        rc = wsb_interest_count_in_locked(zone, slot, &quota[i].key, more);
         if (rc != WSB_OK) {
             break;
         }
     }
 
     if (rc != WSB_OK) {
-        wsb_quota_give_locked(zone, slot, quota, i);
+        wsb_quota_give_locked(zone, slot, quota, i, weight);
     }
 
     return rc;
@@ -52,11 +53,53 @@ wsb_quota_take_locked(wsb_zone_t *zone, unsigned slot,
 
 void
 wsb_quota_give_locked(wsb_zone_t *zone, unsigned slot,
-    const wsb_quota_t *quota, unsigned n)
+    const wsb_quota_t *quota, unsigned n, uint32_t weight)
 {
     unsigned  i;
 
     for (i = 0; i < n; i++) {
-        wsb_interest_remove_locked(zone, slot, &quota[i].key, 1);
+        wsb_interest_count_out_locked(zone, slot, &quota[i].key,
+                                      quota[i].weighs ? weight : 1);
     }
+}
+
+
+uint32_t
+wsb_quota_reserve_locked(wsb_zone_t *zone, const wsb_quota_t *quota,
+    unsigned n, uint32_t own)
+{
+    unsigned  i;
+    uint32_t  little, reserve;
+
+    little = wsb_quota_little(zone);
+    reserve = zone->nchunks / WSB_QUOTA_SHARE;
+
+    /* while there is much, nobody need be asked */
+
+    if (own > little || zone->nfree / 2 > reserve) {
+        return reserve;
+    }
+
+    for (i = 0; i < n; i++) {
+        if (quota[i].weighs
+            && wsb_interest_count_locked(zone, &quota[i].key) > little)
+        {
+            return reserve;
+        }
+    }
+
+    return 0;
+}
+
+
+/* About one in 256 of the keys that fit in. */
+
+uint32_t
+wsb_quota_little(const wsb_zone_t *zone)
+{
+    uint32_t  n;
+
+    n = zone->nchunks / 4;
+
+    return n > WSB_QUOTA_LITTLE ? n : WSB_QUOTA_LITTLE;
 }

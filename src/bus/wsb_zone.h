@@ -21,7 +21,7 @@
 
 
 #define WSB_ZONE_MAGIC            0x7a7375625f73770aULL
-#define WSB_ZONE_LAYOUT           5       /* of this file's structures */
+#define WSB_ZONE_LAYOUT           6       /* of this file's structures */
 
 #define WSB_ZONE_MIN              (1024 * 1024)
 
@@ -121,6 +121,8 @@ typedef struct {
 
     uint32_t              nslots;         /* slots below this have been used */
     uint32_t              hint;           /* where to look for a free chunk */
+    uint32_t              nfree;          /* chunks; a death may leave it wrong
+                                             until its slot is reclaimed */
 
     /* of slots that were reclaimed; a death in the middle may lose some */
     wsb_counters_t        past;
@@ -181,7 +183,10 @@ void wsb_zone_captured_locked(wsb_zone_t *zone, wsb_str_t name, uint64_t n);
 /* Returns its number + 1, zero-filled but for the owner word; 0: none. */
 uint32_t wsb_chunk_take_locked(wsb_zone_t *zone, unsigned slot);
 void wsb_chunk_give_locked(wsb_zone_t *zone, uint32_t chunk);
+
+/* Counts them, and says again how many they are. */
 uint32_t wsb_chunks_free(const wsb_zone_t *zone);
+void wsb_chunks_count_locked(wsb_zone_t *zone);
 
 
 static inline wsb_slot_t *

@@ -324,7 +324,7 @@ ngx_http_ws_bus_limit(ngx_http_request_t *r, ngx_http_ws_bus_conn_t *wc)
     ngx_int_t                     rc;
     ngx_str_t                     none;
     ngx_uint_t                    nconns, n, tenant;
-    wsb_quota_t                   quotas[2 * NGX_HTTP_WS_BUS_LIMITS + 3];
+    wsb_quota_t                   quotas[2 * NGX_HTTP_WS_BUS_LIMITS + 4];
     ngx_http_ws_bus_loc_conf_t   *wlcf;
     ngx_http_ws_bus_main_conf_t  *wmcf;
 
@@ -361,6 +361,11 @@ ngx_http_ws_bus_limit(ngx_http_request_t *r, ngx_http_ws_bus_conn_t *wc)
     if (rc == NGX_OK && tenant) {
         ngx_http_ws_bus_quota(wc, WSB_DOMAIN_SUBSCRIPTIONS, &wc->tenant,
                               &quotas[n++]);
+
+        /* and whether it has little */
+
+        ngx_http_ws_bus_quota(wc, WSB_DOMAIN_KEYS, &wc->tenant, &quotas[n]);
+        quotas[n++].weighs = 1;
     }
 
     if (rc != NGX_OK || n == 0) {
@@ -395,7 +400,7 @@ ngx_http_ws_bus_count_conn(ngx_http_request_t *r, ngx_http_ws_bus_conn_t *wc,
     ngx_shmtx_lock(&w->shpool->mutex);
 
     rc = wsb_quota_take_locked(w->zone, (unsigned) w->slot,
-                               wc->quotas->quota, (unsigned) n);
+                               wc->quotas->quota, (unsigned) n, 1);
 
     if (rc == WSB_FULL && n == 1 && tenant
         && wc->quotas->quota[0].max == WSB_QUOTA_NONE)
@@ -406,7 +411,7 @@ ngx_http_ws_bus_count_conn(ngx_http_request_t *r, ngx_http_ws_bus_conn_t *wc,
          * page does not tell of him, nor of his subscriptions
          */
 
-        wc->quotas->nsubs--;
+        wc->quotas->nsubs -= 2;
         n = 0;
         rc = WSB_OK;
     }
@@ -445,6 +450,7 @@ ngx_http_ws_bus_quota(ngx_http_ws_bus_conn_t *wc, unsigned domain,
 
     quota->key = wsb_quota_key(wc->worker->zone->key, domain, none, value);
     quota->max = WSB_QUOTA_NONE;
+    quota->weighs = 0;
 }
 
 
@@ -510,6 +516,7 @@ ngx_http_ws_bus_quotas(ngx_http_request_t *r, ngx_http_ws_bus_conn_t *wc,
         quotas[*n].key = wsb_quota_key(wc->worker->zone->key, domain, name,
                                        text);
         quotas[*n].max = limit[i].n;
+        quotas[*n].weighs = (domain == WSB_DOMAIN_SUBSCRIPTIONS);
 
         (*n)++;
     }
@@ -534,7 +541,7 @@ ngx_http_ws_bus_unlimit(ngx_http_ws_bus_conn_t *wc)
     ngx_shmtx_lock(&w->shpool->mutex);
 
     wsb_quota_give_locked(w->zone, (unsigned) w->slot, wc->quotas->quota,
-                          wc->quotas->nconns);
+                          wc->quotas->nconns, 1);
 
     ngx_shmtx_unlock(&w->shpool->mutex);
 

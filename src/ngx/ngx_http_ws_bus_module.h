@@ -52,6 +52,7 @@
 #define NGX_HTTP_WS_BUS_PARK_TIME      100      /* ms, a publisher at most */
 #define NGX_HTTP_WS_BUS_PARK_EVENTS    4        /* queued, before it waits */
 #define NGX_HTTP_WS_BUS_PARK_LAG       2048     /* events of another worker */
+#define NGX_HTTP_WS_BUS_FILTER_SIZE    2048     /* for each subscription */
 #define NGX_HTTP_WS_BUS_CATCH_TIME     1000     /* us, one connection's */
 #define NGX_HTTP_WS_BUS_CATCH_RECORDS  256
 #define NGX_HTTP_WS_BUS_CACHE_BYTES    (4 * 1024 * 1024)
@@ -149,6 +150,8 @@ typedef struct {
 
     size_t                       max_message_size;
     ngx_int_t                    max_subscriptions;
+    size_t                       max_filters_size;    /* as set, or unset */
+    size_t                       filters_size;
     size_t                       sndbuf;
     ngx_uint_t                   deflate;     /* level; 0: off */
     size_t                       deflate_min_length;
@@ -307,7 +310,9 @@ struct ngx_http_ws_bus_conn_s {
     wsb_sub_t                  **subs;        /* by ordinal */
     uint32_t                     nsubs;
     uint32_t                     nleft;       /* to be taken out */
+    uint32_t                     nkeys;       /* of all of them */
     uint32_t                     nalloc;
+    size_t                       filters;     /* bytes of their filters */
     uint32_t                     last_ordinal;
     uint32_t                     ordinal;
     wsb_cursor_t                 cursor;      /* until it is open: what comes

@@ -79,6 +79,7 @@ static wsb_sub_t *
 ngx_http_ws_bus_add_sub(ngx_http_ws_bus_conn_t *wc, wsb_op_t *op,
     const char **code, const char **text)
 {
+    size_t       bytes;
     uint32_t     n;
     wsb_str_t    tenant;
     ngx_int_t    rc;
@@ -90,6 +91,16 @@ ngx_http_ws_bus_add_sub(ngx_http_ws_bus_conn_t *wc, wsb_op_t *op,
 
         *code = "too_many_subscriptions";
         *text = "Too many subscriptions on this connection";
+        return NULL;
+    }
+
+    bytes = wsb_index_bytes(&op->filter);
+
+    if (bytes > wc->conf->filters_size - wc->filters) {
+        ngx_http_ws_bus_counters(wc->worker)->limited++;
+
+        *code = "filters_too_large";
+        *text = "The filters of this connection are too large together";
         return NULL;
     }
 
@@ -123,6 +134,7 @@ ngx_http_ws_bus_add_sub(ngx_http_ws_bus_conn_t *wc, wsb_op_t *op,
         ngx_memzero(sub, sizeof(wsb_sub_t));
 
         sub->owner = wc;
+        sub->bytes = (uint32_t) bytes;
         sub->ordinal = wc->last_ordinal + 1;
 
         if (wsb_index_add(wc->worker->index, plan, sub) != WSB_OK) {
@@ -151,11 +163,15 @@ ngx_http_ws_bus_add_sub(ngx_http_ws_bus_conn_t *wc, wsb_op_t *op,
         sub = NULL;
     }
 
+    n = plan->nkeys;
     wsb_free(plan);
 
     if (sub == NULL) {
         return NULL;
     }
+
+    wc->nkeys += n;
+    wc->filters += bytes;
 
     wc->last_ordinal++;
     wc->subs[wc->nsubs++] = sub;
@@ -177,15 +193,21 @@ static ngx_int_t
 ngx_http_ws_bus_count_in(ngx_http_ws_bus_conn_t *wc, wsb_sub_t *sub,
     wsb_plan_t *plan, wsb_op_t *op)
 {
+    uint32_t                   reserve;
     wsb_rc_t                   rc;
     wsb_key_t                  tenant;
     wsb_str_t                  filter;
     wsb_text_t                 text;
+    unsigned                   n;
     wsb_node_t                *node;
+    wsb_quota_t               *quotas;
     ngx_http_ws_bus_worker_t  *w;
 
     w = wc->worker;
     node = sub->node;
+
+    quotas = wc->quotas ? wc->quotas->subs : NULL;
+    n = wc->quotas ? (unsigned) wc->quotas->nsubs : 0;
 
     ngx_memzero(&text, sizeof(wsb_text_t));
 
@@ -201,22 +223,19 @@ ngx_http_ws_bus_count_in(ngx_http_ws_bus_conn_t *wc, wsb_sub_t *sub,
 
     ngx_shmtx_lock(&w->shpool->mutex);
 
-    rc = WSB_OK;
-
-    if (wc->quotas != NULL) {
-        rc = wsb_quota_take_locked(w->zone, (unsigned) w->slot,
-                                   wc->quotas->subs,
-                                   (unsigned) wc->quotas->nsubs);
-    }
+    rc = wsb_quota_take_locked(w->zone, (unsigned) w->slot, quotas, n,
+                               plan->nkeys);
 
     if (rc == WSB_OK) {
-        rc = wsb_interest_add_locked(w->zone, (unsigned) w->slot, plan->keys,
-                                     plan->nkeys, plan->mask);
+        reserve = wsb_quota_reserve_locked(w->zone, quotas, n,
+                                           wc->nkeys + plan->nkeys);
 
-        if (rc != WSB_OK && wc->quotas != NULL) {
-            wsb_quota_give_locked(w->zone, (unsigned) w->slot,
-                                  wc->quotas->subs,
-                                  (unsigned) wc->quotas->nsubs);
+        rc = wsb_interest_add_within_locked(w->zone, (unsigned) w->slot,
+                                            plan->keys, plan->nkeys,
+                                            plan->mask, reserve);
+        if (rc != WSB_OK) {
+            wsb_quota_give_locked(w->zone, (unsigned) w->slot, quotas, n,
+                                  plan->nkeys);
         }
     }
 
@@ -440,6 +459,9 @@ ngx_http_ws_bus_remove_sub(ngx_http_ws_bus_conn_t *wc, wsb_sub_t *sub)
     left = node->nsubs - 1;
     text = node->text;
 
+    wc->nkeys -= n;
+    wc->filters -= sub->bytes;
+
     wsb_index_remove(w->index, sub);
     wsb_free(sub);
 
@@ -449,7 +471,7 @@ ngx_http_ws_bus_remove_sub(ngx_http_ws_bus_conn_t *wc, wsb_sub_t *sub)
 
     if (wc->quotas != NULL) {
         wsb_quota_give_locked(w->zone, (unsigned) w->slot, wc->quotas->subs,
-                              (unsigned) wc->quotas->nsubs);
+                              (unsigned) wc->quotas->nsubs, n);
     }
 
     wsb_filter_text_count_locked(w->zone, text, left);
