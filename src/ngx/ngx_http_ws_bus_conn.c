@@ -338,8 +338,23 @@ ngx_http_ws_bus_parse(ngx_http_ws_bus_conn_t *wc, u_char *pos, u_char *last)
             }
 
             if (wc->control_size > NGX_HTTP_WS_BUS_CONTROL_MAX) {
+                wc->paused = 1;
                 return ngx_http_ws_bus_keep_input(wc, pos, last);
             }
+        }
+
+        if (pos < last
+            && ngx_http_ws_bus_now() - ngx_http_ws_bus_turn_began()
+               >= NGX_HTTP_WS_BUS_PARSE_TIME)
+        {
+            /* the turn of all: each has at least one message in it */
+
+            if (ngx_http_ws_bus_flush(wc) == NGX_ERROR) {
+                return NGX_DONE;
+            }
+
+            ngx_post_event(wc->connection->read, &ngx_posted_next_events);
+            return ngx_http_ws_bus_keep_input(wc, pos, last);
         }
     }
 
@@ -373,16 +388,15 @@ ngx_http_ws_bus_parse(ngx_http_ws_bus_conn_t *wc, u_char *pos, u_char *last)
 
 
 /*
- * The client sends without reading its answers: it is not read either until
- * they have been written, and what was read already waits.
+ * The client sends without reading its answers, and is not read either until
+ * they have been written; or the turn has been long enough.  What was read
+ * already waits.
  */
 
 static ngx_int_t
 ngx_http_ws_bus_keep_input(ngx_http_ws_bus_conn_t *wc, u_char *pos,
     u_char *last)
 {
-    wc->paused = 1;
-
     if (pos == last) {
         return NGX_DONE;
     }
