@@ -222,7 +222,7 @@ wsb_interest_remove_one_locked(wsb_zone_t *zone, unsigned n,
 
 
 wsb_rc_t
-wsb_interest_count_in_locked(wsb_zone_t *zone, unsigned slot,
+wsb_interest_take_locked(wsb_zone_t *zone, unsigned slot,
     const wsb_key_t *key, uint32_t n)
 {
     wsb_added_t  added;
@@ -236,7 +236,7 @@ wsb_interest_count_in_locked(wsb_zone_t *zone, unsigned slot,
 
 
 void
-wsb_interest_count_out_locked(wsb_zone_t *zone, unsigned slot,
+wsb_interest_give_locked(wsb_zone_t *zone, unsigned slot,
     const wsb_key_t *key, uint32_t n)
 {
     wsb_interest_remove_one_locked(zone, slot, key, n);

@@ -52,9 +52,9 @@ void wsb_interest_remove_locked(wsb_zone_t *zone, unsigned slot,
 uint64_t wsb_interest_count_locked(wsb_zone_t *zone, const wsb_key_t *key);
 
 /* n more under such a key, WSB_FULL: none; and n less. */
-wsb_rc_t wsb_interest_count_in_locked(wsb_zone_t *zone, unsigned slot,
+wsb_rc_t wsb_interest_take_locked(wsb_zone_t *zone, unsigned slot,
     const wsb_key_t *key, uint32_t n);
-void wsb_interest_count_out_locked(wsb_zone_t *zone, unsigned slot,
+void wsb_interest_give_locked(wsb_zone_t *zone, unsigned slot,
     const wsb_key_t *key, uint32_t n);
 
 /*

@@ -18,7 +18,23 @@ wsb_quota_key(const uint8_t key[16], unsigned domain, wsb_str_t name,
 
 wsb_rc_t
 wsb_quota_take_locked(wsb_zone_t *zone, unsigned slot,
-    const wsb_quota_t *quota, unsigned n, uint32_t weight)
+    const wsb_quota_t *quota, unsigned n)
+{
+    return wsb_quota_take_many_locked(zone, slot, quota, n, 1);
+}
+
+
+void
+wsb_quota_give_locked(wsb_zone_t *zone, unsigned slot,
+    const wsb_quota_t *quota, unsigned n)
+{
+    wsb_quota_give_many_locked(zone, slot, quota, n, 1);
+}
+
+
+wsb_rc_t
+wsb_quota_take_many_locked(wsb_zone_t *zone, unsigned slot,
+    const wsb_quota_t *quota, unsigned n, uint32_t amount)
 {
     unsigned  i;
     uint32_t  more;
@@ -27,7 +43,11 @@ wsb_quota_take_locked(wsb_zone_t *zone, unsigned slot,
     rc = WSB_OK;
 
     for (i = 0; i < n; i++) {
-        more = quota[i].weighs ? weight : 1;
+        more = quota[i].weighs ? amount : 1;
+
+        if (more == 0) {
+            continue;
+        }
 
         if (quota[i].max != WSB_QUOTA_NONE
             && wsb_interest_count_locked(zone, &quota[i].key) + more
@@ -37,14 +57,14 @@ wsb_quota_take_locked(wsb_zone_t *zone, unsigned slot,
             break;
         }
 
-        rc = wsb_interest_count_in_locked(zone, slot, &quota[i].key, more);
+        rc = wsb_interest_take_locked(zone, slot, &quota[i].key, more);
         if (rc != WSB_OK) {
             break;
         }
     }
 
     if (rc != WSB_OK) {
-        wsb_quota_give_locked(zone, slot, quota, i, weight);
+        wsb_quota_give_many_locked(zone, slot, quota, i, amount);
     }
 
     return rc;
@@ -52,14 +72,18 @@ wsb_quota_take_locked(wsb_zone_t *zone, unsigned slot,
 
 
 void
-wsb_quota_give_locked(wsb_zone_t *zone, unsigned slot,
-    const wsb_quota_t *quota, unsigned n, uint32_t weight)
+wsb_quota_give_many_locked(wsb_zone_t *zone, unsigned slot,
+    const wsb_quota_t *quota, unsigned n, uint32_t amount)
 {
     unsigned  i;
+    uint32_t  less;
 
     for (i = 0; i < n; i++) {
-        wsb_interest_count_out_locked(zone, slot, &quota[i].key,
-                                      quota[i].weighs ? weight : 1);
+        less = quota[i].weighs ? amount : 1;
+
+        if (less != 0) {
+            wsb_interest_give_locked(zone, slot, &quota[i].key, less);
+        }
     }
 }
 

@@ -45,8 +45,7 @@ wsb_key_t wsb_quota_key(const uint8_t key[16], unsigned domain,
     wsb_str_t name, wsb_str_t value);
 
 /*
- * Counts one in under each of the n keys, with this weight where that counts,
- * or none of them:
+ * Counts one in under each of the n keys, or none of them:
  *
  *   WSB_CONFLICT  one of them has as many as it may
  *   WSB_FULL      there is no chunk left
@@ -56,9 +55,15 @@ wsb_key_t wsb_quota_key(const uint8_t key[16], unsigned domain,
  */
 
 wsb_rc_t wsb_quota_take_locked(wsb_zone_t *zone, unsigned slot,
-    const wsb_quota_t *quota, unsigned n, uint32_t weight);
+    const wsb_quota_t *quota, unsigned n);
 void wsb_quota_give_locked(wsb_zone_t *zone, unsigned slot,
-    const wsb_quota_t *quota, unsigned n, uint32_t weight);
+    const wsb_quota_t *quota, unsigned n);
+
+/* The same, but so many, perhaps none, where what is taken is counted. */
+wsb_rc_t wsb_quota_take_many_locked(wsb_zone_t *zone, unsigned slot,
+    const wsb_quota_t *quota, unsigned n, uint32_t amount);
+void wsb_quota_give_many_locked(wsb_zone_t *zone, unsigned slot,
+    const wsb_quota_t *quota, unsigned n, uint32_t amount);
 
 /*
  * How many chunks must stay free when keys are added for who has `own` of

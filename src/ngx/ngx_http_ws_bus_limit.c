@@ -400,7 +400,7 @@ ngx_http_ws_bus_count_conn(ngx_http_request_t *r, ngx_http_ws_bus_conn_t *wc,
     ngx_shmtx_lock(&w->shpool->mutex);
 
     rc = wsb_quota_take_locked(w->zone, (unsigned) w->slot,
-                               wc->quotas->quota, (unsigned) n, 1);
+                               wc->quotas->quota, (unsigned) n);
 
     if (rc == WSB_FULL && n == 1 && tenant
         && wc->quotas->quota[0].max == WSB_QUOTA_NONE)
@@ -516,7 +516,7 @@ ngx_http_ws_bus_quotas(ngx_http_request_t *r, ngx_http_ws_bus_conn_t *wc,
         quotas[*n].key = wsb_quota_key(wc->worker->zone->key, domain, name,
                                        text);
         quotas[*n].max = limit[i].n;
-        quotas[*n].weighs = (domain == WSB_DOMAIN_SUBSCRIPTIONS);
+        quotas[*n].weighs = (domain != WSB_DOMAIN_CONNECTIONS);
 
         (*n)++;
     }
@@ -541,7 +541,7 @@ ngx_http_ws_bus_unlimit(ngx_http_ws_bus_conn_t *wc)
     ngx_shmtx_lock(&w->shpool->mutex);
 
     wsb_quota_give_locked(w->zone, (unsigned) w->slot, wc->quotas->quota,
-                          wc->quotas->nconns, 1);
+                          wc->quotas->nconns);
 
     ngx_shmtx_unlock(&w->shpool->mutex);
 

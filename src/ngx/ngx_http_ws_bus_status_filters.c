@@ -12,7 +12,7 @@
 #define NGX_HTTP_WS_BUS_PAGE_PLACES  2048     /* a power of two */
 #define NGX_HTTP_WS_BUS_PAGE_CHUNKS  2048     /* looked at, of texts */
 
-#define NGX_HTTP_WS_BUS_DOMAIN_TEXT  81       /* of wsb_hash(): see wsb_key.h */
+#define NGX_HTTP_WS_BUS_DOMAIN_TEXT  82       /* of wsb_hash(): see wsb_key.h */
 
 
 typedef struct {

@@ -223,7 +223,7 @@ ngx_http_ws_bus_count_in(ngx_http_ws_bus_conn_t *wc, wsb_sub_t *sub,
 
     ngx_shmtx_lock(&w->shpool->mutex);
 
-    rc = wsb_quota_take_locked(w->zone, (unsigned) w->slot, quotas, n,
+    rc = wsb_quota_take_many_locked(w->zone, (unsigned) w->slot, quotas, n,
                                plan->nkeys);
 
     if (rc == WSB_OK) {
@@ -234,7 +234,7 @@ ngx_http_ws_bus_count_in(ngx_http_ws_bus_conn_t *wc, wsb_sub_t *sub,
                                             plan->keys, plan->nkeys,
                                             plan->mask, reserve);
         if (rc != WSB_OK) {
-            wsb_quota_give_locked(w->zone, (unsigned) w->slot, quotas, n,
+            wsb_quota_give_many_locked(w->zone, (unsigned) w->slot, quotas, n,
                                   plan->nkeys);
         }
     }
@@ -470,7 +470,7 @@ ngx_http_ws_bus_remove_sub(ngx_http_ws_bus_conn_t *wc, wsb_sub_t *sub)
     wsb_interest_remove_locked(w->zone, (unsigned) w->slot, keys, n);
 
     if (wc->quotas != NULL) {
-        wsb_quota_give_locked(w->zone, (unsigned) w->slot, wc->quotas->subs,
+        wsb_quota_give_many_locked(w->zone, (unsigned) w->slot, wc->quotas->subs,
                               (unsigned) wc->quotas->nsubs, n);
     }
 

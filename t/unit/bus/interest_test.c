@@ -853,14 +853,14 @@ test_counts(void)
     quota[1].key = key[0][0];
     quota[1].max = 6;
 
-    ok(wsb_quota_take_locked(zone, 1, quota, 2, 1) == WSB_OK, "the sixth");
-    ok(wsb_quota_take_locked(zone, 1, quota, 2, 1) == WSB_CONFLICT
-       && wsb_quota_take_locked(zone, 2, quota, 2, 1) == WSB_CONFLICT,
+    ok(wsb_quota_take_locked(zone, 1, quota, 2) == WSB_OK, "the sixth");
+    ok(wsb_quota_take_locked(zone, 1, quota, 2) == WSB_CONFLICT
+       && wsb_quota_take_locked(zone, 2, quota, 2) == WSB_CONFLICT,
        "no seventh");
     is_uint(wsb_interest_count_locked(zone, &key[0][1]), 1,
             "and nothing else is counted");
 
-    wsb_quota_give_locked(zone, 1, quota, 2, 1);
+    wsb_quota_give_locked(zone, 1, quota, 2);
     is_uint(wsb_interest_count_locked(zone, &key[0][0]), 5, "given back");
     is_uint(wsb_interest_count_locked(zone, &key[0][1]), 0, "both");
 
@@ -983,21 +983,21 @@ test_share(void)
     quota[1].max = 300;
     quota[1].weighs = 1;
 
-    ok(wsb_quota_take_locked(zone, 0, quota, 2, 128) == WSB_OK
-       && wsb_quota_take_locked(zone, 0, quota, 2, 128) == WSB_OK,
+    ok(wsb_quota_take_many_locked(zone, 0, quota, 2, 128) == WSB_OK
+       && wsb_quota_take_many_locked(zone, 0, quota, 2, 128) == WSB_OK,
        "two of 128 keys");
-    ok(wsb_quota_take_locked(zone, 0, quota, 2, 45) == WSB_CONFLICT,
+    ok(wsb_quota_take_many_locked(zone, 0, quota, 2, 45) == WSB_CONFLICT,
        "45 more are too many");
-    ok(wsb_quota_take_locked(zone, 0, quota, 2, 44) == WSB_OK, "44 are not");
+    ok(wsb_quota_take_many_locked(zone, 0, quota, 2, 44) == WSB_OK, "44 are not");
     is_uint(wsb_interest_count_locked(zone, &quota[0].key), 3, "three");
     is_uint(wsb_interest_count_locked(zone, &quota[1].key), 300, "of 300");
 
-    wsb_quota_give_locked(zone, 0, quota, 2, 128);
+    wsb_quota_give_many_locked(zone, 0, quota, 2, 128);
     is_uint(wsb_interest_count_locked(zone, &quota[0].key), 2, "one less");
     is_uint(wsb_interest_count_locked(zone, &quota[1].key), 172, "of 172");
 
-    wsb_quota_give_locked(zone, 0, quota, 2, 128);
-    wsb_quota_give_locked(zone, 0, quota, 2, 44);
+    wsb_quota_give_many_locked(zone, 0, quota, 2, 128);
+    wsb_quota_give_many_locked(zone, 0, quota, 2, 44);
     is_uint(wsb_chunks_free(zone), zone->nchunks, "all is given back");
 
     /* one takes what he can get */
@@ -1012,7 +1012,7 @@ test_share(void)
     for (i = 0, n = 0; n < 1000 && i < 1000000; i++) {
         key = wsb_hash(secret, 99, &i, sizeof(i));
 
-        if (wsb_quota_take_locked(zone, 0, quota, 2, 1) != WSB_OK) {
+        if (wsb_quota_take_locked(zone, 0, quota, 2) != WSB_OK) {
             break;
         }
 
@@ -1027,7 +1027,7 @@ test_share(void)
             n = 0;
 
         } else {
-            wsb_quota_give_locked(zone, 0, quota, 2, 1);
+            wsb_quota_give_locked(zone, 0, quota, 2);
             n++;
         }
     }
@@ -1051,7 +1051,7 @@ test_share(void)
 
         key = wsb_hash(secret, 100, &i, sizeof(i));
 
-        if (wsb_quota_take_locked(zone, 0, quota, 2, 1) == WSB_OK
+        if (wsb_quota_take_locked(zone, 0, quota, 2) == WSB_OK
             && wsb_interest_add_within_locked(zone, 0, &key, 1, 3,
                        wsb_quota_reserve_locked(zone, quota, 2, 1))
                == WSB_OK)

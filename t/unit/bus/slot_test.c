@@ -71,9 +71,9 @@ __typeof__(wsb_chunks_count_locked)     stepped_chunks_count_locked;
 #define wsb_interest_add_within_locked stepped_interest_add_within_locked
 #define wsb_interest_count_locked     stepped_interest_count_locked
 #define wsb_filter_text_add_locked    stepped_filter_text_add_locked
-#define wsb_interest_count_in_locked  stepped_interest_count_in_locked
+#define wsb_interest_take_locked  stepped_interest_take_locked
 #define wsb_filter_text_count_locked  stepped_filter_text_count_locked
-#define wsb_interest_count_out_locked stepped_interest_count_out_locked
+#define wsb_interest_give_locked stepped_interest_give_locked
 
 #include "../../../src/bus/wsb_log.c"
 #include "../../../src/bus/wsb_idem.c"
@@ -118,9 +118,9 @@ __typeof__(wsb_chunks_count_locked)     stepped_chunks_count_locked;
 #undef wsb_interest_add_within_locked
 #undef wsb_interest_count_locked
 #undef wsb_filter_text_add_locked
-#undef wsb_interest_count_in_locked
+#undef wsb_interest_take_locked
 #undef wsb_filter_text_count_locked
-#undef wsb_interest_count_out_locked
+#undef wsb_interest_give_locked
 
 
 #define SIZE       (348 * 1024)
