@@ -3,6 +3,7 @@
 
 #define WSB_BUCKET_ENTRIES  127
 #define WSB_BUCKET_SPLIT    100           /* probes stay short below it */
+#define WSB_BUCKET_SHARED   112           /* then for those with little */
 #define WSB_DEPTH_MAX       14            /* 16 pages of 1024 entries */
 
 
@@ -133,7 +134,12 @@ wsb_interest_add_one_locked(wsb_zone_t *zone, unsigned n,
             != WSB_OK)
         {
 
-            if (bucket->count < WSB_BUCKET_ENTRIES - 1) {
+            /* a part of each bucket is kept as well */
+
+            if (bucket->count < (added->reserve == 0
+                                     ? WSB_BUCKET_ENTRIES - 1
+                                     : WSB_BUCKET_SHARED))
+            {
                 break;
             }
 

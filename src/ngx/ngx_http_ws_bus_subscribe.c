@@ -224,7 +224,7 @@ ngx_http_ws_bus_count_in(ngx_http_ws_bus_conn_t *wc, wsb_sub_t *sub,
     ngx_shmtx_lock(&w->shpool->mutex);
 
     rc = wsb_quota_take_many_locked(w->zone, (unsigned) w->slot, quotas, n,
-                               plan->nkeys);
+                                    plan->nkeys);
 
     if (rc == WSB_OK) {
         reserve = wsb_quota_reserve_locked(w->zone, quotas, n,
@@ -235,7 +235,7 @@ ngx_http_ws_bus_count_in(ngx_http_ws_bus_conn_t *wc, wsb_sub_t *sub,
                                             plan->mask, reserve);
         if (rc != WSB_OK) {
             wsb_quota_give_many_locked(w->zone, (unsigned) w->slot, quotas, n,
-                                  plan->nkeys);
+                                       plan->nkeys);
         }
     }
 
@@ -470,8 +470,9 @@ ngx_http_ws_bus_remove_sub(ngx_http_ws_bus_conn_t *wc, wsb_sub_t *sub)
     wsb_interest_remove_locked(w->zone, (unsigned) w->slot, keys, n);
 
     if (wc->quotas != NULL) {
-        wsb_quota_give_many_locked(w->zone, (unsigned) w->slot, wc->quotas->subs,
-                              (unsigned) wc->quotas->nsubs, n);
+        wsb_quota_give_many_locked(w->zone, (unsigned) w->slot,
+                                   wc->quotas->subs,
+                                   (unsigned) wc->quotas->nsubs, n);
     }
 
     wsb_filter_text_count_locked(w->zone, text, left);
