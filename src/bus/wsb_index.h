@@ -39,6 +39,7 @@ typedef struct {
     uint64_t              from;
     uint32_t              ordinal;        /* its number on the connection */
     uint32_t              index;          /* in the node's subs */
+    uint32_t              bytes;          /* the owner's: see index_bytes */
 } wsb_sub_t;
 
 
@@ -70,6 +71,12 @@ void wsb_index_destroy(wsb_index_t *index);
 
 wsb_rc_t wsb_index_add(wsb_index_t *index, const wsb_plan_t *plan,
     wsb_sub_t *sub);
+
+/*
+ * The bytes that a subscription to this filter takes, if nobody shares it.
+ * What is forced does not count, since it is not the client's.
+ */
+size_t wsb_index_bytes(const wsb_filter_t *filter);
 
 /* Takes it out; a node without subscriptions is freed. */
 void wsb_index_remove(wsb_index_t *index, wsb_sub_t *sub);

@@ -112,9 +112,12 @@ wsb_node_create(wsb_rows_t *rows, const wsb_plan_t *plan,
     size = sizeof(wsb_node_t) + nlinks * sizeof(wsb_link_t)
            + nplaces * sizeof(wsb_place_t);
 
+    if (shape->kind != WSB_NODE_PLAIN) {
+        size += sizeof(wsb_terms_t);
+    }
+
     if (where != NULL) {
-        size += sizeof(wsb_terms_t) + where->npaths * sizeof(uint32_t)
-                + where->len;
+        size += where->npaths * sizeof(uint32_t) + where->len;
     }
 
     node = wsb_malloc(size);
@@ -163,7 +166,7 @@ wsb_node_create(wsb_rows_t *rows, const wsb_plan_t *plan,
         }
     }
 
-    if (where != NULL
+    if (shape->kind != WSB_NODE_PLAIN
         && wsb_node_terms_create(rows, node, where, shape->found) != WSB_OK)
     {
         wsb_node_destroy(node);
@@ -183,9 +186,15 @@ wsb_node_terms_create(wsb_rows_t *rows, wsb_node_t *node,
 
     terms = wsb_node_terms(node);
 
-    terms->len = where->len;
+    terms->len = 0;
     terms->npaths = 0;
     terms->found = found;
+
+    if (where == NULL) {
+        return WSB_OK;
+    }
+
+    terms->len = where->len;
 
     while (terms->npaths < where->npaths) {
         path = wsb_where_path(where, terms->npaths);

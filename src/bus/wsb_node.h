@@ -5,8 +5,9 @@
  *   VALUE    found by an eq or an `in`; linked under each routing key XOR the
  *            hash of column and value
  *   LISTED   linked under the id of its plan, so that an equal plan finds it,
- *            and listed in groups: below the same keys as a VALUE, if too many
- *            are linked there, or, if no value finds it, the routing keys
+ *            and listed in groups: below the same keys as a VALUE or a PLAIN
+ *            one, if too many are linked there; or the routing keys, if it has
+ *            conditions and no value finds it
  *
  * Behind the links of a node come its places in groups, then its terms.
  */
@@ -26,7 +27,7 @@
 
 #define WSB_NODE_KEYS             256     /* routing keys times values */
 #define WSB_NODE_NONE             255     /* no condition to be found by */
-#define WSB_NODE_RUN              8       /* linked below one value */
+#define WSB_NODE_RUN              8       /* linked below one key */
 
 
 typedef struct {
@@ -86,6 +87,15 @@ wsb_key_below(const wsb_key_t *key, const wsb_key_t *hash)
     k.h[1] = key->h[1] ^ hash->h[1];
 
     return k;
+}
+
+
+/* Has it conditions?  A LISTED one may have none. */
+
+static inline int
+wsb_node_asks(const wsb_node_t *node)
+{
+    return node->kind != WSB_NODE_PLAIN && wsb_node_terms(node)->len != 0;
 }
 
 

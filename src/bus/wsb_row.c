@@ -199,6 +199,13 @@ wsb_rows_path_hash(const wsb_rows_t *rows, wsb_str_t path)
 }
 
 
+uint32_t
+wsb_rows_path_id(const wsb_rows_t *rows, const wsb_key_t *hash)
+{
+    return wsb_rows_find(rows, hash);
+}
+
+
 const wsb_key_t *
 wsb_rows_path_key(const wsb_rows_t *rows, uint32_t id)
 {

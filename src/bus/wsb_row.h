@@ -36,7 +36,10 @@ void wsb_rows_remove_path(wsb_rows_t *rows, uint32_t id);
 /* The hash of a column, in use or not. */
 wsb_key_t wsb_rows_path_hash(const wsb_rows_t *rows, wsb_str_t path);
 
-/* The same of one that is. */
+/* Its id, or UINT32_MAX: it is not in use. */
+uint32_t wsb_rows_path_id(const wsb_rows_t *rows, const wsb_key_t *hash);
+
+/* The hash of one that is. */
 const wsb_key_t *wsb_rows_path_key(const wsb_rows_t *rows, uint32_t id);
 
 /* The hash of column and value.  0: no value is equal to this one. */

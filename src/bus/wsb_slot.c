@@ -156,6 +156,8 @@ wsb_slot_reclaim_locked(wsb_zone_t *zone, unsigned n, uint32_t pid)
         }
     }
 
+    wsb_chunks_count_locked(zone);
+
     slot->counters.connections = 0;
     slot->counters.subscriptions = 0;
     slot->counters.cursor = 0;

@@ -58,6 +58,7 @@ wsb_zone_init(void *mem, size_t size, size_t history, size_t nidem,
     zone->chunks = chunks;
     zone->idem = idem;
     zone->nchunks = (uint32_t) n;
+    zone->nfree = (uint32_t) n;
 
     for (i = 0; i < blocks; i++) {
         zone->block[i] = (uint32_t) ((off + i * WSB_BLOCK_SLOTS
@@ -212,11 +213,22 @@ wsb_chunk_take_locked(wsb_zone_t *zone, unsigned slot)
 
     owner = wsb_zone_owners(zone);
 
-    for (i = 0; i < zone->nchunks; i++) {
-        n = zone->hint % zone->nchunks;
-        zone->hint = n + 1;
+    if (zone->nfree == 0) {
+        return 0;
+    }
+
+    n = zone->hint;
+
+    for (i = 0; i < zone->nchunks; i++, n++) {
+
+        if (n >= zone->nchunks) {
+            n = 0;
+        }
 
         if (owner[n] == 0) {
+
+            zone->hint = n + 1;
+
 
             /* the owner word first: a death now is swept with the slot */
             owner[n] = slot + 1;
@@ -225,9 +237,13 @@ wsb_chunk_take_locked(wsb_zone_t *zone, unsigned slot)
 
             memset(wsb_zone_chunk(zone, n + 1), 0, WSB_CHUNK_SIZE);
 
+            zone->nfree--;
+
             return n + 1;
         }
     }
+
+    zone->nfree = 0;
 
     return 0;
 }
@@ -236,9 +252,16 @@ wsb_chunk_take_locked(wsb_zone_t *zone, unsigned slot)
 void
 wsb_chunk_give_locked(wsb_zone_t *zone, uint32_t chunk)
 {
-    if (chunk != 0 && chunk <= zone->nchunks) {
-        wsb_zone_owners(zone)[chunk - 1] = 0;
+    uint32_t  *owner;
+
+    if (chunk == 0 || chunk > zone->nchunks) {
+        return;
     }
+
+    owner = &wsb_zone_owners(zone)[chunk - 1];
+
+    zone->nfree += *owner != 0;
+    *owner = 0;
 }
 
 
@@ -272,6 +295,13 @@ wsb_zone_blocks(size_t size)
     }
 
     return n < WSB_SLOTS / WSB_BLOCK_SLOTS ? n : WSB_SLOTS / WSB_BLOCK_SLOTS;
+}
+
+
+void
+wsb_chunks_count_locked(wsb_zone_t *zone)
+{
+    zone->nfree = wsb_chunks_free(zone);
 }
 
 

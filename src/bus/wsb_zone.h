@@ -137,6 +137,8 @@ typedef struct {
     uint32_t              block[WSB_SLOTS / WSB_BLOCK_SLOTS];
 
     uint32_t              hint;           /* where to look for a free chunk */
+    uint32_t              nfree;          /* chunks; a death may leave it wrong
+                                             until its slot is reclaimed */
 
     /* of slots that were reclaimed; a death in the middle may lose some */
     wsb_counters_t        past;
@@ -197,7 +199,10 @@ void wsb_zone_captured_locked(wsb_zone_t *zone, wsb_str_t name, uint64_t n);
 /* Returns its number + 1, zero-filled but for the owner word; 0: none. */
 uint32_t wsb_chunk_take_locked(wsb_zone_t *zone, unsigned slot);
 void wsb_chunk_give_locked(wsb_zone_t *zone, uint32_t chunk);
+
+/* Counts them, and says again how many they are. */
 uint32_t wsb_chunks_free(const wsb_zone_t *zone);
+void wsb_chunks_count_locked(wsb_zone_t *zone);
 
 
 /* Only of a slot that is, or was, in use: others may have no memory. */

@@ -83,6 +83,10 @@ ngx_http_ws_bus_free_conn(ngx_http_ws_bus_conn_t *wc)
     wsb_restrict_free(wc->forced);
     ngx_http_ws_bus_unlimit(wc);
 
+    if (wc->quotas != NULL) {
+        ngx_free(wc->quotas);
+    }
+
     if (wc->jwt != NULL) {
         ngx_free(wc->jwt);
     }
@@ -373,8 +377,23 @@ ngx_http_ws_bus_parse(ngx_http_ws_bus_conn_t *wc, u_char *pos, u_char *last)
             }
 
             if (wc->control_size > NGX_HTTP_WS_BUS_CONTROL_MAX) {
+                wc->paused = 1;
                 return ngx_http_ws_bus_keep_input(wc, pos, last);
             }
+        }
+
+        if (pos < last
+            && ngx_http_ws_bus_now() - ngx_http_ws_bus_turn_began()
+               >= NGX_HTTP_WS_BUS_PARSE_TIME)
+        {
+            /* the turn of all: each has at least one message in it */
+
+            if (ngx_http_ws_bus_flush(wc) == NGX_ERROR) {
+                return NGX_DONE;
+            }
+
+            ngx_post_event(wc->connection->read, &ngx_posted_next_events);
+            return ngx_http_ws_bus_keep_input(wc, pos, last);
         }
     }
 
@@ -408,16 +427,15 @@ ngx_http_ws_bus_parse(ngx_http_ws_bus_conn_t *wc, u_char *pos, u_char *last)
 
 
 /*
- * The client sends without reading its answers: it is not read either until
- * they have been written, and what was read already waits.
+ * The client sends without reading its answers, and is not read either until
+ * they have been written; or the turn has been long enough.  What was read
+ * already waits.
  */
 
 static ngx_int_t
 ngx_http_ws_bus_keep_input(ngx_http_ws_bus_conn_t *wc, u_char *pos,
     u_char *last)
 {
-    wc->paused = 1;
-
     if (pos == last) {
         return NGX_DONE;
     }
@@ -487,7 +505,7 @@ ngx_http_ws_bus_start_close(ngx_http_ws_bus_conn_t *wc, ngx_uint_t code,
         }
 
         ngx_http_ws_bus_fall_behind(wc);
-        ngx_http_ws_bus_unsubscribe_all(wc);
+        ngx_http_ws_bus_leave(wc);
     }
 
     if (wc->close_code == 0) {
@@ -645,7 +663,8 @@ ngx_http_ws_bus_close_conn(ngx_http_ws_bus_conn_t *wc)
 
     if (wc->worker != NULL) {
         ngx_http_ws_bus_not_overflowed(wc);
-        ngx_http_ws_bus_unsubscribe_all(wc);
+        wc->behind = 1;
+        ngx_http_ws_bus_leave(wc);
     }
 
     ngx_http_ws_bus_drop_out(wc);
@@ -679,6 +698,15 @@ ngx_http_ws_bus_close_conn(ngx_http_ws_bus_conn_t *wc)
     wc->connection = NULL;
     wc->fd = (ngx_socket_t) -1;
 
+    if (wc->nleft == 0) {
+        ngx_http_ws_bus_discard(wc);
+    }
+}
+
+
+void
+ngx_http_ws_bus_discard(ngx_http_ws_bus_conn_t *wc)
+{
     if (ngx_http_ws_bus_husk_event.handler == NULL) {
         ngx_queue_init(&ngx_http_ws_bus_husks);
 
@@ -696,6 +724,8 @@ ngx_http_ws_bus_husk_handler(ngx_event_t *ev)
 {
     ngx_queue_t             *q;
     ngx_http_ws_bus_conn_t  *wc;
+
+    ngx_http_ws_bus_turn();
 
     while (!ngx_queue_empty(&ngx_http_ws_bus_husks)) {
         q = ngx_queue_head(&ngx_http_ws_bus_husks);

@@ -41,6 +41,7 @@ ngx_http_ws_bus_fanout_init(ngx_http_ws_bus_worker_t *w)
     ngx_queue_init(&w->conns);
     ngx_queue_init(&w->dirty);
     ngx_queue_init(&w->behind);
+    ngx_queue_init(&w->leaving);
     ngx_queue_init(&w->records);
     ngx_queue_init(&w->spare);
     ngx_queue_init(&w->parked);

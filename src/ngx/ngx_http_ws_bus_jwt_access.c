@@ -72,6 +72,8 @@ ngx_http_ws_bus_jwt_handler(ngx_http_request_t *r)
         return NGX_DECLINED;
     }
 
+    ngx_http_ws_bus_turn();
+
     ctx = ngx_http_ws_bus_jwt_look(r, jlcf);
     if (ctx == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;

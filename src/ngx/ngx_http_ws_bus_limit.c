@@ -369,7 +369,7 @@ ngx_http_ws_bus_limit(ngx_http_request_t *r, ngx_http_ws_bus_conn_t *wc)
     ngx_int_t                     rc;
     ngx_str_t                     none;
     ngx_uint_t                    nconns, n, tenant;
-    wsb_quota_t                   quotas[2 * NGX_HTTP_WS_BUS_LIMITS + 3];
+    wsb_quota_t                   quotas[2 * NGX_HTTP_WS_BUS_LIMITS + 4];
     ngx_http_ws_bus_loc_conf_t   *wlcf;
     ngx_http_ws_bus_main_conf_t  *wmcf;
 
@@ -406,6 +406,11 @@ ngx_http_ws_bus_limit(ngx_http_request_t *r, ngx_http_ws_bus_conn_t *wc)
     if (rc == NGX_OK && tenant) {
         ngx_http_ws_bus_quota(wc, WSB_DOMAIN_SUBSCRIPTIONS, &wc->tenant,
                               &quotas[n++]);
+
+        /* and whether it has little */
+
+        ngx_http_ws_bus_quota(wc, WSB_DOMAIN_KEYS, &wc->tenant, &quotas[n]);
+        quotas[n++].weighs = 1;
     }
 
     if (rc != NGX_OK || n == 0) {
@@ -451,7 +456,7 @@ ngx_http_ws_bus_count_conn(ngx_http_request_t *r, ngx_http_ws_bus_conn_t *wc,
          * page does not tell of him, nor of his subscriptions
          */
 
-        wc->quotas->nsubs--;
+        wc->quotas->nsubs -= 2;
         n = 0;
         rc = WSB_OK;
     }
@@ -490,6 +495,7 @@ ngx_http_ws_bus_quota(ngx_http_ws_bus_conn_t *wc, unsigned domain,
 
     quota->key = wsb_quota_key(wc->worker->zone->key, domain, none, value);
     quota->max = WSB_QUOTA_NONE;
+    quota->weighs = 0;
 }
 
 
@@ -555,6 +561,7 @@ ngx_http_ws_bus_quotas(ngx_http_request_t *r, ngx_http_ws_bus_conn_t *wc,
         quotas[*n].key = wsb_quota_key(wc->worker->zone->key, domain, name,
                                        text);
         quotas[*n].max = limit[i].n;
+        quotas[*n].weighs = (domain != WSB_DOMAIN_CONNECTIONS);
 
         (*n)++;
     }
@@ -563,28 +570,25 @@ ngx_http_ws_bus_quotas(ngx_http_request_t *r, ngx_http_ws_bus_conn_t *wc,
 }
 
 
-/* The connection is counted out. */
+/* The connection is counted out; its subscriptions may still be in. */
 
 void
 ngx_http_ws_bus_unlimit(ngx_http_ws_bus_conn_t *wc)
 {
     ngx_http_ws_bus_worker_t  *w;
 
-    if (wc->quotas == NULL) {
+    if (wc->quotas == NULL || wc->quotas->nconns == 0) {
         return;
     }
 
     w = wc->worker;
 
-    if (wc->quotas->nconns != 0) {
-        ngx_shmtx_lock(&w->shpool->mutex);
+    ngx_shmtx_lock(&w->shpool->mutex);
 
-        wsb_quota_give_locked(w->zone, (unsigned) w->slot, wc->quotas->quota,
-                              wc->quotas->nconns);
+    wsb_quota_give_locked(w->zone, (unsigned) w->slot, wc->quotas->quota,
+                          wc->quotas->nconns);
 
-        ngx_shmtx_unlock(&w->shpool->mutex);
-    }
+    ngx_shmtx_unlock(&w->shpool->mutex);
 
-    ngx_free(wc->quotas);
-    wc->quotas = NULL;
+    wc->quotas->nconns = 0;
 }

@@ -31,6 +31,11 @@ static ngx_http_ws_bus_value_t  ngx_http_ws_bus_message_size = {
 static size_t  ngx_http_ws_bus_subscriptions =
     offsetof(ngx_http_ws_bus_loc_conf_t, max_subscriptions);
 
+static ngx_http_ws_bus_value_t  ngx_http_ws_bus_filters = {
+    ngx_conf_set_size_slot, "a size from 1k to 1g, such as \"256k\"",
+    1024, 1024 * 1024 * 1024, 0
+};
+
 static ngx_http_ws_bus_value_t  ngx_http_ws_bus_sndbuf = {
     ngx_conf_set_size_slot,
     "a size from 8k to 64m, or 0 for the system's own",
@@ -198,6 +203,13 @@ static ngx_command_t  ngx_http_ws_bus_commands[] = {
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_ws_bus_loc_conf_t, subscription_limits),
       &ngx_http_ws_bus_subscriptions },
+
+    { ngx_string("ws_bus_max_filters_size"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_ws_bus_value,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_ws_bus_loc_conf_t, max_filters_size),
+      &ngx_http_ws_bus_filters },
 
     { ngx_string("ws_bus_max_connections"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,
@@ -539,6 +551,7 @@ ngx_http_ws_bus_create_loc_conf(ngx_conf_t *cf)
     wlcf->origins = NGX_CONF_UNSET_PTR;
     wlcf->max_message_size = NGX_CONF_UNSET_SIZE;
     wlcf->max_subscriptions = NGX_CONF_UNSET;
+    wlcf->max_filters_size = NGX_CONF_UNSET_SIZE;
     wlcf->message_rate = NGX_CONF_UNSET_UINT;
     wlcf->sndbuf = NGX_CONF_UNSET_SIZE;
     wlcf->deflate = NGX_CONF_UNSET_UINT;
@@ -603,6 +616,13 @@ ngx_http_ws_bus_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
                               prev->max_message_size, 65536);
     ngx_conf_merge_value(conf->max_subscriptions,
                          prev->max_subscriptions, 128);
+    ngx_conf_merge_size_value(conf->max_filters_size, prev->max_filters_size,
+                              NGX_CONF_UNSET_SIZE);
+
+    conf->filters_size = conf->max_filters_size;
+    ngx_conf_init_size_value(conf->filters_size,
+                             (size_t) conf->max_subscriptions
+                             * NGX_HTTP_WS_BUS_FILTER_SIZE);
 
     if (conf->message_rate == NGX_CONF_UNSET_UINT) {
         ngx_conf_merge_uint_value(conf->message_rate, prev->message_rate, 0);

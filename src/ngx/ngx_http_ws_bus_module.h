@@ -41,6 +41,7 @@
 #define NGX_HTTP_WS_BUS_READ_TIMES     16       /* of them in one turn */
 #define NGX_HTTP_WS_BUS_READ_TIME      2000     /* us, for one connection */
 #define NGX_HTTP_WS_BUS_CONTROL_MAX    16384    /* memory of queued answers */
+#define NGX_HTTP_WS_BUS_PARSE_TIME     4000     /* us of a turn */
 #define NGX_HTTP_WS_BUS_QUEUE_FRAMES   16       /* events of a connection */
 #define NGX_HTTP_WS_BUS_QUEUE_BYTES    65536
 #define NGX_HTTP_WS_BUS_CLOSE_TIMEOUT  5000     /* ms, for the peer's Close */
@@ -49,9 +50,11 @@
 #define NGX_HTTP_WS_BUS_MATCH_TIME     2000     /* us of a turn */
 #define NGX_HTTP_WS_BUS_FLUSH_TIME     4000
 #define NGX_HTTP_WS_BUS_BEHIND_TIME    2000
+#define NGX_HTTP_WS_BUS_LEAVE_TIME     2000
 #define NGX_HTTP_WS_BUS_PARK_TIME      100      /* ms, a publisher at most */
 #define NGX_HTTP_WS_BUS_PARK_EVENTS    4        /* queued, before it waits */
 #define NGX_HTTP_WS_BUS_PARK_LAG       2048     /* events of another worker */
+#define NGX_HTTP_WS_BUS_FILTER_SIZE    2048     /* for each subscription */
 #define NGX_HTTP_WS_BUS_CATCH_TIME     1000     /* us, one connection's */
 #define NGX_HTTP_WS_BUS_CATCH_RECORDS  256
 #define NGX_HTTP_WS_BUS_CACHE_BYTES    (4 * 1024 * 1024)
@@ -151,6 +154,8 @@ typedef struct {
 
     size_t                       max_message_size;
     ngx_int_t                    max_subscriptions;
+    size_t                       max_filters_size;    /* as set, or unset */
+    size_t                       filters_size;
     size_t                       sndbuf;
     ngx_uint_t                   deflate;     /* level; 0: off */
     size_t                       deflate_min_length;
@@ -184,6 +189,9 @@ struct ngx_http_ws_bus_worker_s {
     ngx_queue_t                  conns;
     ngx_queue_t                  dirty;       /* something to be written */
     ngx_queue_t                  behind;      /* cursors that may write */
+
+    ngx_queue_t                  leaving;     /* closed, with subscriptions */
+    ngx_event_t                  leave_event;
 
     /* records of the log in this process, newest last */
     ngx_queue_t                  records;
@@ -306,7 +314,10 @@ struct ngx_http_ws_bus_conn_s {
 
     wsb_sub_t                  **subs;        /* by ordinal */
     uint32_t                     nsubs;
+    uint32_t                     nleft;       /* to be taken out */
+    uint32_t                     nkeys;       /* of all of them */
     uint32_t                     nalloc;
+    size_t                       filters;     /* bytes of their filters */
     uint32_t                     last_ordinal;
     uint32_t                     ordinal;
     wsb_cursor_t                 cursor;      /* until it is open: what comes
@@ -325,6 +336,7 @@ struct ngx_http_ws_bus_conn_s {
     ngx_http_ws_bus_jwt_session_t  *jwt;      /* NULL: no token */
 
     ngx_queue_t                  conns;
+    ngx_queue_t                  leaving;     /* while nleft is not 0 */
     ngx_queue_t                  beat;
     uint32_t                     heard;       /* ms, last sign of life */
     uint32_t                     pinged_at;   /* or due */
@@ -437,6 +449,9 @@ void ngx_http_ws_bus_wake(ngx_http_ws_bus_zone_t *bus,
 /* Measures how long one turn of the loop takes; called by each handler. */
 void ngx_http_ws_bus_turn(void);
 
+/* When this one began. */
+uint64_t ngx_http_ws_bus_turn_began(void);
+
 /* Monotonic, microseconds. */
 uint64_t ngx_http_ws_bus_now(void);
 
@@ -516,6 +531,9 @@ void ngx_http_ws_bus_start_close(ngx_http_ws_bus_conn_t *wc, ngx_uint_t code,
 /* The end: unsubscribes, closes the socket.  wc is a husk afterwards. */
 void ngx_http_ws_bus_close_conn(ngx_http_ws_bus_conn_t *wc);
 
+/* Of a husk: the end of the turn frees it. */
+void ngx_http_ws_bus_discard(ngx_http_ws_bus_conn_t *wc);
+
 /* Everything is written: if both have closed, our side is shut down. */
 void ngx_http_ws_bus_shut(ngx_http_ws_bus_conn_t *wc);
 
@@ -591,7 +609,14 @@ void ngx_http_ws_bus_subscribe(ngx_http_ws_bus_conn_t *wc, wsb_op_t *op);
 /* To everything of its tenant, for a protocol without subscribe. */
 void ngx_http_ws_bus_subscribe_by_itself(ngx_http_ws_bus_conn_t *wc);
 void ngx_http_ws_bus_unsubscribe(ngx_http_ws_bus_conn_t *wc, wsb_op_t *op);
-void ngx_http_ws_bus_unsubscribe_all(ngx_http_ws_bus_conn_t *wc);
+
+/*
+ * It closes: all its subscriptions are taken out, in this turn or, if that
+ * would be too long, in the next ones.  Until then it must be `behind`, and
+ * it is a husk for longer.
+ */
+void ngx_http_ws_bus_leave(ngx_http_ws_bus_conn_t *wc);
+void ngx_http_ws_bus_leave_handler(ngx_event_t *ev);
 
 
 /* fanout */

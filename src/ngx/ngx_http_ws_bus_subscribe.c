@@ -16,6 +16,8 @@ static void ngx_http_ws_bus_rewind(ngx_http_ws_bus_conn_t *wc,
     wsb_sub_t *sub, uint64_t from);
 static void ngx_http_ws_bus_remove_sub(ngx_http_ws_bus_conn_t *wc,
     wsb_sub_t *sub);
+static ngx_int_t ngx_http_ws_bus_leave_until(ngx_http_ws_bus_conn_t *wc,
+    uint64_t until);
 
 
 void
@@ -77,6 +79,7 @@ static wsb_sub_t *
 ngx_http_ws_bus_add_sub(ngx_http_ws_bus_conn_t *wc, wsb_op_t *op,
     const char **code, const char **text)
 {
+    size_t       bytes;
     uint32_t     n;
     wsb_str_t    tenant;
     ngx_int_t    rc;
@@ -88,6 +91,16 @@ ngx_http_ws_bus_add_sub(ngx_http_ws_bus_conn_t *wc, wsb_op_t *op,
 
         *code = "too_many_subscriptions";
         *text = "Too many subscriptions on this connection";
+        return NULL;
+    }
+
+    bytes = wsb_index_bytes(&op->filter);
+
+    if (bytes > wc->conf->filters_size - wc->filters) {
+        ngx_http_ws_bus_counters(wc->worker)->limited++;
+
+        *code = "filters_too_large";
+        *text = "The filters of this connection are too large together";
         return NULL;
     }
 
@@ -121,6 +134,7 @@ ngx_http_ws_bus_add_sub(ngx_http_ws_bus_conn_t *wc, wsb_op_t *op,
         ngx_memzero(sub, sizeof(wsb_sub_t));
 
         sub->owner = wc;
+        sub->bytes = (uint32_t) bytes;
         sub->ordinal = wc->last_ordinal + 1;
 
         if (wsb_index_add(wc->worker->index, plan, sub) != WSB_OK) {
@@ -149,11 +163,15 @@ ngx_http_ws_bus_add_sub(ngx_http_ws_bus_conn_t *wc, wsb_op_t *op,
         sub = NULL;
     }
 
+    n = plan->nkeys;
     wsb_free(plan);
 
     if (sub == NULL) {
         return NULL;
     }
+
+    wc->nkeys += n;
+    wc->filters += bytes;
 
     wc->last_ordinal++;
     wc->subs[wc->nsubs++] = sub;
@@ -175,15 +193,21 @@ static ngx_int_t
 ngx_http_ws_bus_count_in(ngx_http_ws_bus_conn_t *wc, wsb_sub_t *sub,
     wsb_plan_t *plan, wsb_op_t *op)
 {
+    uint32_t                   reserve;
     wsb_rc_t                   rc;
     wsb_key_t                  tenant;
     wsb_str_t                  filter;
     wsb_text_t                 text;
+    unsigned                   n;
     wsb_node_t                *node;
+    wsb_quota_t               *quotas;
     ngx_http_ws_bus_worker_t  *w;
 
     w = wc->worker;
     node = sub->node;
+
+    quotas = wc->quotas ? wc->quotas->subs : NULL;
+    n = wc->quotas ? (unsigned) wc->quotas->nsubs : 0;
 
     ngx_memzero(&text, sizeof(wsb_text_t));
 
@@ -199,22 +223,19 @@ ngx_http_ws_bus_count_in(ngx_http_ws_bus_conn_t *wc, wsb_sub_t *sub,
 
     ngx_shmtx_lock(&w->shpool->mutex);
 
-    rc = WSB_OK;
-
-    if (wc->quotas != NULL) {
-        rc = wsb_quota_take_locked(w->zone, (unsigned) w->slot,
-                                   wc->quotas->subs,
-                                   (unsigned) wc->quotas->nsubs);
-    }
+    rc = wsb_quota_take_many_locked(w->zone, (unsigned) w->slot, quotas, n,
+                                    plan->nkeys);
 
     if (rc == WSB_OK) {
-        rc = wsb_interest_add_locked(w->zone, (unsigned) w->slot, plan->keys,
-                                     plan->nkeys, plan->mask);
+        reserve = wsb_quota_reserve_locked(w->zone, quotas, n,
+                                           wc->nkeys + plan->nkeys);
 
-        if (rc != WSB_OK && wc->quotas != NULL) {
-            wsb_quota_give_locked(w->zone, (unsigned) w->slot,
-                                  wc->quotas->subs,
-                                  (unsigned) wc->quotas->nsubs);
+        rc = wsb_interest_add_within_locked(w->zone, (unsigned) w->slot,
+                                            plan->keys, plan->nkeys,
+                                            plan->mask, reserve);
+        if (rc != WSB_OK) {
+            wsb_quota_give_many_locked(w->zone, (unsigned) w->slot, quotas, n,
+                                       plan->nkeys);
         }
     }
 
@@ -438,6 +459,9 @@ ngx_http_ws_bus_remove_sub(ngx_http_ws_bus_conn_t *wc, wsb_sub_t *sub)
     left = node->nsubs - 1;
     text = node->text;
 
+    wc->nkeys -= n;
+    wc->filters -= sub->bytes;
+
     wsb_index_remove(w->index, sub);
     wsb_free(sub);
 
@@ -446,8 +470,9 @@ ngx_http_ws_bus_remove_sub(ngx_http_ws_bus_conn_t *wc, wsb_sub_t *sub)
     wsb_interest_remove_locked(w->zone, (unsigned) w->slot, keys, n);
 
     if (wc->quotas != NULL) {
-        wsb_quota_give_locked(w->zone, (unsigned) w->slot, wc->quotas->subs,
-                              (unsigned) wc->quotas->nsubs);
+        wsb_quota_give_many_locked(w->zone, (unsigned) w->slot,
+                                   wc->quotas->subs,
+                                   (unsigned) wc->quotas->nsubs, n);
     }
 
     wsb_filter_text_count_locked(w->zone, text, left);
@@ -458,13 +483,86 @@ ngx_http_ws_bus_remove_sub(ngx_http_ws_bus_conn_t *wc, wsb_sub_t *sub)
 }
 
 
-void
-ngx_http_ws_bus_unsubscribe_all(ngx_http_ws_bus_conn_t *wc)
-{
-    while (wc->nsubs > 0) {
-        wc->nsubs--;
+/*
+ * One client may have thousands of keys, and many can close at once: what
+ * does not fit into the turn goes on in the next ones.
+ */
 
-        ngx_http_ws_bus_unqueue(wc, wc->subs[wc->nsubs]->ordinal);
-        ngx_http_ws_bus_remove_sub(wc, wc->subs[wc->nsubs]);
+void
+ngx_http_ws_bus_leave(ngx_http_ws_bus_conn_t *wc)
+{
+    uint64_t                   until;
+    ngx_http_ws_bus_worker_t  *w;
+
+    if (wc->nsubs == 0) {
+        return;
+    }
+
+    w = wc->worker;
+    until = ngx_http_ws_bus_turn_began() + NGX_HTTP_WS_BUS_LEAVE_TIME;
+
+    wc->nleft = wc->nsubs;
+    wc->nsubs = 0;
+
+    if (ngx_queue_empty(&w->leaving)
+        && ngx_http_ws_bus_leave_until(wc, until) == NGX_OK)
+    {
+        return;
+    }
+
+    ngx_queue_insert_tail(&w->leaving, &wc->leaving);
+    ngx_post_event(&w->leave_event, &ngx_posted_next_events);
+}
+
+
+/* NGX_AGAIN: it has been long enough. */
+
+static ngx_int_t
+ngx_http_ws_bus_leave_until(ngx_http_ws_bus_conn_t *wc, uint64_t until)
+{
+    do {
+
+        if (ngx_http_ws_bus_now() >= until) {
+            return NGX_AGAIN;
+        }
+
+        ngx_http_ws_bus_remove_sub(wc, wc->subs[wc->nleft - 1]);
+
+    } while (--wc->nleft > 0);
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_ws_bus_leave_handler(ngx_event_t *ev)
+{
+    uint64_t                   until;
+    ngx_queue_t               *q;
+    ngx_http_ws_bus_conn_t    *wc;
+    ngx_http_ws_bus_worker_t  *w;
+
+    w = ev->data;
+
+    ngx_http_ws_bus_turn();
+
+    /* a share of its own, whatever else the turn has been long for */
+
+    until = ngx_http_ws_bus_now() + NGX_HTTP_WS_BUS_LEAVE_TIME;
+
+    while (!ngx_queue_empty(&w->leaving)) {
+        q = ngx_queue_head(&w->leaving);
+        wc = ngx_queue_data(q, ngx_http_ws_bus_conn_t, leaving);
+
+        if (ngx_http_ws_bus_leave_until(wc, until) != NGX_OK) {
+            ngx_post_event(ev, &ngx_posted_next_events);
+            return;
+        }
+
+        ngx_queue_remove(q);
+
+        if (wc->closed) {
+            ngx_http_ws_bus_discard(wc);
+        }
     }
 }

@@ -81,6 +81,8 @@ ngx_http_ws_bus_handler(ngx_http_request_t *r)
     ngx_http_ws_bus_loc_conf_t   *wlcf;
     ngx_http_ws_bus_handshake_t   hs;
 
+    ngx_http_ws_bus_turn();
+
     wlcf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_module);
 
     rc = ngx_http_ws_bus_check_tenant(r, &tenant);

@@ -145,6 +145,10 @@ ngx_http_ws_bus_create_worker(ngx_cycle_t *cycle, ngx_http_ws_bus_zone_t *bus)
     w->event.log = cycle->log;
     w->event.data = w;
 
+    w->leave_event.handler = ngx_http_ws_bus_leave_handler;
+    w->leave_event.log = cycle->log;
+    w->leave_event.data = w;
+
     if (ngx_http_ws_bus_fanout_init(w) != NGX_OK) {
         return NGX_ERROR;
     }
@@ -580,6 +584,14 @@ ngx_http_ws_bus_turn(void)
         ngx_http_ws_bus_turn_start = ngx_http_ws_bus_now();
         ngx_post_event(&ngx_http_ws_bus_turn_event, &ngx_posted_events);
     }
+}
+
+
+uint64_t
+ngx_http_ws_bus_turn_began(void)
+{
+    return ngx_http_ws_bus_turn_start ? ngx_http_ws_bus_turn_start
+                                      : ngx_http_ws_bus_now();
 }
 
 

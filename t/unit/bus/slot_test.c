@@ -28,6 +28,9 @@ static void step(const char *name);
 __typeof__(wsb_slot_reclaim_locked)     stepped_slot_reclaim_locked;
 __typeof__(wsb_interest_remove_locked)  stepped_interest_remove_locked;
 __typeof__(wsb_interest_notify_locked)  stepped_interest_notify_locked;
+__typeof__(wsb_interest_add_within_locked)
+    stepped_interest_add_within_locked;
+__typeof__(wsb_chunks_count_locked)     stepped_chunks_count_locked;
 
 /* every function of these files that is not static */
 
@@ -54,6 +57,7 @@ __typeof__(wsb_interest_notify_locked)  stepped_interest_notify_locked;
 #define wsb_chunk_take_locked         stepped_chunk_take_locked
 #define wsb_chunk_give_locked         stepped_chunk_give_locked
 #define wsb_chunks_free               stepped_chunks_free
+#define wsb_chunks_count_locked       stepped_chunks_count_locked
 #define wsb_slot_enter_locked         stepped_slot_enter_locked
 #define wsb_slot_reclaim_locked       stepped_slot_reclaim_locked
 #define wsb_slot_take_locked          stepped_slot_take_locked
@@ -63,11 +67,13 @@ __typeof__(wsb_interest_notify_locked)  stepped_interest_notify_locked;
 #define wsb_slot_at_head              stepped_slot_at_head
 #define wsb_interest_add_locked       stepped_interest_add_locked
 #define wsb_interest_remove_locked    stepped_interest_remove_locked
-#define wsb_interest_count_locked     stepped_interest_count_locked
 #define wsb_interest_notify_locked    stepped_interest_notify_locked
+#define wsb_interest_add_within_locked stepped_interest_add_within_locked
 #define wsb_interest_count_locked     stepped_interest_count_locked
 #define wsb_filter_text_add_locked    stepped_filter_text_add_locked
+#define wsb_interest_take_locked  stepped_interest_take_locked
 #define wsb_filter_text_count_locked  stepped_filter_text_count_locked
+#define wsb_interest_give_locked stepped_interest_give_locked
 
 #include "../../../src/bus/wsb_log.c"
 #include "../../../src/bus/wsb_idem.c"
@@ -98,6 +104,7 @@ __typeof__(wsb_interest_notify_locked)  stepped_interest_notify_locked;
 #undef wsb_chunk_take_locked
 #undef wsb_chunk_give_locked
 #undef wsb_chunks_free
+#undef wsb_chunks_count_locked
 #undef wsb_slot_enter_locked
 #undef wsb_slot_reclaim_locked
 #undef wsb_slot_take_locked
@@ -107,11 +114,13 @@ __typeof__(wsb_interest_notify_locked)  stepped_interest_notify_locked;
 #undef wsb_slot_at_head
 #undef wsb_interest_add_locked
 #undef wsb_interest_remove_locked
-#undef wsb_interest_count_locked
 #undef wsb_interest_notify_locked
+#undef wsb_interest_add_within_locked
 #undef wsb_interest_count_locked
 #undef wsb_filter_text_add_locked
+#undef wsb_interest_take_locked
 #undef wsb_filter_text_count_locked
+#undef wsb_interest_give_locked
 
 
 #define SIZE       (348 * 1024)
@@ -786,6 +795,10 @@ zone_fault(wsb_zone_t *zone)
         || free_chunks != zone->nchunks - owned_by_b - blocks(zone))
     {
         return "a chunk is leaked";
+    }
+
+    if (zone->nfree != free_chunks) {
+        return "free chunks are counted wrong";
     }
 
     fault = counters_fault(zone);
