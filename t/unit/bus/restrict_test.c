@@ -258,7 +258,7 @@ static const struct {
     { "a EQ 1", "unknown operator" },
     { "a eq ", "the value is empty" },
     { "a in ,", "the value is empty" },
-    { "entity_type in , ,", "the value is empty" },
+    { "entity_type in ,,,", "the value is empty" },
     { "a..b eq 1", "column has an empty key" },
     { "data. eq 1", "column has an empty key" },
     { "a.b.c.d.e.f.g.h.i eq 1", "column has more than 8 keys" },
