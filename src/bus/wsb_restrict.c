@@ -1,5 +1,4 @@
 #include "wsb_restrict.h"
-#include "wsb_text.h"
 
 #include <stdio.h>
 
@@ -179,6 +178,24 @@ wsb_restrict_apply(const wsb_restrict_t *forced,
     *joined = rc == WSB_OK ? all : NULL;
 
     return rc;
+}
+
+
+void
+wsb_restrict_literal(wsb_text_t *t, wsb_str_t value)
+{
+    size_t  i;
+
+    for (i = 0; i < value.len; i++) {
+
+        if (value.data[i] == '%' || value.data[i] == '_'
+            || value.data[i] == '\\')
+        {
+            wsb_text_lit(t, "\\");
+        }
+
+        wsb_text_add(t, &value.data[i], 1);
+    }
 }
 
 
@@ -470,7 +487,7 @@ wsb_restrict_string(wsb_text_t *t, wsb_str_t value, wsb_field_t field)
 }
 
 
-/* The next of a list with commas, without the spaces around it. */
+/* The next of a list with commas, as it is; nothing is none. */
 
 static int
 wsb_restrict_next(wsb_str_t *list, wsb_str_t *value)
@@ -490,15 +507,6 @@ wsb_restrict_next(wsb_str_t *list, wsb_str_t *value)
 
         list->data += n;
         list->len -= n;
-
-        while (value->len > 0 && value->data[0] == ' ') {
-            value->data++;
-            value->len--;
-        }
-
-        while (value->len > 0 && value->data[value->len - 1] == ' ') {
-            value->len--;
-        }
 
         if (value->len > 0) {
             return 1;

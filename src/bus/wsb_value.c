@@ -96,7 +96,7 @@ wsb_value_compare(const wsb_value_t *a, const wsb_value_t *b)
 int
 wsb_value_like(const wsb_value_t *value, wsb_str_t pattern, int fold)
 {
-    const uint8_t  *p, *last, *s, *end, *again, *run;
+    const uint8_t  *p, *c, *last, *s, *end, *again, *run;
 
     if (!wsb_value_is_text(value) && !wsb_value_is_boolean(value)) {
         return 0;
@@ -128,10 +128,16 @@ wsb_value_like(const wsb_value_t *value, wsb_str_t pattern, int fold)
             continue;
         }
 
+        c = p;
+
+        if (p < last && *p == '\\' && p + 1 < last) {
+            c++;
+        }
+
         if (p < last && s < end
-            && wsb_value_fold(*p, fold) == wsb_value_fold(*s, fold))
+            && wsb_value_fold(*c, fold) == wsb_value_fold(*s, fold))
         {
-            p++;
+            p = c + 1;
             s++;
             continue;
         }
@@ -149,6 +155,26 @@ wsb_value_like(const wsb_value_t *value, wsb_str_t pattern, int fold)
     }
 
     return 1;
+}
+
+
+int
+wsb_value_plain(wsb_str_t number)
+{
+    size_t          i;
+    const uint8_t  *p;
+
+    p = number.data;
+
+    for (i = 0; i < number.len; i++) {
+        if ((p[i] | 0x20) == 'e') {
+            return 0;
+        }
+    }
+
+    return !(number.len == 2 && p[0] == '-' && p[1] == '0')
+           && (p[number.len - 1] != '0'
+               || memchr(p, '.', number.len) == NULL);
 }
 
 

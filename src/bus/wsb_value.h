@@ -44,8 +44,8 @@ wsb_order_t wsb_value_compare(const wsb_value_t *a, const wsb_value_t *b);
 
 /*
  * Does the text of a string, number or boolean match as a whole?  % is any
- * run, _ is one code point; nothing escapes them.  With `fold` the letters
- * of ASCII match in either case.
+ * run, _ is one code point; a \ takes the next byte as it is.  With `fold`
+ * the letters of ASCII match in either case.
  */
 
 int wsb_value_like(const wsb_value_t *value, wsb_str_t pattern, int fold);
@@ -58,6 +58,9 @@ int wsb_value_like(const wsb_value_t *value, wsb_str_t pattern, int fold);
 
 int wsb_value_hash(const uint8_t key[16], const wsb_value_t *value,
     wsb_key_t *hash);
+
+/* Is a valid number written as most would: no exponent, no needless zero? */
+int wsb_value_plain(wsb_str_t number);
 
 /* Adds a valid number in the one spelling of its value: digits, exponent. */
 void wsb_value_number(wsb_text_t *t, wsb_str_t number);

@@ -1,6 +1,8 @@
 #include "wsb_where.h"
 
 
+static int wsb_where_equal(const wsb_condition_t *condition,
+    const wsb_value_t *value, const wsb_value_t *v);
 static void wsb_where_copy(wsb_where_t *dst, wsb_text_t *paths,
     const wsb_where_t *src, unsigned flags, unsigned field);
 
@@ -103,6 +105,14 @@ wsb_where_holds(const wsb_condition_t *condition, const wsb_value_t *value)
         return 0;
     }
 
+    /* an array that holds the secret is unequal to it: see neq */
+
+    if (condition->forced && (value->type == WSB_JSON_ARRAY
+                              || value->type == WSB_JSON_OBJECT))
+    {
+        return 0;
+    }
+
     p = wsb_where_value(condition->values, &v);
 
     if (condition->op == WSB_WHERE_LIKE || condition->op == WSB_WHERE_ILIKE)
@@ -111,12 +121,23 @@ wsb_where_holds(const wsb_condition_t *condition, const wsb_value_t *value)
                               condition->op == WSB_WHERE_ILIKE);
     }
 
+    if (condition->op == WSB_WHERE_EQ || condition->op == WSB_WHERE_IN) {
+
+        for (i = 1; !wsb_where_equal(condition, value, &v); i++) {
+
+            if (i >= condition->nvalues) {
+                return 0;
+            }
+
+            p = wsb_where_value(p, &v);
+        }
+
+        return 1;
+    }
+
     order = wsb_value_compare(value, &v);
 
     switch (condition->op) {
-
-    case WSB_WHERE_EQ:
-        return order == WSB_EQUAL;
 
     case WSB_WHERE_NEQ:
         return order != WSB_EQUAL;
@@ -130,19 +151,26 @@ wsb_where_holds(const wsb_condition_t *condition, const wsb_value_t *value)
     case WSB_WHERE_LT:
         return order == WSB_LESS;
 
-    case WSB_WHERE_LTE:
+    default: /* WSB_WHERE_LTE */
         return order == WSB_LESS || order == WSB_EQUAL;
-
-    default: /* WSB_WHERE_IN */
-        break;
     }
+}
 
-    for (i = 1; order != WSB_EQUAL && i < condition->nvalues; i++) {
-        p = wsb_where_value(p, &v);
-        order = wsb_value_compare(value, &v);
-    }
 
-    return order == WSB_EQUAL;
+/*
+ * A forced value is text, and may be somebody's name: it is a number only as
+ * that is usually written, so that a user "1e1" is not user 10.
+ */
+
+static int
+wsb_where_equal(const wsb_condition_t *condition, const wsb_value_t *value,
+    const wsb_value_t *v)
+{
+    return wsb_value_compare(value, v) == WSB_EQUAL
+           && (!condition->forced
+               || value->type != WSB_JSON_NUMBER
+               || v->type != WSB_JSON_STRING
+               || wsb_value_plain(v->text));
 }
 
 

@@ -107,7 +107,7 @@ static ngx_command_t  ngx_http_ws_bus_commands[] = {
 
     { ngx_string("ws_bus_capture_entity"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_http_set_complex_value_slot,
+      ngx_http_ws_bus_complex,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_ws_bus_loc_conf_t, capture_entity),
       NULL },
@@ -121,7 +121,7 @@ static ngx_command_t  ngx_http_ws_bus_commands[] = {
 
     { ngx_string("ws_bus_capture_action"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_http_set_complex_value_slot,
+      ngx_http_ws_bus_complex,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_ws_bus_loc_conf_t, capture_action),
       NULL },
@@ -142,14 +142,14 @@ static ngx_command_t  ngx_http_ws_bus_commands[] = {
 
     { ngx_string("ws_bus_schema"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_http_set_complex_value_slot,
+      ngx_http_ws_bus_complex,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_ws_bus_loc_conf_t, schema),
       NULL },
 
     { ngx_string("ws_bus_section"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_http_set_complex_value_slot,
+      ngx_http_ws_bus_complex,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_ws_bus_loc_conf_t, section),
       NULL },
@@ -592,7 +592,10 @@ ngx_http_ws_bus_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_uint_value(conf->status_any, prev->status_any, 0);
 
     ngx_conf_merge_uint_value(conf->protocol, prev->protocol, 0);
-    ngx_conf_merge_ptr_value(conf->origins, prev->origins, NULL);
+
+    if (ngx_http_ws_bus_merge_origin(cf, prev, conf) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
 
     ngx_conf_merge_ptr_value(conf->capture, prev->capture, NULL);
     ngx_conf_merge_uint_value(conf->capture_data, prev->capture_data,

@@ -49,8 +49,6 @@ static void ngx_http_ws_bus_read_headers(ngx_http_request_t *r,
     ngx_http_ws_bus_handshake_t *hs);
 static void ngx_http_ws_bus_join(ngx_http_request_t *r, ngx_str_t *list,
     ngx_str_t *value);
-static ngx_uint_t ngx_http_ws_bus_header_is(ngx_table_elt_t *h,
-    const char *name);
 static size_t ngx_http_ws_bus_lacks(ngx_http_request_t *r,
     const ngx_http_ws_bus_handshake_t *hs, u_char *dst);
 static ngx_int_t ngx_http_ws_bus_refuse_version(ngx_http_request_t *r);
@@ -288,7 +286,7 @@ ngx_http_ws_bus_join(ngx_http_request_t *r, ngx_str_t *list, ngx_str_t *value)
 }
 
 
-static ngx_uint_t
+ngx_uint_t
 ngx_http_ws_bus_header_is(ngx_table_elt_t *h, const char *name)
 {
     size_t  len;

@@ -969,8 +969,8 @@ test_share(void)
     static const wsb_str_t  none = wsb_string("");
 
     zone = zone_create(4 * WSB_ZONE_MIN, WSB_LOG_MIN);
-    zone->nslots = 1;
     wsb_zone_slot(zone, 0)->pid = 7;
+    zone->used[0] |= 1;
 
     name.data = (const uint8_t *) "a";
     name.len = 1;

@@ -189,6 +189,10 @@ ref_like(const char *s, const char *p, int fold)
         return ref_like(s, p + 1, fold);
     }
 
+    if (*p == '\\' && p[1] != '\0') {
+        p++;
+    }
+
     a = *s;
     b = *p;
 
