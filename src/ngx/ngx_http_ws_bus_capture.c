@@ -363,7 +363,7 @@ ngx_http_ws_bus_capture_proper(ngx_http_request_t *r,
 
         if (rc != WSB_AGAIN || b->last_buf) {
 
-            if (rc == WSB_ERROR || res->status < 200) {
+            if (rc == WSB_ERROR || res->state <= WSB_RESPONSE_HEADER) {
                 ngx_http_ws_bus_capture_refused(r, cap,
                                      ngx_http_ws_bus_capture_unknown);
             }
