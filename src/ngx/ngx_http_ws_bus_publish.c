@@ -5,12 +5,6 @@
 #include "ngx_http_ws_bus_publish.h"
 
 
-typedef struct {
-    const char                  *type;
-    wsb_format_t                 format;
-} ngx_http_ws_bus_format_t;
-
-
 /* A request that waits, in its pool. */
 
 typedef struct {
@@ -22,8 +16,6 @@ typedef struct {
 
 
 static ngx_int_t ngx_http_ws_bus_publish_encoding(ngx_http_request_t *r);
-static ngx_int_t ngx_http_ws_bus_format(ngx_http_request_t *r,
-    wsb_format_t *format);
 static void ngx_http_ws_bus_body_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_http_ws_bus_park(ngx_http_request_t *r,
     ngx_http_ws_bus_worker_t *w);
@@ -46,13 +38,6 @@ static ngx_int_t ngx_http_ws_bus_answered(ngx_http_request_t *r,
     const char *title, const char *detail);
 static ngx_int_t ngx_http_ws_bus_problem(ngx_http_request_t *r,
     ngx_uint_t status, const char *title, const char *detail, long index);
-
-
-static ngx_http_ws_bus_format_t  ngx_http_ws_bus_formats[] = {
-    { "application/json", WSB_FORMAT_JSON },
-    { "application/x-ndjson", WSB_FORMAT_NDJSON },
-    { NULL, 0 }
-};
 
 
 ngx_int_t
@@ -97,7 +82,7 @@ ngx_http_ws_bus_publish_handler(ngx_http_request_t *r)
         return ngx_http_ws_bus_publish_encoding(r);
     }
 
-    if (ngx_http_ws_bus_format(r, &format) != NGX_OK) {
+    if (ngx_http_ws_bus_body_format(r, &format) != NGX_OK) {
         rc = ngx_http_discard_request_body(r);
 
         return rc == NGX_OK
@@ -138,44 +123,6 @@ ngx_http_ws_bus_publish_encoding(ngx_http_request_t *r)
                                      "Send the body as it is, or with one "
                                      "Content-Encoding: gzip", -1)
            : rc;
-}
-
-
-/* Parameters of the type (a charset) do not matter: JSON is UTF-8. */
-
-static ngx_int_t
-ngx_http_ws_bus_format(ngx_http_request_t *r, wsb_format_t *format)
-{
-    size_t                     len, n;
-    ngx_str_t                 *value;
-    ngx_http_ws_bus_format_t  *f;
-
-    if (r->headers_in.content_type == NULL) {
-        return NGX_DECLINED;
-    }
-
-    value = &r->headers_in.content_type->value;
-
-    for (n = 0; n < value->len; n++) {
-        if (value->data[n] == ';' || value->data[n] == ' ') {
-            break;
-        }
-    }
-
-    for (f = ngx_http_ws_bus_formats; f->type != NULL; f++) {
-        len = ngx_strlen(f->type);
-
-        if (n == len
-            && (ngx_memcmp(value->data, f->type, len) == 0
-                || ngx_strncasecmp(value->data, (u_char *) f->type, len)
-                   == 0))
-        {
-            *format = f->format;
-            return NGX_OK;
-        }
-    }
-
-    return NGX_DECLINED;
 }
 
 
@@ -399,7 +346,7 @@ ngx_http_ws_bus_publish_body(ngx_http_request_t *r, wsb_batch_t *batch,
         return err == NGX_DONE ? NGX_OK : err;
     }
 
-    (void) ngx_http_ws_bus_format(r, &format);
+    (void) ngx_http_ws_bus_body_format(r, &format);
 
     ngx_memzero(&problem, sizeof(wsb_problem_t));
 

@@ -14,6 +14,10 @@
 #define NGX_HTTP_WS_BUS_GZIP    1
 #define NGX_HTTP_WS_BUS_OTHER   2         /* we cannot decode it */
 
+/* Of which type it is.  NGX_DECLINED: of none that we take. */
+ngx_int_t ngx_http_ws_bus_body_format(ngx_http_request_t *r,
+    wsb_format_t *format);
+
 /* How the body is encoded, by its header. */
 ngx_uint_t ngx_http_ws_bus_body_encoding(ngx_http_request_t *r);
 

@@ -1,6 +1,6 @@
 /*
- * The body of a request to publish: where nginx has put it, and how it is
- * encoded.
+ * The body of a request to publish: of which type it is, how it is encoded,
+ * and where nginx has put it.
  */
 
 #include "ngx_http_ws_bus_publish.h"
@@ -8,8 +8,59 @@
 #include "../bus/wsb_gunzip.h"
 
 
+typedef struct {
+    const char                  *type;
+    wsb_format_t                 format;
+} ngx_http_ws_bus_format_t;
+
+
 static ngx_uint_t ngx_http_ws_bus_encoding_is(const ngx_str_t *value,
     const char *name);
+
+
+static ngx_http_ws_bus_format_t  ngx_http_ws_bus_formats[] = {
+    { "application/json", WSB_FORMAT_JSON },
+    { "application/x-ndjson", WSB_FORMAT_NDJSON },
+    { NULL, 0 }
+};
+
+
+/* Parameters of the type (a charset) do not matter: JSON is UTF-8. */
+
+ngx_int_t
+ngx_http_ws_bus_body_format(ngx_http_request_t *r, wsb_format_t *format)
+{
+    size_t                     len, n;
+    ngx_str_t                 *value;
+    ngx_http_ws_bus_format_t  *f;
+
+    if (r->headers_in.content_type == NULL) {
+        return NGX_DECLINED;
+    }
+
+    value = &r->headers_in.content_type->value;
+
+    for (n = 0; n < value->len; n++) {
+        if (value->data[n] == ';' || value->data[n] == ' ') {
+            break;
+        }
+    }
+
+    for (f = ngx_http_ws_bus_formats; f->type != NULL; f++) {
+        len = ngx_strlen(f->type);
+
+        if (n == len
+            && (ngx_memcmp(value->data, f->type, len) == 0
+                || ngx_strncasecmp(value->data, (u_char *) f->type, len)
+                   == 0))
+        {
+            *format = f->format;
+            return NGX_OK;
+        }
+    }
+
+    return NGX_DECLINED;
+}
 
 
 /* More than one encoding is one that we do not decode. */
