@@ -303,6 +303,61 @@ subtest 'lists' => sub {
 };
 
 
+# docs/capture.md, "Conditions"
+
+subtest 'who has a condition on a column' => sub {
+    my $where  = [ { column => 'amount', operator => 'gt', value => 100 } ];
+    my %socket = (where => $c->open, restrict => $c->open('/wsr'));
+
+    $socket{where}->subscribe({ entity_type => 'x' }, where => $where);
+    $socket{restrict}->subscribe({});
+
+    my $told = sub {
+        my ($what, $change, @ask) = @_;
+        subtest $what => sub {
+            ask(@ask);
+            my ($all) = events();
+            ok($all, 'everybody else is told');
+
+            # an event that all of them get shows that nothing was before it
+            ask(POST => '/data/response/x', status => 201,
+                reply => json(201, '{"id":"mark","amount":999}'));
+            events();
+
+            for my $who (sort keys %socket) {
+                my $got = $socket{$who}->wait_type('event');
+
+                if ($change) {
+                    is($got->{data}{event}{entity_id}, 'o-1', "$who: is told");
+                    is($got->{change}, undef, 'as of any other');
+                    $got = $socket{$who}->wait_type('event');
+                }
+
+                is($got->{data}{event}{entity_id}, 'mark', "$who: no more");
+            }
+        };
+    };
+
+    my $row = sub { json(200, qq({"id":"o-1","amount":$_[0]})) };
+    my @url = ('/data/response/x/o-1', status => 200);
+
+    $told->('a row that meets it', 1, PUT => @url, reply => $row->(142));
+    $told->('one that does not any more', 0, PUT => @url, reply => $row->(42));
+    $told->('one that does again', 1, PATCH => @url, reply => $row->(142));
+    $told->('a deleted one', 0, DELETE => '/data/stream/x/o-1', status => 204,
+            reply => json(204, ''));
+    $told->('a deleted one that is answered', 1, DELETE => @url,
+            reply => $row->(142));
+    $told->('no data', 0, PUT => '/data/none/x/o-1', status => 200,
+            reply => $row->(142));
+    $told->('truncated', 0, PUT => @url, reply => json(200, 'x'));
+    $told->('a PATCH without the column', 0, PATCH => '/data/request/x/o-1',
+            status => 200, reply => $row->(142), body => '{"n":1}');
+
+    $_->finish for values %socket;
+};
+
+
 subtest 'the access log' => sub {
     ask(POST => '/orders', reply => $created, status => 201);
     my ($got) = $ws->sync;

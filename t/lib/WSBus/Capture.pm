@@ -281,6 +281,7 @@ sub http {
         access_log %%PREFIX%%/captured.log captured;
         location = /ws      { ws_bus events; }
         location = /wst     { ws_bus events; ws_bus_tenant acme; }
+        location = /wsr     { ws_bus events; ws_bus_restrict amount gt 100; }
         location = /wstiny  { ws_bus tiny; }
         location = /publish { ws_bus_publish events; access_log off; }
         location = /publish/tiny { ws_bus_publish tiny; access_log off; }
