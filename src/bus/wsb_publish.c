@@ -126,8 +126,14 @@ wsb_publish_parse(wsb_batch_t *batch, wsb_format_t format, wsb_str_t body,
     pub.body = body;
     pub.index = -1;
 
-    rc = format == WSB_FORMAT_NDJSON ? wsb_publish_ndjson(&pub)
-                                     : wsb_publish_json(&pub);
+    if (body.len >= 3 && memcmp(body.data, "\xef\xbb\xbf", 3) == 0) {
+        rc = wsb_publish_fail(&pub, 400, "offset 0: a byte order mark (BOM) "
+                              "must not stand before JSON");
+
+    } else {
+        rc = format == WSB_FORMAT_NDJSON ? wsb_publish_ndjson(&pub)
+                                         : wsb_publish_json(&pub);
+    }
 
     if (rc == WSB_OK && batch->nentries == 0) {
         pub.index = -1;

@@ -5,6 +5,10 @@
 #include "ngx_http_ws_bus_module.h"
 
 
+static char *ngx_http_ws_bus_capture_id_word(ngx_conf_t *cf,
+    ngx_str_t *value);
+
+
 ngx_http_complex_value_t  ngx_http_ws_bus_no_tenant;
 
 const wsb_codec_t  *ngx_http_ws_bus_codecs[] = {
@@ -139,13 +143,17 @@ ngx_http_ws_bus_capture_id(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     rv = ngx_http_ws_bus_complex(cf, cmd, conf);
 
-    if (rv != NGX_CONF_OK || wlcf->capture_id->lengths != NULL) {
+    if (rv != NGX_CONF_OK) {
         return rv;
     }
 
     value = cf->args->elts;
 
     if (ngx_strncmp(value[1].data, "path=", 5) != 0) {
+        return ngx_http_ws_bus_capture_id_word(cf, &value[1]);
+    }
+
+    if (wlcf->capture_id->lengths != NULL) {
         return NGX_CONF_OK;
     }
 
@@ -162,6 +170,34 @@ ngx_http_ws_bus_capture_id(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     return NGX_CONF_OK;
+}
+
+
+/* A word before "=" is meant as a parameter, and there is but one. */
+
+static char *
+ngx_http_ws_bus_capture_id_word(ngx_conf_t *cf, ngx_str_t *value)
+{
+    u_char  *p, c;
+
+    for (p = value->data; p < value->data + value->len; p++) {
+        c = *p | 0x20;
+
+        if ((c < 'a' || c > 'z') && *p != '_') {
+            break;
+        }
+    }
+
+    if (p == value->data || *p != '=') {
+        return NGX_CONF_OK;
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "invalid parameter \"%V\" in \"ws_bus_capture_id\": "
+                       "write \"path=%s\" for a place in the response, or "
+                       "the value alone", value, p + 1);
+
+    return NGX_CONF_ERROR;
 }
 
 
