@@ -133,17 +133,24 @@ sub mark {
     return changes($w, 1) eq ($there ? 'modified' : 'created') . " $name";
 }
 
-# what is done at once is one change; if the machine was busy meanwhile, again
+# what is done at once is one change; if the machine was busy meanwhile it may
+# be several: these are passed over, and it is done again. A change that is
+# told after two marks has been made after the first one
 
 sub at_once {
-    my ($code) = @_;
+    my ($code, $w) = @_;
 
-    for (1 .. 20) {
+    for (1 .. 50) {
         my $t0 = time;
         $code->();
         return 1 if time - $t0 < 0.08;
-        sleep(0.6);
-        $_[1]->() if $_[1];
+
+        for (1, 2) {
+            my $name = "private/$w->{tenant}.json";
+            my $got;
+            put("conf/$name", 'm' x ++$marks);
+            do { $got = changes($w, 1) } until $got =~ /^none|\Q $name\E$/;
+        }
     }
 
     return 0;
@@ -227,16 +234,14 @@ subtest 'changes' => sub {
 
 
 subtest 'what is one change' => sub {
-    my $again = sub { changes($acme, 1) };
-
-    ok(at_once(sub { put('conf/acme.json') for 1 .. 10 }, $again), 'a burst');
+    ok(at_once(sub { put('conf/acme.json') for 1 .. 10 }, $acme), 'a burst');
     is(changes($acme, 1), 'modified acme.json', 'is one');
     ok(mark($acme), 'and no more');
 
     ok(at_once(sub {
         put('conf/acme.json.tmp');
         move('conf/acme.json.tmp', 'conf/acme.json');
-    }, $again), 'another file in its place');
+    }, $acme), 'another file in its place');
     is(changes($acme, 1), 'modified acme.json', 'is one');
 
     ok(at_once(sub {
@@ -244,7 +249,7 @@ subtest 'what is one change' => sub {
         put('conf/.acme.json.swp');
         put('conf/acme.json', 'edited' . 'x' x ++$marks);
         drop('conf/acme.json~', 'conf/.acme.json.swp');
-    }, $again), 'as an editor saves it');
+    }, $acme), 'as an editor saves it');
     is(changes($acme, 1), 'modified acme.json', 'is one');
     ok(mark($acme), 'and no more');
 };
@@ -257,7 +262,7 @@ subtest 'what is none' => sub {
     symlink 'nowhere', path('conf/link.json') or die "symlink: $!\n";
     chmod 0600, path('conf/acme.json');
     chmod 0644, path('conf/acme.json');
-    at_once(sub { put('conf/brief.json'); drop('conf/brief.json') });
+    at_once(sub { put('conf/brief.json'); drop('conf/brief.json') }, $acme);
     ok(mark($acme), 'other files');
 
     my $before = zone();
