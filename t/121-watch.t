@@ -43,11 +43,32 @@ my $port  = $nginx->port;
 
 sub path { return $nginx->file($_[0]) }
 
-sub put {
+# a file as it is written: empty at first
+
+sub scribble {
     my ($name, $text) = @_;
     open my $fh, '>', path($name) or die "$name: $!\n";
     print $fh $text // 'x' x int rand 1000;
     close $fh or die "$name: $!\n";
+    return;
+}
+
+# in one step, however slow we are: nobody can look at half of it
+
+sub put {
+    my ($name, $text) = @_;
+
+    $text //= 'x' x int rand 1000;
+
+    if (length $text && length $text >= (-s path($name) // 1e9)) {
+        open my $fh, '+<', path($name) or die "$name: $!\n";
+        syswrite $fh, $text;
+        close $fh or die "$name: $!\n";
+        return;
+    }
+
+    scribble('put', $text);
+    move('put', $name);
     return;
 }
 
@@ -234,20 +255,20 @@ subtest 'changes' => sub {
 
 
 subtest 'what is one change' => sub {
-    ok(at_once(sub { put('conf/acme.json') for 1 .. 10 }, $acme), 'a burst');
+    ok(at_once(sub { scribble('conf/acme.json') for 1 .. 10 }, $acme), 'a burst');
     is(changes($acme, 1), 'modified acme.json', 'is one');
     ok(mark($acme), 'and no more');
 
     ok(at_once(sub {
-        put('conf/acme.json.tmp');
+        scribble('conf/acme.json.tmp');
         move('conf/acme.json.tmp', 'conf/acme.json');
     }, $acme), 'another file in its place');
     is(changes($acme, 1), 'modified acme.json', 'is one');
 
     ok(at_once(sub {
         move('conf/acme.json', 'conf/acme.json~');
-        put('conf/.acme.json.swp');
-        put('conf/acme.json', 'edited' . 'x' x ++$marks);
+        scribble('conf/.acme.json.swp');
+        scribble('conf/acme.json', 'edited' . 'x' x ++$marks);
         drop('conf/acme.json~', 'conf/.acme.json.swp');
     }, $acme), 'as an editor saves it');
     is(changes($acme, 1), 'modified acme.json', 'is one');
@@ -262,7 +283,7 @@ subtest 'what is none' => sub {
     symlink 'nowhere', path('conf/link.json') or die "symlink: $!\n";
     chmod 0600, path('conf/acme.json');
     chmod 0644, path('conf/acme.json');
-    at_once(sub { put('conf/brief.json'); drop('conf/brief.json') }, $acme);
+    at_once(sub { scribble('conf/brief.json'); drop('conf/brief.json') }, $acme);
     ok(mark($acme), 'other files');
 
     my $before = zone();
@@ -370,13 +391,15 @@ subtest 'the kernel loses track' => sub {
     my $ws = watcher('acme', $other);
 
     my $max = WSBus::Nginx::slurp('/proc/sys/fs/inotify/max_queued_events') || 0;
+    put('conf/flood-0', 'x');
     my $t0  = time;
 
+    # each is told as two events: a name that goes, and one that comes
+
     kill 'STOP', $owner;
-    for (0 .. $max / 4) {
+    for (0 .. $max / 2) {
         last if time - $t0 > 2;
-        put("conf/flood-$_", 'x');
-        drop("conf/flood-$_");
+        move("conf/flood-$_", 'conf/flood-' . ($_ + 1));
     }
     put('conf/acme.json', 'after the flood');
     kill 'CONT', $owner;
