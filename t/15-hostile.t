@@ -38,7 +38,7 @@ $allowed = 1 << 20 if $allowed !~ /^\d+$/;
 my $MANY    = $allowed > 3300 ? 2500 : $allowed - 800;    # at once
 my $LIMIT   = 1 << 20;                          # bytes that may be missing
 my $HOSTILE = $ENV{WSB_HOSTILE} || 0;
-my $PATIENT = 2 * $WSBus::Nginx::TIMEOUT / 10;  # seconds until an answer
+my $PATIENT = WSBus::Nginx::patience(5);      # seconds until an answer
 my $PING    = '{"type":"ping"}';
 my $MASK    = "\x11\x22\x33\x44";
 
