@@ -54,6 +54,14 @@ $(shell mkdir -p $(BUILD); echo '$(SOURCES)' >$(BUILD)/sources.new; \
     cmp -s $(BUILD)/sources.new $(BUILD)/sources \
     || cp $(BUILD)/sources.new $(BUILD)/sources)
 
+# nginx-dev, and what it is built with
+$(DEB_SRC)/conf_flags:
+	@echo "make: $@ is missing: it is of Debian's nginx-dev" >&2
+	@echo "make: apt-get install nginx nginx-dev libcjson-dev libssl-dev" \
+	    "zlib1g-dev gcc libc6-dev" >&2
+	@echo "make: or build against a source tree: make NGINX_SRC=dir" >&2
+	@false
+
 $(BUILD)/nginx/Makefile: config $(BUILD)/sources $(if $(NGINX_SRC),,$(DEB_SRC)/conf_flags)
 	@mkdir -p $(BUILD)
 	cd $(TREE) && unset CFLAGS && $(CONFIGURE) \

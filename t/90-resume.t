@@ -772,7 +772,10 @@ subtest '1,000 clients that want all of a large history' => sub {
 
     cmp_ok(scalar @took, '>', 50, 'there are pings');
     cmp_ok($zone->{totals}{deliveries}, '>', 10_000, 'and a replay');
-    cmp_ok($took[ @took * 0.99 ], '<', 0.15, 'they are answered in time');
+    # a replay in one turn would take seconds; the median is that of a busy
+    # machine, too
+    cmp_ok($took[ @took / 2 ], '<', 0.15, 'they are answered in time');
+    cmp_ok($took[ @took * 0.99 ], '<', 1, 'none of them late');
 
     $_->close for $ws, $p;
     $own->finish;

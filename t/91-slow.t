@@ -65,7 +65,7 @@ sub up_to {
     my ($ws, $seq, $timeout) = @_;
 
     my @got;
-    my $end = time + WSBus::Nginx::patience($timeout);
+    my $end = time + 3 * WSBus::Nginx::patience($timeout);
 
     while (time < $end) {
         $ws->send_text('{"type":"ping"}');
@@ -362,7 +362,8 @@ subtest 'overtaken in the middle of a replay' => sub {
     my ($runs, $gaps, @fault) = (0, 0);
     my $t0 = time;
 
-    while (time - $t0 < 5) {
+    # five seconds, or until enough of them were overtaken
+    while (time - $t0 < 5 || $gaps <= 20 && time - $t0 < 60) {
         $swarm->step(0.05);
 
         for my $f ($swarm->followers) {
@@ -554,8 +555,18 @@ subtest 'others, while 1,000 do not read' => sub {
     subscribe($quick, '{}');
     $quick->read_json;
 
+    # what an event costs the worker: how long it took depends on who else is
+    # there
+
+    my ($worker) = $nginx->worker_pids;
+    my $cpu = sub {
+        my ($ns) = split ' ', WSBus::Nginx::slurp("/proc/$worker/schedstat");
+        return $ns / 1e6;
+    };
+
     my $latency = sub {
         my @took;
+        my $before = $cpu->();
         for my $i (1 .. 300) {
             my $t0 = time;
             publish($pub, event($i, 500));
@@ -564,7 +575,8 @@ subtest 'others, while 1,000 do not read' => sub {
             push @took, time - $t0;
         }
         @took = sort { $a <=> $b } @took;
-        return ($took[150] * 1000, $took[290] * 1000);
+        return ($took[150] * 1000, $took[290] * 1000,
+                ($cpu->() - $before) / 300);
     };
 
     my @alone = $latency->();
@@ -583,10 +595,10 @@ subtest 'others, while 1,000 do not read' => sub {
     my @crowd = $latency->();
 
     diag(sprintf 'median %.2f ms alone, %.2f ms with 1,000 that do not read; '
-         . '97%% %.2f and %.2f ms', $alone[0], $crowd[0], $alone[1],
-         $crowd[1]);
+         . '97%% %.2f and %.2f ms; of CPU %.3f and %.3f ms', $alone[0],
+         $crowd[0], $alone[1], $crowd[1], $alone[2], $crowd[2]);
 
-    cmp_ok($crowd[0], '<', $alone[0] * 2 + 2, 'the latency does not change');
+    cmp_ok($crowd[2], '<', $alone[2] * 2 + 0.5, 'an event costs no more');
 
     $swarm->close_all;
     $_->close for $quick, $pub;

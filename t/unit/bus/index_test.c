@@ -71,7 +71,7 @@ typedef struct {
 } client_t;
 
 
-static const uint8_t  secret[16] = "0123456789abcdef";
+static const uint8_t  secret[] = "0123456789abcdef";
 
 static size_t         allocated, bytes, fail_at;
 static unsigned       node_calls;
@@ -898,7 +898,7 @@ static void
 test_scale(void)
 {
     char           data[300];
-    size_t         i, k, before;
+    size_t         i, k;
     double         ns;
     uint64_t       evaluations;
     unsigned       found;
@@ -940,12 +940,11 @@ test_scale(void)
 
     forget_clients();
     subs = calloc(CLIENTS, sizeof(wsb_sub_t));
-    before = malloc_usable_size(subs);
 
     for (k = 0; k < sizeof(table) / sizeof(table[0]); k++) {
         bytes = 0;
         index = wsb_index_create(secret);
-        memset(subs, 0, before);
+        memset(subs, 0, CLIENTS * sizeof(wsb_sub_t));
 
         for (i = 0; i < CLIENTS; i++) {
             if (table[k].where == NULL) {

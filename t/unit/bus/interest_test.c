@@ -21,7 +21,7 @@ typedef struct {
 } model_t;
 
 
-static const uint8_t  secret[16] = "0123456789abcdef";
+static const uint8_t  secret[] = "0123456789abcdef";
 static const wsb_key_t  no_tenant;
 
 static uint64_t  random_state = 88172645463325252ULL;

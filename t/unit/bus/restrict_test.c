@@ -23,7 +23,7 @@
 #define HIDDEN  WSB_CHANGE_LEFT_HIDDEN
 
 
-static const uint8_t  secret[16] = "0123456789abcdef";
+static const uint8_t  secret[] = "0123456789abcdef";
 
 static const char  uuid[] = "0123ABCD-0123-0123-0123-0123456789ab";
 static const char  plain[] = "0123abcd012301230123" "0123456789AB";

@@ -28,7 +28,7 @@ rnd(unsigned n)
 #define PATH(keys)  { sizeof(keys), (const uint8_t *) (keys) }
 
 
-static const uint8_t  secret[16] = "0123456789abcdef";
+static const uint8_t  secret[] = "0123456789abcdef";
 
 static const wsb_str_t  paths[REF_NCOLUMNS] = {
     PATH("a"), PATH("b"), PATH("n\0a"), PATH("n\0b"), PATH("n\0m\0a"),

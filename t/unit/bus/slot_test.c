@@ -194,7 +194,7 @@ static const ops_t  stepped = {
     stepped_filter_text_count_locked
 };
 
-static const uint8_t  secret[16] = "0123456789abcdef";
+static const uint8_t  secret[] = "0123456789abcdef";
 static const wsb_key_t  no_tenant;
 
 static uint64_t       random_state = 88172645463325252ULL;

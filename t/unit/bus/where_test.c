@@ -30,7 +30,7 @@ rnd(unsigned n)
 #define len(a)  (sizeof(a) / sizeof((a)[0]))
 
 
-static const uint8_t  secret[16] = "0123456789abcdef";
+static const uint8_t  secret[] = "0123456789abcdef";
 
 static wsb_where_error_t  error;
 

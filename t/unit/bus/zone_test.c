@@ -15,7 +15,7 @@
 #define MARGIN    4096
 
 
-static const uint8_t  secret[16] = "0123456789abcdef";
+static const uint8_t  secret[] = "0123456789abcdef";
 
 
 static void *
