@@ -115,6 +115,9 @@ unsigned wsb_node_keys(const wsb_index_t *index, const wsb_node_t *node,
 size_t wsb_index_nodes(const wsb_index_t *index);
 uint64_t wsb_index_evaluations(const wsb_index_t *index);
 
+/* What matching has cost so far: how many bytes it has looked at, about. */
+uint64_t wsb_index_work(const wsb_index_t *index);
+
 
 static inline wsb_sub_t **
 wsb_node_subs(wsb_node_t *node)

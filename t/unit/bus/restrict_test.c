@@ -195,8 +195,8 @@ static const struct {
     const char  *forced;
     const char  *error;
 } bad[] = {
-    { "a is 1", "unknown operator" },
-    { "a EQ 1", "unknown operator" },
+    { "a is 1", "unknown operator, expected one of " WSB_WHERE_OPERATORS },
+    { "a EQ 1", "unknown operator, expected one of " WSB_WHERE_OPERATORS },
     { "a eq ", "the value is empty" },
     { "a in ,", "the value is empty" },
     { "entity_type in , ,", "the value is empty" },
