@@ -39,6 +39,7 @@ typedef struct {
     uint64_t              from;
     uint32_t              ordinal;        /* its number on the connection */
     uint32_t              index;          /* in the node's subs */
+    uint32_t              cost;           /* see wsb_where_cost() */
 } wsb_sub_t;
 
 

@@ -21,7 +21,9 @@ _Static_assert(WSB_DIR_PAGES * WSB_DIR_PAGE_ENTRIES == 1 << WSB_DEPTH_MAX,
 
 
 static wsb_rc_t wsb_interest_add_one_locked(wsb_zone_t *zone, unsigned n,
-    const wsb_key_t *key, unsigned mask);
+    const wsb_key_t *key, unsigned mask, uint32_t count);
+static void wsb_interest_remove_one_locked(wsb_zone_t *zone, unsigned n,
+    const wsb_key_t *key, uint32_t count);
 static void wsb_interest_drop_locked(wsb_zone_t *zone, unsigned n);
 static wsb_rc_t wsb_interest_split_locked(wsb_zone_t *zone, unsigned n,
     uint64_t hash);
@@ -48,7 +50,7 @@ wsb_interest_add_locked(wsb_zone_t *zone, unsigned slot,
     unsigned  i;
 
     for (i = 0; i < nkeys; i++) {
-        if (wsb_interest_add_one_locked(zone, slot, &keys[i], mask)
+        if (wsb_interest_add_one_locked(zone, slot, &keys[i], mask, 1)
             != WSB_OK)
         {
             wsb_interest_remove_locked(zone, slot, keys, i);
@@ -60,9 +62,18 @@ wsb_interest_add_locked(wsb_zone_t *zone, unsigned slot,
 }
 
 
+wsb_rc_t
+wsb_interest_take_locked(wsb_zone_t *zone, unsigned slot,
+    const wsb_key_t *key, uint32_t amount)
+{
+    return wsb_interest_add_one_locked(zone, slot, key, WSB_MASK_COUNT,
+                                       amount);
+}
+
+
 static wsb_rc_t
 wsb_interest_add_one_locked(wsb_zone_t *zone, unsigned n,
-    const wsb_key_t *key, unsigned mask)
+    const wsb_key_t *key, unsigned mask, uint32_t count)
 {
     uint32_t         chunk, page;
     wsb_slot_t      *slot;
@@ -94,7 +105,7 @@ wsb_interest_add_one_locked(wsb_zone_t *zone, unsigned n,
         entry = wsb_bucket_find(bucket, key);
 
         if (entry != NULL) {
-            entry->count++;
+            entry->count += count;
             return WSB_OK;
         }
 
@@ -115,7 +126,7 @@ wsb_interest_add_one_locked(wsb_zone_t *zone, unsigned n,
     memset(&fresh, 0, sizeof(wsb_interest_t));
 
     fresh.key = *key;
-    fresh.count = 1;
+    fresh.count = count;
     fresh.mask = mask;
 
     wsb_bucket_insert(bucket, &fresh);
@@ -136,37 +147,56 @@ void
 wsb_interest_remove_locked(wsb_zone_t *zone, unsigned n,
     const wsb_key_t *keys, unsigned nkeys)
 {
-    unsigned         i;
+    unsigned  i;
+
+    for (i = 0; i < nkeys; i++) {
+        wsb_interest_remove_one_locked(zone, n, &keys[i], 1);
+    }
+}
+
+
+void
+wsb_interest_give_locked(wsb_zone_t *zone, unsigned slot,
+    const wsb_key_t *key, uint32_t amount)
+{
+    wsb_interest_remove_one_locked(zone, slot, key, amount);
+}
+
+
+static void
+wsb_interest_remove_one_locked(wsb_zone_t *zone, unsigned n,
+    const wsb_key_t *key, uint32_t count)
+{
     wsb_slot_t      *slot;
     wsb_bucket_t    *bucket;
     wsb_interest_t  *entry;
 
     slot = wsb_zone_slot(zone, n);
 
-    for (i = 0; i < nkeys; i++) {
-        bucket = wsb_interest_bucket(zone, slot, &keys[i]);
-        if (bucket == NULL) {
-            continue;
-        }
+    bucket = wsb_interest_bucket(zone, slot, key);
+    entry = bucket ? wsb_bucket_find(bucket, key) : NULL;
 
-        entry = wsb_bucket_find(bucket, &keys[i]);
-        if (entry == NULL || --entry->count != 0) {
-            continue;
-        }
+    if (entry == NULL) {
+        return;
+    }
 
-        if (entry->mask < WSB_MASKS) {
-            slot->nmask[entry->mask]--;
-        }
+    if (entry->count > count) {
+        entry->count -= count;
+        return;
+    }
 
-        slot->nentries--;
+    if (entry->mask < WSB_MASKS) {
+        slot->nmask[entry->mask]--;
+    }
 
-        WSB_STEP("entry counted out");
+    slot->nentries--;
 
-        wsb_bucket_remove(bucket, entry);
+    WSB_STEP("entry counted out");
 
-        if (bucket->count == 0) {
-            wsb_interest_merge_locked(zone, n, keys[i].h[0]);
-        }
+    wsb_bucket_remove(bucket, entry);
+
+    if (bucket->count == 0) {
+        wsb_interest_merge_locked(zone, n, key->h[0]);
     }
 
     if (slot->nentries == 0 && slot->dir[0] != 0) {

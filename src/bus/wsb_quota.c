@@ -20,33 +20,7 @@ wsb_rc_t
 wsb_quota_take_locked(wsb_zone_t *zone, unsigned slot,
     const wsb_quota_t *quota, unsigned n)
 {
-    unsigned  i;
-    wsb_rc_t  rc;
-
-    rc = WSB_OK;
-
-    for (i = 0; i < n; i++) {
-
-        if (quota[i].max != WSB_QUOTA_NONE
-            && wsb_interest_count_locked(zone, &quota[i].key)
-               >= quota[i].max)
-        {
-            rc = WSB_CONFLICT;
-            break;
-        }
-
-        rc = wsb_interest_add_locked(zone, slot, &quota[i].key, 1,
-                                     WSB_MASK_COUNT);
-        if (rc != WSB_OK) {
-            break;
-        }
-    }
-
-    if (rc != WSB_OK) {
-        wsb_quota_give_locked(zone, slot, quota, i);
-    }
-
-    return rc;
+    return wsb_quota_take_many_locked(zone, slot, quota, n, 1);
 }
 
 
@@ -54,9 +28,55 @@ void
 wsb_quota_give_locked(wsb_zone_t *zone, unsigned slot,
     const wsb_quota_t *quota, unsigned n)
 {
+    wsb_quota_give_many_locked(zone, slot, quota, n, 1);
+}
+
+
+wsb_rc_t
+wsb_quota_take_many_locked(wsb_zone_t *zone, unsigned slot,
+    const wsb_quota_t *quota, unsigned n, uint32_t amount)
+{
     unsigned  i;
+    wsb_rc_t  rc;
+
+    if (amount == 0) {
+        return WSB_OK;
+    }
+
+    rc = WSB_OK;
 
     for (i = 0; i < n; i++) {
-        wsb_interest_remove_locked(zone, slot, &quota[i].key, 1);
+
+        if (quota[i].max != WSB_QUOTA_NONE
+            && wsb_interest_count_locked(zone, &quota[i].key) + amount
+               > quota[i].max)
+        {
+            rc = WSB_CONFLICT;
+            break;
+        }
+
+        rc = wsb_interest_take_locked(zone, slot, &quota[i].key, amount);
+
+        if (rc != WSB_OK) {
+            break;
+        }
+    }
+
+    if (rc != WSB_OK) {
+        wsb_quota_give_many_locked(zone, slot, quota, i, amount);
+    }
+
+    return rc;
+}
+
+
+void
+wsb_quota_give_many_locked(wsb_zone_t *zone, unsigned slot,
+    const wsb_quota_t *quota, unsigned n, uint32_t amount)
+{
+    unsigned  i;
+
+    for (i = 0; amount != 0 && i < n; i++) {
+        wsb_interest_give_locked(zone, slot, &quota[i].key, amount);
     }
 }

@@ -1,5 +1,6 @@
 /*
- * Quotas: how many connections, or subscriptions, a key may have in a zone.
+ * Quotas: how many connections, subscriptions or comparisons a key may have in
+ * a zone.
  *
  * Each worker counts its own in the interest table of its slot, under keys
  * that no event has; the sum over the slots is what counts.  So what a worker
@@ -17,6 +18,7 @@
 
 #define WSB_DOMAIN_CONNECTIONS    78      /* of wsb_hash(): see wsb_key.h */
 #define WSB_DOMAIN_SUBSCRIPTIONS  79
+#define WSB_DOMAIN_COMPARISONS    81
 
 
 typedef struct {
@@ -49,6 +51,12 @@ wsb_rc_t wsb_quota_take_locked(wsb_zone_t *zone, unsigned slot,
     const wsb_quota_t *quota, unsigned n);
 void wsb_quota_give_locked(wsb_zone_t *zone, unsigned slot,
     const wsb_quota_t *quota, unsigned n);
+
+/* The same of more than one at once, or of none. */
+wsb_rc_t wsb_quota_take_many_locked(wsb_zone_t *zone, unsigned slot,
+    const wsb_quota_t *quota, unsigned n, uint32_t amount);
+void wsb_quota_give_many_locked(wsb_zone_t *zone, unsigned slot,
+    const wsb_quota_t *quota, unsigned n, uint32_t amount);
 
 
 #endif /* WSB_QUOTA_H */

@@ -62,9 +62,12 @@ wsb_where_cost(const wsb_where_t *where)
 
         cost += wsb_where_digits(&condition);
 
-        cost += condition.joined || next.joined
-                || (condition.op != WSB_WHERE_EQ
-                    && condition.op != WSB_WHERE_IN);
+        if (condition.joined || next.joined
+            || (condition.op != WSB_WHERE_EQ
+                && condition.op != WSB_WHERE_IN))
+        {
+            cost += 1 + (condition.nvalues - 1) / WSB_WHERE_LIST;
+        }
     }
 
     return cost;

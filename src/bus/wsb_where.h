@@ -30,8 +30,9 @@
 #define WSB_WHERE_DEPTH           8       /* keys of one column */
 #define WSB_WHERE_PATTERN         WSB_LIKE_PATTERN
 
-/* One more for each of so many digits beyond the first. */
-#define WSB_WHERE_DIGITS          40
+/* What costs one comparison more. */
+#define WSB_WHERE_DIGITS          40      /* of a number, beyond the first */
+#define WSB_WHERE_LIST            16      /* values of an `in` */
 
 
 /* How the row after the write and the row before it match. */
@@ -99,10 +100,10 @@ wsb_where_op_t wsb_where_operator(wsb_str_t name);
 #define WSB_WHERE_OPERATORS       "eq neq gt gte lt lte like ilike in"
 
 /*
- * What it costs to ask an event, in comparisons of short texts: one for each
- * condition that no hash answers, as it does an eq or an `in` that must hold,
- * but for a pattern what wsb_like.h says.  Long numbers cost more, forced
- * conditions nothing.
+ * What it costs to ask an event, in comparisons with a short text: one for
+ * each condition that no hash answers, as it does an eq or an `in` that must
+ * hold, and more for long lists; for a pattern what wsb_like.h says.  Long
+ * numbers cost more wherever they are, forced conditions nothing.
  */
 unsigned wsb_where_cost(const wsb_where_t *where);
 

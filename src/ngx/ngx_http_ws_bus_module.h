@@ -53,6 +53,8 @@
 #define NGX_HTTP_WS_BUS_PARK_LAG       2048     /* events of another worker */
 #define NGX_HTTP_WS_BUS_CATCH_TIME     1000     /* us, one connection's */
 #define NGX_HTTP_WS_BUS_CATCH_RECORDS  256
+#define NGX_HTTP_WS_BUS_CATCH_WORK     16384    /* bytes, between two looks
+                                                   at the clock */
 #define NGX_HTTP_WS_BUS_CACHE_BYTES    (4 * 1024 * 1024)
 #define NGX_HTTP_WS_BUS_CACHE_RECORDS  1024     /* a power of two */
 #define NGX_HTTP_WS_BUS_WHOLE          4        /* frames kept whole */
@@ -136,6 +138,7 @@ typedef struct {
     ngx_array_t                 *conditions;  /* forced: see restrict */
     ngx_array_t                 *connection_limits;   /* see limit */
     ngx_array_t                 *subscription_limits;
+    ngx_array_t                 *comparison_limits;
     ngx_uint_t                   message_rate;    /* thousandths a second */
     ngx_uint_t                   message_burst;   /* 0: no limit */
 
@@ -148,6 +151,7 @@ typedef struct {
 
     size_t                       max_message_size;
     ngx_int_t                    max_subscriptions;
+    ngx_int_t                    max_comparisons;
     size_t                       sndbuf;
     ngx_uint_t                   deflate;     /* level; 0: off */
     size_t                       deflate_min_length;
@@ -203,7 +207,9 @@ struct ngx_http_ws_bus_worker_s {
 typedef struct {
     ngx_uint_t                   nconns;      /* counted in */
     ngx_uint_t                   nsubs;
+    ngx_uint_t                   ncosts;
     wsb_quota_t                 *subs;
+    wsb_quota_t                 *costs;       /* of their conditions */
     wsb_quota_t                  quota[];
 } ngx_http_ws_bus_quotas_t;
 
@@ -303,6 +309,7 @@ struct ngx_http_ws_bus_conn_s {
     wsb_sub_t                  **subs;        /* by ordinal */
     uint32_t                     nsubs;
     uint32_t                     nalloc;
+    uint32_t                     cost;        /* of all their conditions */
     uint32_t                     last_ordinal;
     uint32_t                     ordinal;
     wsb_cursor_t                 cursor;      /* until it is open: what comes

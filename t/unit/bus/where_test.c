@@ -498,8 +498,27 @@ test_equal(void)
           "[" C("b", "neq", "null") "]",
           "[" C("b", "in", "null") "," C("c", "eq", "1") "]",
           "[" C("b", "like", "null") "," O("c", "in", "[null]") "]" },
-        { "[" C("a", "like", "\"a%\"") "]" },
-        { "[" C("a", "ilike", "\"a%\"") "]" },
+        { "[" C("a", "like", "\"a%\"") "]", "[" C("a", "like", "\"a%%\"") "]" },
+        { "[" C("a", "ilike", "\"a%\"") "]", "[" C("a", "ilike", "\"A%\"") "]" },
+        { "[" C("a", "like", "\"%_\\\\%\"") "]",
+          "[" C("a", "like", "\"_%%\\\\%\"") "]" },
+        { "[" C("x", "eq", "1") "]", "[" C("data.x", "eq", "1") "]" },
+        { "[" C("data", "eq", "1") "]", "[" C("data.data", "eq", "1") "]" },
+        { "[" C("x\\\\.y", "eq", "1") "]",
+          "[" C("data.x\\\\.y", "eq", "1") "]" },
+        { "[" C("x.y", "eq", "1") "]", "[" C("\\\\x.y", "eq", "1") "]" },
+        { "[" C("x\\\\[0]", "eq", "1") "]" },
+        { "[" C("x[", "eq", "1") "]", "[" C("x\\\\[", "eq", "1") "]" },
+        { "[" C("x[]", "eq", "1") "]" },
+        { "[" C("x[0]y", "eq", "1") "]" },
+        { "[" C("y", "eq", "1") "," O("x", "eq", "2") "]",
+          "[" C("y", "eq", "1") ",{\"column\":\"x\",\"operator\":\"eq\","
+          "\"value\":2,\"logic_operator\":\"O\\u0052\"}]",
+          "[" C("y", "eq", "1") ",{\"column\":\"x\",\"operator\":\"eq\","
+          "\"value\":2,\"logic_operator\":\"\\u006f\\u0052\"}]" },
+        { "[" C("y", "eq", "1") "," C("x", "eq", "2") "]",
+          "[" C("y", "eq", "1") ",{\"column\":\"x\",\"operator\":\"eq\","
+          "\"value\":2,\"logic_operator\":\"\\u0061\\u006e\\u0064\"}]" },
         { "[" C("a", "eq", "\"\"") "]" },
         { "[" C("a", "eq", "0") "]", "[" C("a", "eq", "-0.0e9") "]" },
     };
@@ -666,6 +685,11 @@ test_errors(void)
         { "[" C(".", "eq", "1") "]", "where[0]: column has an empty key" },
         { "[" C("a.", "eq", "1") "]", "where[0]: column has an empty key" },
         { "[" C("a..b", "eq", "1") "]", "where[0]: column has an empty key" },
+        { "[" C("data.", "eq", "1") "]", "where[0]: column has an empty key" },
+        { "[" C("items[0].x", "eq", "1") "]", "where[0]: arrays are not "
+          "entered; a bracket in a key is written \\[" },
+        { "[" C("x.items[12]", "eq", "1") "]", "where[0]: arrays are not "
+          "entered; a bracket in a key is written \\[" },
         { "[" C("a.b.c.d.e.f.g.h.i", "eq", "1") "]",
           "where[0]: column has more than 8 keys" },
         { "[" C("a\\u0000", "eq", "1") "]", "where[0]: column is no text" },
@@ -825,6 +849,75 @@ test_limits(void)
 
 
 static void
+test_cost(void)
+{
+    char          text[4096];
+    size_t        i;
+    wsb_where_t  *where, *joined;
+
+    static const struct {
+        const char  *text;
+        unsigned     cost;
+    } table[] = {
+        { "[" C("a", "eq", "1") "]", 0 },
+        { "[" C("a", "eq", "1") "," C("b", "in", "[1,2,3]") "]", 0 },
+        { "[" C("a", "eq", "1") "," O("a", "eq", "2") "]", 2 },
+        { "[" C("a", "eq", "1") "," C("b", "gt", "2") "]", 1 },
+        { "[" C("a", "eq", "1") "," C("b", "gt", "2") "," O("b", "lt", "1")
+          "," C("c", "eq", "1") "]", 2 },
+        { "[" C("a", "neq", "1") "]", 1 },
+        { "[" C("a", "in", "[]") "]", 0 },
+        { "[" C("a", "in", "[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16]") ","
+          O("b", "eq", "1") "]", 2 },
+        { "[" C("a", "in", "[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17]") ","
+          O("b", "eq", "1") "]", 3 },
+        { "[" C("a", "like", "\"a%\"") "]", 1 },
+        { "[" C("a", "like", "\"%a%\"") "," C("b", "like", "\"%a%\"") "]",
+          128 },
+        { "[" C("a", "eq", "\"1234567890123456789012345678901234567890\"")
+          "]", 0 },
+        { "[" C("a", "eq", "12345678901234567890123456789012345678901")
+          "]", 1 },
+        { "[" C("a", "eq", "\"12345678901234567890123456789012345678901\"")
+          "]", 1 },
+        { "[" C("a", "eq", "\"x2345678901234567890123456789012345678901\"")
+          "]", 0 },
+    };
+
+    for (i = 0; i < len(table); i++) {
+        where = where_of(table[i].text);
+        is_uint(wsb_where_cost(where), table[i].cost, "%s", table[i].text);
+        wsb_free(where);
+    }
+
+    where = where_of("[" C("a", "like", "\"%a%\"") "]");
+
+    if (wsb_where_join(where, where, WSB_WHERE_FORCED, 0, &joined)
+        != WSB_OK)
+    {
+        abort();
+    }
+
+    is_uint(wsb_where_cost(joined), 64, "what is forced costs nothing");
+    wsb_free(joined);
+    wsb_free(where);
+
+    /* 256 bytes count without the backslashes */
+
+    strcpy(text, "[{\"column\":\"a\",\"operator\":\"like\",\"value\":\"");
+
+    for (i = 0; i < WSB_LIKE_PATTERN; i++) {
+        strcat(text, "\\\\%");
+    }
+
+    strcat(text, "\"}]");
+    where = where_of(text);
+    is_uint(wsb_where_cost(where), 33, "256 characters that are escaped");
+    wsb_free(where);
+}
+
+
+static void
 test_failures(void)
 {
     char          text[REF_TEXT];
@@ -874,6 +967,7 @@ main(void)
     test_random();
     test_errors();
     test_limits();
+    test_cost();
     test_failures();
 
     return tap_done();
