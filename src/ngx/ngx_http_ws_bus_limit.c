@@ -1,6 +1,6 @@
 /*
- * Limits: of connections, subscriptions and what their conditions cost, which
- * are counted in the zone, and of the rate of messages, which is each connection's own.
+ * Limits: of connections, subscriptions and comparisons, which are counted in
+ * the zone, and of the rate of messages, which is each connection's own.
  */
 
 #include "ngx_http_ws_bus_module.h"

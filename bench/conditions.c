@@ -2,7 +2,7 @@
  * What the conditions of one client cost: clients that each have as many of
  * one kind as the default limits let them have, and one event for all.
  *
- *   build/bench/where [milliseconds for each row]
+ *   build/bench/conditions [milliseconds for each row]
  *
  * A row is the time for matching one event, against that of a client that has
  * as many comparisons by eq, none of which a hash answers.  It ends with 1 if a
@@ -30,6 +30,7 @@ typedef struct {
     /* condition number n, of a client that has n already */
     void        (*condition)(char *text, unsigned n);
     void        (*column)(char *text);
+    int           found;                  /* all must hold, and do */
 } row_t;
 
 
@@ -70,6 +71,21 @@ in_numbers(char *text, unsigned n)
 
     for (i = 0; i < 64; i++) {
         text += sprintf(text, "%s%u", i ? "," : "", 1 + n * 64 + i);
+    }
+
+    sprintf(text, "]");
+}
+
+
+static void
+in_found(char *text, unsigned n)
+{
+    unsigned  i;
+
+    text += sprintf(text, "\"operator\":\"in\",\"value\":[7");
+
+    for (i = 0; i < 40; i++) {
+        text += sprintf(text, ",%u", 10 + n * 40 + i);
     }
 
     sprintf(text, "]");
@@ -196,20 +212,21 @@ nearly(char *text)
 
 
 static const row_t  rows[] = {
-    { "comparisons, of words", lt, words },
-    { "comparisons, of digits", lt, digits },
-    { "long numbers, of digits", long_numbers, digits },
-    { "lists, of digits", in_numbers, digits },
-    { "a gap", gap, letters },
-    { "a literal", literal, letters },
-    { "a literal, nearly", literal, nearly },
-    { "pieces", pieces, nearly },
-    { "64 with holes", holes_64, letters },
-    { "64 with holes, nearly", holes_64, nearly },
-    { "64 with holes, of words", holes_64, words },
-    { "64 with holes, folded", holes_64_fold, letters },
-    { "256 with holes", holes_256, letters },
-    { "anchored", anchored, letters },
+    { "comparisons, of words", lt, words, 0 },
+    { "comparisons, of digits", lt, digits, 0 },
+    { "long numbers, of digits", long_numbers, digits, 0 },
+    { "lists, of digits", in_numbers, digits, 0 },
+    { "lists that are found", in_found, digits, 1 },
+    { "a gap", gap, letters, 0 },
+    { "a literal", literal, letters, 0 },
+    { "a literal, nearly", literal, nearly, 0 },
+    { "pieces", pieces, nearly, 0 },
+    { "64 with holes", holes_64, letters, 0 },
+    { "64 with holes, nearly", holes_64, nearly, 0 },
+    { "64 with holes, of words", holes_64, words, 0 },
+    { "64 with holes, folded", holes_64_fold, letters, 0 },
+    { "256 with holes", holes_256, letters, 0 },
+    { "anchored", anchored, letters, 0 },
 };
 
 
@@ -224,9 +241,9 @@ now(void)
 }
 
 
-/* What one more subscription costs; 0: the limit is reached. */
+/* What one more subscription costs; -1: that is too much. */
 
-static unsigned
+static int
 add(wsb_index_t *index, wsb_sub_t *sub, const char *text, unsigned left)
 {
     unsigned            cost;
@@ -264,7 +281,7 @@ add(wsb_index_t *index, wsb_sub_t *sub, const char *text, unsigned left)
 
     wsb_free(filter.where);
 
-    return cost <= left ? cost : 0;
+    return cost <= left ? (int) cost : -1;
 }
 
 
@@ -274,11 +291,12 @@ static unsigned
 subscribe(wsb_index_t *index, const row_t *row)
 {
     char      text[16 * 1024], *p;
-    unsigned  i, n, k, c, cost, left;
+    int       cost;
+    unsigned  i, n, k, c, left;
 
     left = COMPARISONS;
     n = 0;
-    cost = 0;
+    cost = -1;
 
     for (i = 0; i < SUBS; i++) {
 
@@ -288,9 +306,10 @@ subscribe(wsb_index_t *index, const row_t *row)
             p = text;
 
             for (c = 0; c < k; c++) {
-                p += sprintf(p, "%s{\"column\":\"text\",%s",
-                             c ? "," : "[",
-                             c ? "\"logic_operator\":\"OR\"," : "");
+                p += sprintf(p, "%s{\"column\":\"%s\",%s", c ? "," : "[",
+                             row->found ? "seven" : "text",
+                             c == 0 || row->found
+                                 ? "" : "\"logic_operator\":\"OR\",");
                 row->condition(p, n + c);
                 p += strlen(p);
                 p += sprintf(p, "}");
@@ -304,7 +323,7 @@ subscribe(wsb_index_t *index, const row_t *row)
 
             cost = add(index, &subs[i], text, left);
 
-            if (cost != 0) {
+            if (cost != -1) {
                 break;
             }
         }
@@ -337,7 +356,7 @@ static double
 measure(const row_t *row, void (*column)(char *text), unsigned *n,
     double time)
 {
-    char          data[COLUMN + 64];
+    char          data[COLUMN + 64], text[64];
     double        start, spent, best;
     unsigned      i, events, matches;
     wsb_index_t  *index;
@@ -348,9 +367,8 @@ measure(const row_t *row, void (*column)(char *text), unsigned *n,
     *n = subscribe(index, row);
 
     memset(&ev, 0, sizeof(ev));
-    memcpy(data, "{\"id\":1,\"text\":\"", 16);
-    column(data + 16);
-    memcpy(data + 16 + COLUMN, "\"}", 3);
+    column(data + sprintf(data, "{\"seven\":7,\"text\":\""));
+    strcpy(data + sprintf(text, "{\"seven\":7,\"text\":\"") + COLUMN, "\"}");
     ev.field[WSB_DATA].data = (uint8_t *) data;
     ev.field[WSB_DATA].len = strlen(data);
     wsb_key_parts(key, &ev, &parts);
@@ -384,7 +402,7 @@ main(int argc, char **argv)
     double    time, ms, equal;
     unsigned  i, n, m;
 
-    static const row_t  same = { "eq", eq, NULL };
+    static const row_t  same = { "eq", eq, NULL, 0 };
 
     time = argc > 1 ? atof(argv[1]) : 200;
     failed = 0;
