@@ -2,6 +2,7 @@
 # make unit       build/unit/*: tests of the folders that know no nginx
 # make install    copies the module to nginx's modules directory
 # make bench      beside its peers (docs/performance.md)
+# make bench-conditions   what the conditions of one client can cost
 # make fuzz       the fuzz targets (fuzz/fuzz.mk)
 # make asan       everything with sanitizers (t/sanitize.mk)
 #
@@ -41,7 +42,7 @@ CONFIGURE = auto/configure --with-compat --with-debug --with-threads \
 endif
 
 
-.PHONY: all module unit install bench clean
+.PHONY: all module unit install bench bench-conditions clean
 
 all: module
 
@@ -114,6 +115,14 @@ $(BUILD)/bench/%: bench/%.c
 bench: module $(BUILD)/bench/load $(BUILD)/bench/floor
 	bench/run $(BENCH) $(if $(BENCH_ROUNDS),--rounds=$(BENCH_ROUNDS)) \
 	    $(if $(BENCH_ROWS),--rows=$(BENCH_ROWS))
+
+$(BUILD)/bench/conditions: bench/conditions.c $(BUILD)/libwsb.a
+	@mkdir -p $(dir $@)
+	$(CC) $(PURE_CFLAGS) -Isrc -o $@ $< $(BUILD)/libwsb.a $(PURE_LIBS)
+
+bench-conditions: module $(BUILD)/bench/conditions
+	$(BUILD)/bench/conditions
+	bench/replay
 
 clean:
 	rm -rf $(BUILD)

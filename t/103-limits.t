@@ -33,6 +33,9 @@ my $nginx = WSBus::Nginx->new(
                    location /subs/ws { ws_bus events;
                        ws_bus_max_subscriptions 3;
                        ws_bus_max_subscriptions 4 key=$ws_bus_tenant; }
+    location /cost/ws { ws_bus events; ws_bus_tenant $arg_tenant;
+                       ws_bus_max_comparisons 150;
+                       ws_bus_max_comparisons 200 key=$ws_bus_tenant; }
                    location /rate/ws { ws_bus events; ws_bus_tenant a;
                        ws_bus_message_rate 600r/m burst=5; }
                    location /control/ws { ws_bus events; ws_bus_tenant a;
@@ -387,6 +390,73 @@ subtest 'many wide filters go at once' => sub {
 };
 
 
+subtest 'comparisons' => sub {
+    my $where = sub {
+        my @conditions = map { my ($op, $value, $logic) = @$_;
+            qq({"column":"c","operator":"$op","value":$value,"logic_operator":")
+            . ($logic // 'AND') . '"}' } @_;
+        return '{"type":"subscribe","filter":{},"where":['
+               . join(',', @conditions) . ']}';
+    };
+    my $pattern  = [ 'like', '"%x%"' ];           # 64
+    my $anchored = [ 'like', '"a%"' ];            # 1
+    my $found    = [ 'eq', '1' ];                 # 0
+
+    my (undef, $one) = try_open('/cost/ws?tenant=t');
+    my (undef, $two) = try_open('/cost/ws?tenant=t');
+    my (undef, $other) = try_open('/cost/ws?tenant=u');
+
+    my ($before) = totals();
+
+    is(ask($one, $where->($pattern))->{type}, 'subscribed', 'a pattern');
+    is(ask($one, $where->($pattern, $found))->{type}, 'subscribed', 'another');
+    is(ask($one, $where->($found))->{type}, 'subscribed', 'what a hash finds');
+
+    my $more = ask($one, $where->($pattern));
+    is($more->{code}, 'too_costly', 'of the connection');
+    is($more->{message},
+       'The conditions on this connection cost too many comparisons',
+       'in words');
+
+    is(ask($one, $where->(($anchored) x 1, map { [ 'neq', $_ ] } 1 .. 10))
+           ->{type}, 'subscribed', 'eleven more');
+
+    is(ask($two, $where->($anchored))->{type}, 'subscribed', 'of another');
+    $more = ask($two, $where->($pattern));
+    is($more->{code}, 'too_costly', 'of the key');
+    is($more->{message}, 'The conditions cost too many comparisons',
+       'in words');
+    is(ask($two, $where->($found))->{type}, 'subscribed', 'the connection stays');
+
+    is(ask($other, $where->($pattern, $pattern, [ 'like', '"%y%"' ]))->{type},
+       'subscribed', 'another key, and one that is there twice');
+
+    my ($after) = totals();
+    is($after->{limited} - $before->{limited}, 2, 'counted');
+
+    is(ask($one, '{"type":"unsubscribe","subscription_id":"sub_1"}')->{type},
+       'unsubscribed', 'one less');
+    is(ask($two, $where->($pattern))->{type}, 'subscribed', 'one more');
+    is(ask($one, $where->($pattern))->{code}, 'too_costly', 'but not both');
+
+    leave($two);
+    my $end = time + $WSBus::Nginx::TIMEOUT;
+    my $got;
+    do { $got = ask($one, $where->($pattern))->{type} }
+        while $got eq 'error' && time < $end;
+    is($got, 'subscribed', 'a connection that ends gives its own back');
+
+    my (undef, $default) = try_open('/subs/ws?tenant=default');
+    my $wide = $where->(map { [ 'like', qq("%$_%") ] } 1 .. 16);
+    is(ask($default, $wide)->{type}, 'subscribed', '16 patterns');
+    is(ask($default, $wide)->{type}, 'subscribed', '32 patterns');
+    is(ask($default, $where->($pattern))->{code}, 'too_costly',
+       'are 2048, of as many by default');
+
+    leave($_) for $one, $other, $default;
+};
+
+
 subtest 'messages' => sub {
     my ($before) = totals();
 
@@ -456,6 +526,10 @@ subtest 'configurations' => sub {
         'ws_bus_max_connections 1 by=$uri'    => qr/write "key=" and a value/,
         'ws_bus_max_subscriptions 0'          => qr/from 1 to 10000000/,
         'ws_bus_max_subscriptions 1; ws_bus_max_subscriptions 2'
+                                              => qr/is duplicate/,
+        'ws_bus_max_comparisons 0'            => qr/from 1 to 10000000/,
+        'ws_bus_max_comparisons 1 by=$uri'    => qr/write "key=" and a value/,
+        'ws_bus_max_comparisons 1; ws_bus_max_comparisons 2'
                                               => qr/is duplicate/,
         'ws_bus_message_rate 10'              => qr/such as "10r\/s"/,
         'ws_bus_message_rate 0r/s'            => qr/such as "10r\/s"/,

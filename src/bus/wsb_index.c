@@ -10,6 +10,7 @@ struct wsb_index_s {
     size_t                nconditional;   /* nodes with conditions */
     size_t                nmask[WSB_MASKS];      /* nodes with each mask */
     uint64_t              evaluations;
+    uint64_t              work;           /* bytes of conditions */
 };
 
 
@@ -378,6 +379,13 @@ uint64_t
 wsb_index_evaluations(const wsb_index_t *index)
 {
     return index->evaluations;
+}
+
+
+uint64_t
+wsb_index_work(const wsb_index_t *index)
+{
+    return index->work + wsb_rows_work(index->rows);
 }
 
 
@@ -758,6 +766,7 @@ wsb_index_holds(wsb_index_t *index, const wsb_node_t *node, unsigned row)
     }
 
     index->evaluations++;
+    index->work += wsb_node_terms(node)->len;
 
     return wsb_node_holds(node, index->rows, row, 0);
 }

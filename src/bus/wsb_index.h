@@ -40,6 +40,7 @@ typedef struct {
     uint32_t              ordinal;        /* its number on the connection */
     uint32_t              index;          /* in the node's subs */
     uint32_t              bytes;          /* the owner's: see index_bytes */
+    uint32_t              cost;           /* see wsb_where_cost() */
 } wsb_sub_t;
 
 
@@ -121,6 +122,9 @@ unsigned wsb_node_keys(const wsb_index_t *index, const wsb_node_t *node,
 /* The nodes in it; how often conditions were evaluated, of how many. */
 size_t wsb_index_nodes(const wsb_index_t *index);
 uint64_t wsb_index_evaluations(const wsb_index_t *index);
+
+/* What matching has cost so far: how many bytes it has looked at, about. */
+uint64_t wsb_index_work(const wsb_index_t *index);
 
 
 static inline wsb_sub_t **

@@ -44,10 +44,15 @@ void wsb_interest_remove_locked(wsb_zone_t *zone, unsigned slot,
 
 /*
  * The same tables hold counts that concern no event, under keys of their own
- * and this mask.  Here: the sum of all slots.
+ * and this mask, of any amount.  Here: the sum of all slots.
  */
 
 #define WSB_MASK_COUNT            WSB_MASKS
+
+wsb_rc_t wsb_interest_take_locked(wsb_zone_t *zone, unsigned slot,
+    const wsb_key_t *key, uint32_t amount);
+void wsb_interest_give_locked(wsb_zone_t *zone, unsigned slot,
+    const wsb_key_t *key, uint32_t amount);
 
 uint64_t wsb_interest_count_locked(wsb_zone_t *zone, const wsb_key_t *key);
 

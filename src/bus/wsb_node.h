@@ -42,7 +42,8 @@ typedef struct {
     uint16_t              len;            /* bytes of the conditions */
     uint8_t               npaths;
     uint8_t               found;          /* by which condition, or NONE */
-    uint32_t              path[];         /* ids; then the conditions */
+    uint32_t              path[];         /* ids; then the conditions; then
+                                             an id for each that is costly */
 } wsb_terms_t;
 
 
@@ -75,6 +76,15 @@ static inline uint8_t *
 wsb_terms_bytes(const wsb_terms_t *terms)
 {
     return (uint8_t *) &terms->path[terms->npaths];
+}
+
+
+/* Not aligned. */
+
+static inline uint8_t *
+wsb_terms_memos(const wsb_terms_t *terms)
+{
+    return wsb_terms_bytes(terms) + terms->len;
 }
 
 

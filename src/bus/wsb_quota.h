@@ -1,6 +1,7 @@
 /*
- * Quotas: how many connections, or keys of subscriptions, a key may have in a
- * zone; and what is kept of the registry for those who have little.
+ * Quotas: how many connections, keys of subscriptions, or comparisons a key
+ * may have in a zone; and what is kept of the registry for those who have
+ * little.
  *
  * Each worker counts its own in the interest table of its slot, under keys
  * that no event has; the sum over the slots is what counts.  So what a worker
@@ -19,6 +20,7 @@
 #define WSB_DOMAIN_CONNECTIONS    78      /* of wsb_hash(): see wsb_key.h */
 #define WSB_DOMAIN_SUBSCRIPTIONS  79
 #define WSB_DOMAIN_KEYS           80
+#define WSB_DOMAIN_COMPARISONS    81
 
 /* An eighth of the chunks is for those who have few keys. */
 

@@ -26,7 +26,7 @@ typedef struct {
 
 
 static wsb_rc_t wsb_restrict_condition(wsb_restrictor_t *rs);
-static int wsb_restrict_field(wsb_str_t *name, wsb_field_t *field);
+static int wsb_restrict_field(const wsb_str_t *name, wsb_field_t *field);
 static wsb_rc_t wsb_restrict_narrow(wsb_restrictor_t *rs, wsb_field_t field);
 static wsb_rc_t wsb_restrict_join(wsb_restrictor_t *rs, wsb_str_t column,
     int of_event, wsb_field_t field);
@@ -209,7 +209,8 @@ wsb_restrict_condition(wsb_restrictor_t *rs)
     column = rs->condition->field;
 
     if (wsb_where_operator(rs->condition->op) == WSB_WHERE_NEVER) {
-        return wsb_restrict_fail(rs, "unknown operator");
+        return wsb_restrict_fail(rs, "unknown operator, expected one of "
+                                     WSB_WHERE_OPERATORS);
     }
 
     list = rs->condition->value;
@@ -242,10 +243,10 @@ wsb_restrict_condition(wsb_restrictor_t *rs)
 }
 
 
-/* 1: it names a field of the event; 0: *name is the column. */
+/* 1: it names a field of the event; 0: it is a column. */
 
 static int
-wsb_restrict_field(wsb_str_t *name, wsb_field_t *field)
+wsb_restrict_field(const wsb_str_t *name, wsb_field_t *field)
 {
     unsigned  i;
 
@@ -269,11 +270,6 @@ wsb_restrict_field(wsb_str_t *name, wsb_field_t *field)
             *field = fields[i].field;
             return 1;
         }
-    }
-
-    if (name->len > 5 && memcmp(name->data, "data.", 5) == 0) {
-        name->data += 5;
-        name->len -= 5;
     }
 
     return 0;

@@ -439,13 +439,14 @@ ngx_http_ws_bus_serve_behind(ngx_http_ws_bus_worker_t *w, uint64_t until)
 static ngx_int_t
 ngx_http_ws_bus_catch(ngx_http_ws_bus_conn_t *wc)
 {
-    uint64_t                   until;
+    uint64_t                   until, work, done;
     ngx_int_t                  rc;
     ngx_uint_t                 n;
     ngx_http_ws_bus_worker_t  *w;
 
     w = wc->worker;
     until = ngx_http_ws_bus_now() + NGX_HTTP_WS_BUS_CATCH_TIME;
+    work = wsb_index_work(w->index);
 
     for (n = 0; n < NGX_HTTP_WS_BUS_CATCH_RECORDS; n++) {
 
@@ -483,8 +484,16 @@ ngx_http_ws_bus_catch(ngx_http_ws_bus_conn_t *wc)
             return NGX_OK;
         }
 
-        if (n % 16 == 15 && ngx_http_ws_bus_now() >= until) {
-            break;
+        /* a record may cost a hundred others */
+
+        done = wsb_index_work(w->index);
+
+        if (n % 16 == 15 || done - work >= NGX_HTTP_WS_BUS_CATCH_WORK) {
+            work = done;
+
+            if (ngx_http_ws_bus_now() >= until) {
+                break;
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 /*
- * Limits: of connections and subscriptions, which are counted in the zone,
- * and of the rate of messages, which is each connection's own.
+ * Limits: of connections, subscriptions and comparisons, which are counted in
+ * the zone, and of the rate of messages, which is each connection's own.
  */
 
 #include "ngx_http_ws_bus_module.h"
@@ -39,8 +39,8 @@ static ngx_int_t ngx_http_ws_bus_quotas(ngx_http_request_t *r,
 
 
 /*
- * ws_bus_max_connections, and ws_bus_max_subscriptions with a key: of several
- * all must be kept.
+ * ws_bus_max_connections; ws_bus_max_subscriptions and ws_bus_max_comparisons
+ * with a key: of several all must be kept.
  */
 
 char *
@@ -374,8 +374,8 @@ ngx_http_ws_bus_limit(ngx_http_request_t *r, ngx_http_ws_bus_conn_t *wc)
 {
     ngx_int_t                     rc;
     ngx_str_t                     none;
-    ngx_uint_t                    nconns, n, tenant;
-    wsb_quota_t                   quotas[2 * NGX_HTTP_WS_BUS_LIMITS + 4];
+    ngx_uint_t                    nconns, nsubs, n, tenant;
+    wsb_quota_t                   quotas[3 * NGX_HTTP_WS_BUS_LIMITS + 4];
     ngx_http_ws_bus_loc_conf_t   *wlcf;
     ngx_http_ws_bus_main_conf_t  *wmcf;
 
@@ -419,6 +419,13 @@ ngx_http_ws_bus_limit(ngx_http_request_t *r, ngx_http_ws_bus_conn_t *wc)
         quotas[n++].weighs = 1;
     }
 
+    nsubs = n - nconns;
+
+    if (rc == NGX_OK) {
+        rc = ngx_http_ws_bus_quotas(r, wc, wlcf->comparison_limits,
+                                    WSB_DOMAIN_COMPARISONS, quotas, &n);
+    }
+
     if (rc != NGX_OK || n == 0) {
         return rc;
     }
@@ -430,8 +437,10 @@ ngx_http_ws_bus_limit(ngx_http_request_t *r, ngx_http_ws_bus_conn_t *wc)
     }
 
     wc->quotas->nconns = 0;
-    wc->quotas->nsubs = n - nconns;
+    wc->quotas->nsubs = nsubs;
     wc->quotas->subs = &wc->quotas->quota[nconns];
+    wc->quotas->ncosts = n - nconns - nsubs;
+    wc->quotas->costs = &wc->quotas->quota[nconns + nsubs];
 
     ngx_memcpy(wc->quotas->quota, quotas, n * sizeof(wsb_quota_t));
 

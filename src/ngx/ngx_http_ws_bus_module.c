@@ -36,6 +36,9 @@ static ngx_http_ws_bus_value_t  ngx_http_ws_bus_filters = {
     1024, 1024 * 1024 * 1024, 0
 };
 
+static size_t  ngx_http_ws_bus_comparisons =
+    offsetof(ngx_http_ws_bus_loc_conf_t, max_comparisons);
+
 static ngx_http_ws_bus_value_t  ngx_http_ws_bus_sndbuf = {
     ngx_conf_set_size_slot,
     "a size from 8k to 64m, or 0 for the system's own",
@@ -210,6 +213,13 @@ static ngx_command_t  ngx_http_ws_bus_commands[] = {
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_ws_bus_loc_conf_t, max_filters_size),
       &ngx_http_ws_bus_filters },
+
+    { ngx_string("ws_bus_max_comparisons"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,
+      ngx_http_ws_bus_set_limit,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_ws_bus_loc_conf_t, comparison_limits),
+      &ngx_http_ws_bus_comparisons },
 
     { ngx_string("ws_bus_max_connections"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,
@@ -533,6 +543,7 @@ ngx_http_ws_bus_create_loc_conf(ngx_conf_t *cf)
      *     wlcf->conditions = NULL;
      *     wlcf->connection_limits = NULL;
      *     wlcf->subscription_limits = NULL;
+     *     wlcf->comparison_limits = NULL;
      *     wlcf->message_burst = 0;
      *     wlcf->capture_entity = NULL;
      *     wlcf->capture_id = NULL;
@@ -552,6 +563,7 @@ ngx_http_ws_bus_create_loc_conf(ngx_conf_t *cf)
     wlcf->max_message_size = NGX_CONF_UNSET_SIZE;
     wlcf->max_subscriptions = NGX_CONF_UNSET;
     wlcf->max_filters_size = NGX_CONF_UNSET_SIZE;
+    wlcf->max_comparisons = NGX_CONF_UNSET;
     wlcf->message_rate = NGX_CONF_UNSET_UINT;
     wlcf->sndbuf = NGX_CONF_UNSET_SIZE;
     wlcf->deflate = NGX_CONF_UNSET_UINT;
@@ -626,6 +638,8 @@ ngx_http_ws_bus_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_init_size_value(conf->filters_size,
                              (size_t) conf->max_subscriptions
                              * NGX_HTTP_WS_BUS_FILTER_SIZE);
+    ngx_conf_merge_value(conf->max_comparisons,
+                         prev->max_comparisons, 2048);
 
     if (conf->message_rate == NGX_CONF_UNSET_UINT) {
         ngx_conf_merge_uint_value(conf->message_rate, prev->message_rate, 0);
@@ -636,6 +650,10 @@ ngx_http_ws_bus_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     if (conf->connection_limits == NULL) {
         conf->connection_limits = prev->connection_limits;
+    }
+
+    if (conf->comparison_limits == NULL) {
+        conf->comparison_limits = prev->comparison_limits;
     }
 
     if (conf->subscription_limits == NULL) {

@@ -57,6 +57,8 @@
 #define NGX_HTTP_WS_BUS_FILTER_SIZE    2048     /* for each subscription */
 #define NGX_HTTP_WS_BUS_CATCH_TIME     1000     /* us, one connection's */
 #define NGX_HTTP_WS_BUS_CATCH_RECORDS  256
+#define NGX_HTTP_WS_BUS_CATCH_WORK     16384    /* bytes, between two looks
+                                                   at the clock */
 #define NGX_HTTP_WS_BUS_CACHE_BYTES    (4 * 1024 * 1024)
 #define NGX_HTTP_WS_BUS_CACHE_RECORDS  1024     /* a power of two */
 #define NGX_HTTP_WS_BUS_WHOLE          4        /* frames kept whole */
@@ -141,6 +143,7 @@ typedef struct {
     ngx_array_t                 *conditions;  /* forced: see restrict */
     ngx_array_t                 *connection_limits;   /* see limit */
     ngx_array_t                 *subscription_limits;
+    ngx_array_t                 *comparison_limits;
     ngx_uint_t                   message_rate;    /* thousandths a second; */
     ngx_uint_t                   message_burst;   /* 0: no limit */
     ngx_uint_t                   control_rate;    /* of control frames */
@@ -157,6 +160,7 @@ typedef struct {
     ngx_int_t                    max_subscriptions;
     size_t                       max_filters_size;    /* as set, or unset */
     size_t                       filters_size;
+    ngx_int_t                    max_comparisons;
     size_t                       sndbuf;
     ngx_uint_t                   deflate;     /* level; 0: off */
     size_t                       deflate_min_length;
@@ -215,7 +219,9 @@ struct ngx_http_ws_bus_worker_s {
 typedef struct {
     ngx_uint_t                   nconns;      /* counted in */
     ngx_uint_t                   nsubs;
+    ngx_uint_t                   ncosts;
     wsb_quota_t                 *subs;
+    wsb_quota_t                 *costs;       /* of their conditions */
     wsb_quota_t                  quota[];
 } ngx_http_ws_bus_quotas_t;
 
@@ -319,6 +325,7 @@ struct ngx_http_ws_bus_conn_s {
     uint32_t                     nkeys;       /* of all of them */
     uint32_t                     nalloc;
     size_t                       filters;     /* bytes of their filters */
+    uint32_t                     cost;        /* of all their conditions */
     uint32_t                     last_ordinal;
     uint32_t                     ordinal;
     wsb_cursor_t                 cursor;      /* until it is open: what comes

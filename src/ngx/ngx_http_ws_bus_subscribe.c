@@ -10,6 +10,11 @@ static wsb_sub_t *ngx_http_ws_bus_add_sub(ngx_http_ws_bus_conn_t *wc,
     wsb_op_t *op, const char **code, const char **text);
 static ngx_int_t ngx_http_ws_bus_count_in(ngx_http_ws_bus_conn_t *wc,
     wsb_sub_t *sub, wsb_plan_t *plan, wsb_op_t *op);
+static wsb_rc_t ngx_http_ws_bus_take_quotas_locked(
+    ngx_http_ws_bus_conn_t *wc, wsb_sub_t *sub, uint32_t nkeys,
+    ngx_uint_t *costly);
+static void ngx_http_ws_bus_give_quotas_locked(ngx_http_ws_bus_conn_t *wc,
+    uint32_t nkeys, uint32_t cost);
 static void ngx_http_ws_bus_start(ngx_http_ws_bus_conn_t *wc, wsb_sub_t *sub,
     wsb_op_t *op);
 static void ngx_http_ws_bus_rewind(ngx_http_ws_bus_conn_t *wc,
@@ -80,7 +85,7 @@ ngx_http_ws_bus_add_sub(ngx_http_ws_bus_conn_t *wc, wsb_op_t *op,
     const char **code, const char **text)
 {
     size_t       bytes;
-    uint32_t     n;
+    uint32_t     n, cost;
     wsb_str_t    tenant;
     ngx_int_t    rc;
     wsb_sub_t   *sub, **subs;
@@ -101,6 +106,18 @@ ngx_http_ws_bus_add_sub(ngx_http_ws_bus_conn_t *wc, wsb_op_t *op,
 
         *code = "filters_too_large";
         *text = "The filters of this connection are too large together";
+        return NULL;
+    }
+
+    /* whatever is forced is the configuration's affair */
+
+    cost = op->filter.where ? wsb_where_cost(op->filter.where) : 0;
+
+    if (wc->cost + cost > (uint32_t) wc->conf->max_comparisons) {
+        ngx_http_ws_bus_counters(wc->worker)->limited++;
+
+        *code = "too_costly";
+        *text = "The conditions on this connection cost too many comparisons";
         return NULL;
     }
 
@@ -136,6 +153,7 @@ ngx_http_ws_bus_add_sub(ngx_http_ws_bus_conn_t *wc, wsb_op_t *op,
         sub->owner = wc;
         sub->bytes = (uint32_t) bytes;
         sub->ordinal = wc->last_ordinal + 1;
+        sub->cost = cost;
 
         if (wsb_index_add(wc->worker->index, plan, sub) != WSB_OK) {
             wsb_free(sub);
@@ -152,6 +170,12 @@ ngx_http_ws_bus_add_sub(ngx_http_ws_bus_conn_t *wc, wsb_op_t *op,
 
             *code = "too_many_subscriptions";
             *text = "Too many subscriptions";
+
+        } else if (rc == NGX_ABORT) {
+            ngx_http_ws_bus_counters(wc->worker)->limited++;
+
+            *code = "too_costly";
+            *text = "The conditions cost too many comparisons";
 
         } else {
             *code = "registry_full";
@@ -172,7 +196,7 @@ ngx_http_ws_bus_add_sub(ngx_http_ws_bus_conn_t *wc, wsb_op_t *op,
 
     wc->nkeys += n;
     wc->filters += bytes;
-
+    wc->cost += cost;
     wc->last_ordinal++;
     wc->subs[wc->nsubs++] = sub;
 
@@ -186,7 +210,8 @@ ngx_http_ws_bus_add_sub(ngx_http_ws_bus_conn_t *wc, wsb_op_t *op,
  * Under one hold of the mutex: what is pending is taken, so that whatever a
  * later take skips is newer than this subscription, and the subscription is
  * counted in.  It begins behind the head.  NGX_BUSY: there are as many as the
- * connection's keys may have; NGX_DECLINED: the registry is full.
+ * connection's keys may have; NGX_ABORT: their conditions cost as much as they
+ * may; NGX_DECLINED: the registry is full.
  */
 
 static ngx_int_t
@@ -199,6 +224,7 @@ ngx_http_ws_bus_count_in(ngx_http_ws_bus_conn_t *wc, wsb_sub_t *sub,
     wsb_str_t                  filter;
     wsb_text_t                 text;
     unsigned                   n;
+    ngx_uint_t                 costly;
     wsb_node_t                *node;
     wsb_quota_t               *quotas;
     ngx_http_ws_bus_worker_t  *w;
@@ -223,8 +249,8 @@ ngx_http_ws_bus_count_in(ngx_http_ws_bus_conn_t *wc, wsb_sub_t *sub,
 
     ngx_shmtx_lock(&w->shpool->mutex);
 
-    rc = wsb_quota_take_many_locked(w->zone, (unsigned) w->slot, quotas, n,
-                                    plan->nkeys);
+    costly = 0;
+    rc = ngx_http_ws_bus_take_quotas_locked(wc, sub, plan->nkeys, &costly);
 
     if (rc == WSB_OK) {
         reserve = wsb_quota_reserve_locked(w->zone, quotas, n,
@@ -234,8 +260,7 @@ ngx_http_ws_bus_count_in(ngx_http_ws_bus_conn_t *wc, wsb_sub_t *sub,
                                             plan->keys, plan->nkeys,
                                             plan->mask, reserve);
         if (rc != WSB_OK) {
-            wsb_quota_give_many_locked(w->zone, (unsigned) w->slot, quotas, n,
-                                       plan->nkeys);
+            ngx_http_ws_bus_give_quotas_locked(wc, plan->nkeys, sub->cost);
         }
     }
 
@@ -260,7 +285,8 @@ ngx_http_ws_bus_count_in(ngx_http_ws_bus_conn_t *wc, wsb_sub_t *sub,
     wsb_text_done(&text);
 
     if (rc != WSB_OK) {
-        return rc == WSB_CONFLICT ? NGX_BUSY : NGX_DECLINED;
+        return rc != WSB_CONFLICT ? NGX_DECLINED : costly ? NGX_ABORT
+                                                          : NGX_BUSY;
     }
 
     if (!wsb_hand_empty(&w->hand)) {
@@ -268,6 +294,64 @@ ngx_http_ws_bus_count_in(ngx_http_ws_bus_conn_t *wc, wsb_sub_t *sub,
     }
 
     return NGX_OK;
+}
+
+
+/* All or none; costly: it is the conditions that are refused. */
+
+static wsb_rc_t
+ngx_http_ws_bus_take_quotas_locked(ngx_http_ws_bus_conn_t *wc,
+    wsb_sub_t *sub, uint32_t nkeys, ngx_uint_t *costly)
+{
+    wsb_rc_t                   rc;
+    ngx_http_ws_bus_worker_t  *w;
+
+    if (wc->quotas == NULL) {
+        return WSB_OK;
+    }
+
+    w = wc->worker;
+
+    rc = wsb_quota_take_many_locked(w->zone, (unsigned) w->slot,
+                                    wc->quotas->subs,
+                                    (unsigned) wc->quotas->nsubs, nkeys);
+    if (rc != WSB_OK) {
+        return rc;
+    }
+
+    rc = wsb_quota_take_many_locked(w->zone, (unsigned) w->slot,
+                                    wc->quotas->costs,
+                                    (unsigned) wc->quotas->ncosts,
+                                    sub->cost);
+    if (rc != WSB_OK) {
+        *costly = 1;
+        wsb_quota_give_many_locked(w->zone, (unsigned) w->slot,
+                                   wc->quotas->subs,
+                                   (unsigned) wc->quotas->nsubs, nkeys);
+    }
+
+    return rc;
+}
+
+
+static void
+ngx_http_ws_bus_give_quotas_locked(ngx_http_ws_bus_conn_t *wc,
+    uint32_t nkeys, uint32_t cost)
+{
+    ngx_http_ws_bus_worker_t  *w;
+
+    if (wc->quotas == NULL) {
+        return;
+    }
+
+    w = wc->worker;
+
+    wsb_quota_give_many_locked(w->zone, (unsigned) w->slot,
+                               wc->quotas->subs,
+                               (unsigned) wc->quotas->nsubs, nkeys);
+    wsb_quota_give_many_locked(w->zone, (unsigned) w->slot,
+                               wc->quotas->costs,
+                               (unsigned) wc->quotas->ncosts, cost);
 }
 
 
@@ -445,7 +529,7 @@ ngx_http_ws_bus_unsubscribe(ngx_http_ws_bus_conn_t *wc, wsb_op_t *op)
 static void
 ngx_http_ws_bus_remove_sub(ngx_http_ws_bus_conn_t *wc, wsb_sub_t *sub)
 {
-    uint32_t                   n, text, left;
+    uint32_t                   n, text, left, cost;
     wsb_key_t                  keys[WSB_FILTER_VALUES];
     wsb_node_t                *node;
     ngx_http_ws_bus_worker_t  *w;
@@ -458,6 +542,9 @@ ngx_http_ws_bus_remove_sub(ngx_http_ws_bus_conn_t *wc, wsb_sub_t *sub)
     n = wsb_node_keys(w->index, node, keys);
     left = node->nsubs - 1;
     text = node->text;
+    cost = sub->cost;
+
+    wc->cost -= cost;
 
     wc->nkeys -= n;
     wc->filters -= sub->bytes;
@@ -469,11 +556,7 @@ ngx_http_ws_bus_remove_sub(ngx_http_ws_bus_conn_t *wc, wsb_sub_t *sub)
 
     wsb_interest_remove_locked(w->zone, (unsigned) w->slot, keys, n);
 
-    if (wc->quotas != NULL) {
-        wsb_quota_give_many_locked(w->zone, (unsigned) w->slot,
-                                   wc->quotas->subs,
-                                   (unsigned) wc->quotas->nsubs, n);
-    }
+    ngx_http_ws_bus_give_quotas_locked(wc, n, cost);
 
     wsb_filter_text_count_locked(w->zone, text, left);
 

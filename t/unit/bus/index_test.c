@@ -15,6 +15,7 @@ static void test_free(void *p);
 
 #include "../../../src/bus/wsb_value.c"
 #include "../../../src/bus/wsb_where.c"
+#include "../../../src/bus/wsb_memo.c"
 #include "../../../src/bus/wsb_row.c"
 #include "../../../src/bus/wsb_links.c"
 #include "../../../src/bus/wsb_group.c"
@@ -1222,7 +1223,7 @@ test_no_memory(void)
     const char   *fault;
     wsb_index_t  *index;
 
-    for (i = 1; i < 8; i++) {
+    for (i = 1; i < 10; i++) {
         fail_at = i;
         ok(wsb_index_create(secret) == NULL, "no index without memory");
     }

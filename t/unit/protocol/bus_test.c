@@ -263,7 +263,8 @@ static const struct {
       INVALID("bad_where", "where must be an array") },
     { SUBSCRIBE("{\"where\":[" COND("a", "eq", "1") "," COND("a", "eq", "1")
                 "," COND("a", "GT", "1") "]}"),
-      INVALID("bad_where", "where[2]: unknown operator") },
+      INVALID("bad_where", "where[2]: unknown operator, expected one of "
+              WSB_WHERE_OPERATORS) },
     { "{\"type\":\"subscribe\",\"filter\":{},\"where\":[1],\"id\":\"q\"}",
       "{\"type\":\"error\",\"message\":\"Invalid message: where[0]: an object"
       " is expected\",\"code\":\"bad_where\",\"id\":\"q\"}" },
