@@ -79,7 +79,7 @@ write_pattern(wsb_text_t *t, wsb_str_t tokens)
         }
     }
 
-    text.data = pattern.data;
+    text.data = tokens.len != 0 ? pattern.data : tokens.data;
     text.len = pattern.len;
     wsb_text_json(t, text);
     wsb_text_done(&pattern);
