@@ -71,17 +71,17 @@ ngx_http_ws_bus_tenant_value(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_OK;
     }
 
-    rv = ngx_http_set_complex_value_slot(cf, cmd, conf);
+    rv = ngx_http_ws_bus_complex(cf, cmd, conf);
 
     if (rv != NGX_CONF_OK || wlcf->tenant->lengths != NULL) {
         return rv;
     }
 
-    if (value[1].len == 0 || value[1].len > WSB_TENANT_MAX) {
+    if (ngx_http_ws_bus_tenant_wrong(&value[1]) != NULL) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "invalid tenant of %uz bytes in "
-                           "\"ws_bus_tenant\": write one of 1 to %d bytes, "
-                           "or \"off\" for none",
+                           "\"ws_bus_tenant\": write one of 1 to %d bytes "
+                           "of UTF-8, or \"off\" for none",
                            value[1].len, WSB_TENANT_MAX);
         return NGX_CONF_ERROR;
     }
@@ -137,7 +137,7 @@ ngx_http_ws_bus_capture_id(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     u_char     *p;
     ngx_str_t  *value;
 
-    rv = ngx_http_set_complex_value_slot(cf, cmd, conf);
+    rv = ngx_http_ws_bus_complex(cf, cmd, conf);
 
     if (rv != NGX_CONF_OK || wlcf->capture_id->lengths != NULL) {
         return rv;

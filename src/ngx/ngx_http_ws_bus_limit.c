@@ -175,7 +175,7 @@ ngx_http_ws_bus_limit_number(ngx_conf_t *cf, ngx_uint_t *n)
 static ngx_int_t
 ngx_http_ws_bus_limit_key(ngx_conf_t *cf, ngx_http_ws_bus_limit_t *limit)
 {
-    ngx_str_t                         *value;
+    ngx_str_t                         *value, key;
     ngx_http_compile_complex_value_t   ccv;
 
     value = cf->args->elts;
@@ -196,10 +196,16 @@ ngx_http_ws_bus_limit_key(ngx_conf_t *cf, ngx_http_ws_bus_limit_t *limit)
         return NGX_ERROR;
     }
 
+    key = limit->name;
+
+    if (ngx_http_ws_bus_decode_args(cf, &key) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
 
     ccv.cf = cf;
-    ccv.value = &limit->name;
+    ccv.value = &key;
     ccv.complex_value = limit->key;
 
     return ngx_http_compile_complex_value(&ccv);

@@ -75,6 +75,9 @@ static ngx_http_variable_t  ngx_http_ws_bus_variables[] = {
       ngx_http_ws_bus_variable_tenant, 0,
       NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
+    { ngx_string("ws_bus_arg_"), NULL, ngx_http_ws_bus_variable_arg, 0,
+      NGX_HTTP_VAR_NOCACHEABLE|NGX_HTTP_VAR_PREFIX, 0 },
+
     { ngx_string("ws_bus_version"), NULL,
       ngx_http_ws_bus_variable_version, 0, 0, 0 },
 

@@ -102,7 +102,7 @@ static ngx_command_t  ngx_http_ws_bus_commands[] = {
 
     { ngx_string("ws_bus_capture_entity"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_http_set_complex_value_slot,
+      ngx_http_ws_bus_complex,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_ws_bus_loc_conf_t, capture_entity),
       NULL },
@@ -116,7 +116,7 @@ static ngx_command_t  ngx_http_ws_bus_commands[] = {
 
     { ngx_string("ws_bus_capture_action"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_http_set_complex_value_slot,
+      ngx_http_ws_bus_complex,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_ws_bus_loc_conf_t, capture_action),
       NULL },
@@ -137,14 +137,14 @@ static ngx_command_t  ngx_http_ws_bus_commands[] = {
 
     { ngx_string("ws_bus_schema"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_http_set_complex_value_slot,
+      ngx_http_ws_bus_complex,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_ws_bus_loc_conf_t, schema),
       NULL },
 
     { ngx_string("ws_bus_section"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_http_set_complex_value_slot,
+      ngx_http_ws_bus_complex,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_ws_bus_loc_conf_t, section),
       NULL },

@@ -454,6 +454,32 @@ ngx_int_t ngx_http_ws_bus_add_header(ngx_http_request_t *r, const char *name,
     const char *value);
 
 
+/* Is it the header of this name, whatever its case? */
+ngx_uint_t ngx_http_ws_bus_header_is(ngx_table_elt_t *h, const char *name);
+
+
+/* arg */
+
+/*
+ * In the text of a value: arguments of the query string are read decoded.
+ * For each directive whose value may be made of one.
+ */
+ngx_int_t ngx_http_ws_bus_decode_args(ngx_conf_t *cf, ngx_str_t *value);
+
+/* ngx_http_set_complex_value_slot() with that. */
+char *ngx_http_ws_bus_complex(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+ngx_int_t ngx_http_ws_bus_variable_arg(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+
+
+/* refusal */
+
+/* One line: the reason, the location, and the Origin if there is one. */
+void ngx_http_ws_bus_log_refusal(ngx_http_request_t *r, ngx_uint_t level,
+    const char *fmt, ...);
+
+
 /* origin */
 
 char *ngx_http_ws_bus_origin(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
@@ -478,7 +504,8 @@ void ngx_http_ws_bus_watch_exit_process(void);
 
 /*
  * The value of ws_bus_tenant where there is no connection, in the request's
- * pool; len 0: there is none.  Else 400: it is empty, or too long; or 500.
+ * pool; len 0: there is none.  Else 400, which has been logged: no event can
+ * have it; or 500.
  */
 ngx_int_t ngx_http_ws_bus_tenant_of(ngx_http_request_t *r,
     ngx_str_t *tenant);
@@ -490,6 +517,9 @@ ngx_int_t ngx_http_ws_bus_tenant_of(ngx_http_request_t *r,
  */
 ngx_int_t ngx_http_ws_bus_get_tenant(ngx_http_request_t *r,
     ngx_str_t *tenant);
+
+/* Why no event can have it: it is empty, too long, no text; NULL: it can. */
+const char *ngx_http_ws_bus_tenant_wrong(ngx_str_t *tenant);
 
 /*
  * NGX_OK: a connection can have it, len 0 is none.  NGX_DONE: it cannot, and

@@ -477,7 +477,7 @@ ngx_http_ws_bus_publish_tenant(ngx_http_request_t *r, wsb_str_t *tenant)
     if (rc == NGX_HTTP_BAD_REQUEST) {
         return ngx_http_ws_bus_answered(r, "No tenant",
                                         "The tenant of this location is "
-                                        "empty or too long");
+                                        "empty, too long or not UTF-8");
     }
 
     tenant->data = value.data;

@@ -47,8 +47,6 @@ static void ngx_http_ws_bus_read_headers(ngx_http_request_t *r,
     ngx_http_ws_bus_handshake_t *hs);
 static void ngx_http_ws_bus_join(ngx_http_request_t *r, ngx_str_t *list,
     ngx_str_t *value);
-static ngx_uint_t ngx_http_ws_bus_header_is(ngx_table_elt_t *h,
-    const char *name);
 static ngx_int_t ngx_http_ws_bus_refuse_version(ngx_http_request_t *r);
 static ngx_int_t ngx_http_ws_bus_keep_tenant(ngx_http_ws_bus_conn_t *wc,
     ngx_str_t *tenant);
@@ -279,7 +277,7 @@ ngx_http_ws_bus_join(ngx_http_request_t *r, ngx_str_t *list, ngx_str_t *value)
 }
 
 
-static ngx_uint_t
+ngx_uint_t
 ngx_http_ws_bus_header_is(ngx_table_elt_t *h, const char *name)
 {
     size_t  len;
