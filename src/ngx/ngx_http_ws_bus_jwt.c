@@ -7,12 +7,21 @@
 #define NGX_HTTP_WS_BUS_JWT_LEEWAY_MAX       600      /* seconds */
 
 
+typedef struct {
+    ngx_conf_t                  *cf;
+    ngx_str_t                   *file;
+} ngx_http_ws_bus_jwt_key_warn_t;
+
+
 static char *ngx_http_ws_bus_jwt(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static ngx_uint_t ngx_http_ws_bus_jwt_source_is(ngx_str_t *value,
     const char *prefix);
 static char *ngx_http_ws_bus_jwt_key_file(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+static void ngx_http_ws_bus_jwt_key_warn(void *ctx, const char *text);
+static ngx_int_t ngx_http_ws_bus_jwt_key_use(ngx_conf_t *cf,
+    wsb_jwk_use_t *use);
 static ngx_int_t ngx_http_ws_bus_jwt_key_algs(ngx_conf_t *cf, ngx_str_t *arg,
     unsigned *algs);
 static ngx_int_t ngx_http_ws_bus_jwt_read_file(ngx_conf_t *cf,
@@ -44,7 +53,7 @@ static ngx_command_t  ngx_http_ws_bus_jwt_commands[] = {
       NULL },
 
     { ngx_string("ws_bus_jwt_key_file"),
-      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
       ngx_http_ws_bus_jwt_key_file,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
@@ -141,6 +150,8 @@ ngx_http_ws_bus_jwt(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return "is duplicate";
     }
 
+    ngx_http_ws_bus_here(cf, &jlcf->place);
+
     value = cf->args->elts;
 
     if (cf->args->nelts == 2 && ngx_strcmp(value[1].data, "off") == 0) {
@@ -172,12 +183,18 @@ ngx_http_ws_bus_jwt(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
         source->list =
              ngx_http_ws_bus_jwt_source_is(&value[i],
-                                           "http_sec_websocket_protocol");
+                                           "http_sec_websocket_protocol")
+             && value[i].len - 2 * (value[i].data[1] == '{')
+                == sizeof("$http_sec_websocket_protocol") - 1;
 
         if (!ngx_http_ws_bus_jwt_source_is(&value[i], "http_")
             && !ngx_http_ws_bus_jwt_source_is(&value[i], "cookie_"))
         {
             jlcf->in_line = 1;
+        }
+
+        if (ngx_http_ws_bus_decode_args(cf, &value[i]) != NGX_OK) {
+            return NGX_CONF_ERROR;
         }
 
         ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
@@ -218,27 +235,28 @@ ngx_http_ws_bus_jwt_key_file(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_ws_bus_jwt_loc_conf_t  *jlcf = conf;
 
-    wsb_rc_t             rc;
-    unsigned             algs;
-    ngx_str_t           *value;
-    wsb_str_t            text;
-    wsb_jwk_error_t      err;
-    ngx_pool_cleanup_t  *cln;
+    wsb_rc_t                         rc;
+    ngx_str_t                       *value;
+    wsb_str_t                        text;
+    wsb_jwk_use_t                    use;
+    wsb_jwk_error_t                  err;
+    ngx_pool_cleanup_t              *cln;
+    ngx_http_ws_bus_jwt_key_warn_t   warn;
 
     value = cf->args->elts;
-    algs = 0;
 
-    if (cf->args->nelts == 3
-        && ngx_http_ws_bus_jwt_key_algs(cf, &value[2], &algs) != NGX_OK)
-    {
+    if (ngx_http_ws_bus_jwt_key_use(cf, &use) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 
     if (jlcf->keys == NULL) {
-        jlcf->keys = ngx_pcalloc(cf->pool, sizeof(wsb_jwks_t));
+        jlcf->keys = ngx_pcalloc(cf->pool,
+                                 sizeof(ngx_http_ws_bus_jwt_keys_t));
         if (jlcf->keys == NULL) {
             return NGX_CONF_ERROR;
         }
+
+        ngx_http_ws_bus_here(cf, &jlcf->keys->place);
 
         cln = ngx_pool_cleanup_add(cf->pool, 0);
         if (cln == NULL) {
@@ -246,7 +264,7 @@ ngx_http_ws_bus_jwt_key_file(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         }
 
         cln->handler = ngx_http_ws_bus_jwt_keys_cleanup;
-        cln->data = jlcf->keys;
+        cln->data = &jlcf->keys->set;
     }
 
     if (ngx_conf_full_name(cf->cycle, &value[1], 1) != NGX_OK
@@ -255,7 +273,13 @@ ngx_http_ws_bus_jwt_key_file(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    rc = wsb_jwks_add(jlcf->keys, text, algs, &err);
+    warn.cf = cf;
+    warn.file = &value[1];
+
+    use.warn = ngx_http_ws_bus_jwt_key_warn;
+    use.ctx = &warn;
+
+    rc = wsb_jwks_add(&jlcf->keys->set, text, &use, &err);
 
     ngx_explicit_memzero((void *) text.data, text.len);
     ngx_free((void *) text.data);
@@ -267,6 +291,70 @@ ngx_http_ws_bus_jwt_key_file(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     return NGX_CONF_OK;
+}
+
+
+static void
+ngx_http_ws_bus_jwt_key_warn(void *ctx, const char *text)
+{
+    ngx_http_ws_bus_jwt_key_warn_t  *warn = ctx;
+
+    ngx_conf_log_error(NGX_LOG_WARN, warn->cf, 0, "key file \"%V\" %s",
+                       warn->file, text);
+}
+
+
+/* What is behind the name of the file; issuer= may come several times. */
+
+static ngx_int_t
+ngx_http_ws_bus_jwt_key_use(ngx_conf_t *cf, wsb_jwk_use_t *use)
+{
+    ngx_str_t   *value;
+    ngx_uint_t   i;
+
+    ngx_memzero(use, sizeof(wsb_jwk_use_t));
+
+    value = cf->args->elts;
+
+    use->issuers = ngx_palloc(cf->pool, cf->args->nelts * sizeof(char *));
+    if (use->issuers == NULL) {
+        return NGX_ERROR;
+    }
+
+    for (i = 2; i < cf->args->nelts; i++) {
+
+        if (ngx_strncmp(value[i].data, "issuer=", 7) == 0) {
+
+            if (value[i].len == 7
+                || ngx_strchr(value[i].data, '$') != NULL)
+            {
+                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                                   "invalid parameter \"%V\" in "
+                                   "\"ws_bus_jwt_key_file\": expected "
+                                   "\"issuer=\" and the \"iss\" of tokens, "
+                                   "without variables", &value[i]);
+                return NGX_ERROR;
+            }
+
+            use->issuers[use->nissuers++] = (char *) value[i].data + 7;
+            continue;
+        }
+
+        if (use->algs != 0) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "\"alg=\" comes twice in "
+                               "\"ws_bus_jwt_key_file\": join the names by "
+                               "commas");
+            return NGX_ERROR;
+        }
+
+        if (ngx_http_ws_bus_jwt_key_algs(cf, &value[i], &use->algs) != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
 }
 
 
@@ -315,8 +403,8 @@ invalid:
 
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                        "invalid parameter \"%V\" in \"ws_bus_jwt_key_file\": "
-                       "expected \"alg=\" and names joined by commas, of %*s",
-                       arg, (size_t) (p - names), names);
+                       "expected \"issuer=\" and an issuer, or \"alg=\" and "
+                       "names joined by commas, of %*s", arg, (size_t) (p - names), names);
 
     return NGX_ERROR;
 }
@@ -501,6 +589,8 @@ ngx_http_ws_bus_jwt_require(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_http_complex_value_t          *cv;
     ngx_http_compile_complex_value_t   ccv;
 
+    ngx_http_ws_bus_here(cf, &jlcf->require_place);
+
     if (jlcf->require == NULL) {
         jlcf->require = ngx_array_create(cf->pool, 4,
                                          sizeof(ngx_http_complex_value_t));
@@ -578,18 +668,13 @@ ngx_http_ws_bus_jwt_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_http_ws_bus_jwt_loc_conf_t  *prev = parent;
     ngx_http_ws_bus_jwt_loc_conf_t  *conf = child;
 
-    ngx_uint_t                 required, location;
-    ngx_http_core_loc_conf_t  *clcf;
+    ngx_uint_t  own;
 
-    /* a server may leave it to its locations to complete this */
+    own = conf->sources != NGX_CONF_UNSET_PTR;
 
-    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
-
-    location = clcf->name.len != 0 || clcf->noname;
-    required = conf->require != NULL && location;
-
-    if (conf->sources == NGX_CONF_UNSET_PTR) {
+    if (!own) {
         conf->in_line = prev->in_line;
+        conf->place = prev->place;
     }
 
     ngx_conf_merge_ptr_value(conf->sources, prev->sources, NULL);
@@ -603,28 +688,14 @@ ngx_http_ws_bus_jwt_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         conf->keys = prev->keys;
     }
 
-    if (ngx_http_ws_bus_jwt_merge_require(conf, prev) != NGX_OK) {
+    if (ngx_http_ws_bus_jwt_merge_require(conf, prev) != NGX_OK
+        || ngx_http_ws_bus_jwt_check(cf, conf, own) != NGX_OK)
+    {
         return NGX_CONF_ERROR;
     }
 
     if (conf->sources == NULL) {
-
-        if (required) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "\"ws_bus_jwt_require\" without a token to "
-                               "look at: write where it comes from by "
-                               "\"ws_bus_jwt\", here or further out");
-            return NGX_CONF_ERROR;
-        }
-
         return NGX_CONF_OK;
-    }
-
-    if (conf->keys == NULL && location) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"ws_bus_jwt\" without a key to verify tokens: "
-                           "add \"ws_bus_jwt_key_file\"");
-        return NGX_CONF_ERROR;
     }
 
     if (conf->issuers != NULL) {

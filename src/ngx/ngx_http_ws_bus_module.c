@@ -581,6 +581,10 @@ ngx_http_ws_bus_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_uint_value(conf->protocol, prev->protocol, 0);
     ngx_conf_merge_ptr_value(conf->origins, prev->origins, NULL);
 
+    if (conf->handler == ngx_http_ws_bus_handler) {
+        ngx_http_ws_bus_origin_warn(cf, conf);
+    }
+
     ngx_conf_merge_ptr_value(conf->capture, prev->capture, NULL);
     ngx_conf_merge_uint_value(conf->capture_data, prev->capture_data,
                               NGX_HTTP_WS_BUS_DATA_DEFAULT);

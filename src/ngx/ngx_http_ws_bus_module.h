@@ -473,6 +473,23 @@ ngx_int_t ngx_http_ws_bus_variable_arg(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 
 
+/* place */
+
+/* Where a directive stands, for what is found out later. */
+
+typedef struct {
+    ngx_str_t                    file;
+    ngx_uint_t                   line;        /* 0: unknown */
+} ngx_http_ws_bus_place_t;
+
+/* The line that is being read. */
+void ngx_http_ws_bus_here(ngx_conf_t *cf, ngx_http_ws_bus_place_t *place);
+
+/* As ngx_conf_log_error(), but there. */
+void ngx_http_ws_bus_log_at(ngx_uint_t level, ngx_conf_t *cf,
+    ngx_http_ws_bus_place_t *place, const char *fmt, ...);
+
+
 /* refusal */
 
 /* One line: the reason, the location, and the Origin if there is one. */
@@ -483,6 +500,10 @@ void ngx_http_ws_bus_log_refusal(ngx_http_request_t *r, ngx_uint_t level,
 /* origin */
 
 char *ngx_http_ws_bus_origin(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+/* Of a location with connections: "same" needs names to compare with. */
+void ngx_http_ws_bus_origin_warn(ngx_conf_t *cf,
+    ngx_http_ws_bus_loc_conf_t *conf);
 
 /* Of a handshake with n Origin headers: NGX_OK, or 403, counted and logged. */
 ngx_int_t ngx_http_ws_bus_check_origin(ngx_http_request_t *r,
