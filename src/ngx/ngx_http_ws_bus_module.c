@@ -579,10 +579,9 @@ ngx_http_ws_bus_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_uint_value(conf->status_any, prev->status_any, 0);
 
     ngx_conf_merge_uint_value(conf->protocol, prev->protocol, 0);
-    ngx_conf_merge_ptr_value(conf->origins, prev->origins, NULL);
 
-    if (conf->handler == ngx_http_ws_bus_handler) {
-        ngx_http_ws_bus_origin_warn(cf, conf);
+    if (ngx_http_ws_bus_merge_origin(cf, prev, conf) != NGX_OK) {
+        return NGX_CONF_ERROR;
     }
 
     ngx_conf_merge_ptr_value(conf->capture, prev->capture, NULL);

@@ -130,6 +130,7 @@ typedef struct {
 
     ngx_http_complex_value_t    *tenant;
     ngx_http_ws_bus_origins_t   *origins;     /* NULL: any */
+    ngx_array_t                 *names;       /* of the server, see origin */
     ngx_http_complex_value_t    *schema;
     ngx_http_complex_value_t    *section;
 
@@ -501,9 +502,9 @@ void ngx_http_ws_bus_log_refusal(ngx_http_request_t *r, ngx_uint_t level,
 
 char *ngx_http_ws_bus_origin(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
-/* Of a location with connections: "same" needs names to compare with. */
-void ngx_http_ws_bus_origin_warn(ngx_conf_t *cf,
-    ngx_http_ws_bus_loc_conf_t *conf);
+/* Takes the names of the server along: nginx itself does not keep them. */
+ngx_int_t ngx_http_ws_bus_merge_origin(ngx_conf_t *cf,
+    ngx_http_ws_bus_loc_conf_t *prev, ngx_http_ws_bus_loc_conf_t *conf);
 
 /* Of a handshake with n Origin headers: NGX_OK, or 403, counted and logged. */
 ngx_int_t ngx_http_ws_bus_check_origin(ngx_http_request_t *r,

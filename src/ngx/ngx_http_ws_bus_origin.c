@@ -48,6 +48,8 @@ static ngx_uint_t ngx_http_ws_bus_origin_listed(ngx_http_request_t *r,
 static ngx_uint_t ngx_http_ws_bus_origin_own(ngx_http_request_t *r,
     wsb_origin_t *origin);
 static ngx_uint_t ngx_http_ws_bus_origin_no_name(wsb_str_t *host);
+static void ngx_http_ws_bus_origin_warn(ngx_conf_t *cf,
+    ngx_http_ws_bus_loc_conf_t *conf);
 static ngx_uint_t ngx_http_ws_bus_origin_named(ngx_http_server_name_t *sn,
     wsb_str_t *host, ngx_uint_t asked);
 
@@ -411,14 +413,14 @@ ngx_http_ws_bus_origin_listed(ngx_http_request_t *r,
 static ngx_uint_t
 ngx_http_ws_bus_origin_own(ngx_http_request_t *r, wsb_origin_t *origin)
 {
-    u_char                    *p;
-    ngx_str_t                 *host;
-    wsb_str_t                  s, name;
-    ngx_uint_t                 i, asked;
-    const char                *scheme;
-    wsb_origin_t               own;
-    ngx_http_server_name_t    *sn;
-    ngx_http_core_srv_conf_t  *cscf;
+    u_char                      *p;
+    ngx_str_t                   *host;
+    wsb_str_t                    s, name;
+    ngx_uint_t                   i, asked;
+    const char                  *scheme;
+    wsb_origin_t                 own;
+    ngx_http_server_name_t      *sn;
+    ngx_http_ws_bus_loc_conf_t  *wlcf;
 
     if (r->headers_in.host == NULL) {
         return 0;
@@ -457,10 +459,10 @@ ngx_http_ws_bus_origin_own(ngx_http_request_t *r, wsb_origin_t *origin)
     ngx_strlow(p, (u_char *) name.data, name.len);
     name.data = p;
 
-    cscf = ngx_http_get_module_srv_conf(r, ngx_http_core_module);
-    sn = cscf->server_names.elts;
+    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_module);
+    sn = wlcf->names->elts;
 
-    for (i = 0; i < cscf->server_names.nelts; i++) {
+    for (i = 0; i < wlcf->names->nelts; i++) {
         if (ngx_http_ws_bus_origin_named(&sn[i],
                                          asked ? &name : &origin->host,
                                          asked))
@@ -553,29 +555,68 @@ ngx_http_ws_bus_origin_named(ngx_http_server_name_t *sn, wsb_str_t *host,
 }
 
 
-void
+ngx_int_t
+ngx_http_ws_bus_merge_origin(ngx_conf_t *cf, ngx_http_ws_bus_loc_conf_t *prev,
+    ngx_http_ws_bus_loc_conf_t *conf)
+{
+    ngx_http_server_name_t    *sn;
+    ngx_http_core_srv_conf_t  *cscf;
+
+    ngx_conf_merge_ptr_value(conf->origins, prev->origins, NULL);
+
+    conf->names = prev->names;
+
+    if (conf->names == NULL) {
+        cscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_core_module);
+
+        conf->names = ngx_array_create(cf->pool,
+                                       cscf->server_names.nelts + 1,
+                                       sizeof(ngx_http_server_name_t));
+        if (conf->names == NULL) {
+            return NGX_ERROR;
+        }
+
+        sn = ngx_array_push_n(conf->names, cscf->server_names.nelts);
+        if (sn == NULL) {
+            return NGX_ERROR;
+        }
+
+        ngx_memcpy(sn, cscf->server_names.elts,
+                   cscf->server_names.nelts * sizeof(ngx_http_server_name_t));
+    }
+
+    if (conf->handler == ngx_http_ws_bus_handler
+        && conf->origins != NULL && conf->origins->same)
+    {
+        ngx_http_ws_bus_origin_warn(cf, conf);
+    }
+
+    return NGX_OK;
+}
+
+
+/* "same" needs a name to compare with. */
+
+static void
 ngx_http_ws_bus_origin_warn(ngx_conf_t *cf, ngx_http_ws_bus_loc_conf_t *conf)
 {
     ngx_uint_t                 i;
     ngx_http_server_name_t    *sn;
     ngx_http_core_loc_conf_t  *clcf;
-    ngx_http_core_srv_conf_t  *cscf;
 
-    if (conf->origins == NULL || !conf->origins->same
-        || conf->origins->items.nelts != 0)
-    {
+    if (conf->origins->items.nelts != 0) {
         return;
     }
 
-    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
-    cscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_core_module);
-    sn = cscf->server_names.elts;
+    sn = conf->names->elts;
 
-    for (i = 0; i < cscf->server_names.nelts; i++) {
+    for (i = 0; i < conf->names->nelts; i++) {
         if (sn[i].name.len > 1) {
             return;
         }
     }
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
     ngx_http_ws_bus_log_at(NGX_LOG_WARN, cf, &conf->origins->place,
                            "\"ws_bus_origin same\" for location \"%V\" of a "
