@@ -28,7 +28,11 @@ my $nginx = WSBus::Nginx->new(
                        location /nested/ws { ws_bus events;
                            ws_bus_restrict open eq true; } }
                    location /name/ws { ws_bus events;
-                       ws_bus_restrict name like $arg_pattern; }
+                       ws_bus_restrict name like "$arg_pattern%"; }
+                   location /home/ws { ws_bus events;
+                       ws_bus_restrict path ilike "/home/${arg_name}/%"; }
+                   location /class/ws { ws_bus events;
+                       ws_bus_restrict class neq secret; }
                    '),
 )->start;
 
@@ -215,11 +219,74 @@ subtest 'order, text and booleans' => sub {
             order(e => { user => 7, open => \1 }, schema => 'internal')),
        'a d', 'conditions of three levels add up');
 
-    $ws = open_at('/name/ws?pattern=a%');
+    $ws = open_at('/name/ws?pattern=a');
 
     ask($ws, '{"type":"subscribe","filter":{}}');
     is(gets($ws, order(x => { name => 'xyz' }), order(a => { name => 'abc' })),
        'a', 'like');
+};
+
+
+# the pattern is the configuration's, the name the client's
+
+subtest 'a name is no pattern' => sub {
+    my @names = ('%', '_', 'b_b', 'bob', 'b%b', '\\', '\\%', 'ann');
+    my $all = sub { map { order($_ => { path => "/home/$_/x" }) } @names };
+
+    for my $name (@names) {
+        my $ws = WSBus::Raw->open($port, path => '/home/ws?name='
+            . join '', map { sprintf '%%%02X', ord } split //, $name);
+        ask($ws, '{"type":"subscribe","filter":{}}');
+        publish($all->(), order(end => { path => "/home/$name/end" }));
+        my @got;
+        while (1) {
+            my $e = $ws->read_json->{data}{event};
+            last if $e->{entity_id} eq 'end';
+            push @got, $e->{entity_id};
+        }
+        is("@got", $name, "\"$name\" gets its own");
+    }
+
+    for my $path ('/home/ws', '/home/ws?name=', '/name/ws?pattern=',
+                  '/name/ws?pattern=%zz', '/home/ws?name=' . '%25' x 200)
+    {
+        my $ws = WSBus::Raw->new($port);
+        is($ws->handshake(path => $path)->{status}, 403, substr $path, 0, 30);
+    }
+    like($nginx->error_log, qr/argument "pattern" is taken for empty/,
+         'which says why');
+};
+
+
+subtest 'a value is text, and a row that is no scalar is nobody\'s' => sub {
+    my @events = map { order($_->[0] => { user => $_->[1] }) }
+        [ n10 => 10 ], [ t10 => '10' ], [ e => '1e1' ], [ f => '10.0' ],
+        [ s => ' 10' ], [ list => [10] ], [ obj => {} ], [ cafe => 'caf%C3%A9' ];
+
+    my %gets = ('10' => 'n10 t10', '1e1' => 'e', '10.0' => 'f', '%2010' => 's',
+                '+10' => 's', 'caf%25C3%25A9' => 'cafe');
+
+    for my $user (sort keys %gets) {
+        my $ws = open_at("/own/ws?user=$user");
+        ask($ws, '{"type":"subscribe","filter":{}}');
+        publish(@events, order(end => { user => { '%2010' => ' 10',
+            '+10' => ' 10', 'caf%25C3%25A9' => 'caf%C3%A9' }->{$user} // $user }));
+        my @got;
+        while (1) {
+            my $e = $ws->read_json->{data}{event};
+            last if $e->{entity_id} eq 'end';
+            push @got, $e->{entity_id};
+        }
+        is("@got", $gets{$user}, "user=$user");
+    }
+
+    my $ws = open_at('/class/ws');
+    ask($ws, '{"type":"subscribe","filter":{}}');
+    publish((map { order($_->[0] => { class => $_->[1] }) }
+        [ plain => 'secret' ], [ list => ['secret'] ], [ obj => { a => 1 } ],
+        [ open => 'open' ]), order(end => { class => 'x' }));
+    my @got = map { $ws->read_json->{data}{event}{entity_id} } 1 .. 2;
+    is("@got", 'open end', 'neq is not met by a list that holds it');
 };
 
 
@@ -243,8 +310,8 @@ subtest 'a value that is empty lets nobody in' => sub {
        'too many');
 
     like($nginx->error_log,
-         qr/handshake refused by "ws_bus_restrict user eq": the value is empty/,
-         'the log says why');
+         qr{\[error\].*handshake refused by "ws_bus_restrict user eq": the value is empty, location: "/own/ws"},
+         'the log says why and where');
     $nginx->allow(qr/handshake refused/);
 };
 
@@ -255,6 +322,7 @@ subtest 'configurations' => sub {
         'ws_bus_restrict a.. eq 1'     => qr/empty key/,
         'ws_bus_restrict a eq ""'      => qr/the value is empty/,
         'ws_bus_restrict a eq'         => qr/invalid number of arguments/,
+        'ws_bus_restrict a like "b\\\\$arg_x%"' => qr/backslash in front of a variable/,
         join('; ', ('ws_bus_restrict a eq 1') x 17) => qr/more than 16/,
     );
 

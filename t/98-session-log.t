@@ -282,6 +282,25 @@ subtest 'a line of one\'s own' => sub {
 };
 
 
+subtest 'a line of JSON is JSON, whatever the client says' => sub {
+    my $reason = "\xc2\x85\xe2\x80\xa8\xe2\x80\xa9\xc2\x9b\x00\"\\\xc2\xa0";
+
+    my $ws = open_ws('/ws');
+    say_close($ws, WSBus::Raw::close_payload(1000, $reason));
+    my $line = line_of($ws);
+    is(eval { decode_json($line)->{close_reason} },
+       "\x{85}\x{2028}\x{2029}\x{9b}\x{0}\"\\\x{a0}", 'read back');
+    unlike($line, qr/\xc2[\x80-\x9f]|\xe2\x80[\xa8\xa9]/, 'but escaped');
+
+    $ws = WSBus::Raw->open($port, path => '/own/ws?t=a',
+        headers => [ 'User-Agent' => "\xff\xc3(\xe2\x80\xa8\xc2\x9b\xed\xa0\x80\xc3\xa9" ]);
+    $ws->close;
+    like(line_of($ws, 'own.log'),
+         qr/\|\\ufffd\\ufffd\(\\u2028\\u009b(?:\\ufffd){3}\xc3\xa9\|/,
+         'bytes that are no UTF-8, too');
+};
+
+
 subtest 'reopened' => sub {
     my $early = open_ws('/long/ws');
     my @mine  = lines('json.log');
