@@ -44,8 +44,8 @@ wsb_order_t wsb_value_compare(const wsb_value_t *a, const wsb_value_t *b);
 
 /*
  * Does the text of a string, number or boolean match as a whole?  % is any
- * run, _ is one code point; a \ takes the next byte as it is.  With `fold` the letters
- * of ASCII match in either case.
+ * run, _ is one code point; a \ takes the next byte as it is.  With `fold`
+ * the letters of ASCII match in either case.
  */
 
 int wsb_value_like(const wsb_value_t *value, wsb_str_t pattern, int fold);

@@ -404,7 +404,8 @@ invalid:
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                        "invalid parameter \"%V\" in \"ws_bus_jwt_key_file\": "
                        "expected \"issuer=\" and an issuer, or \"alg=\" and "
-                       "names joined by commas, of %*s", arg, (size_t) (p - names), names);
+                       "names joined by commas, of %*s", arg,
+                       (size_t) (p - names), names);
 
     return NGX_ERROR;
 }
