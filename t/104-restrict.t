@@ -321,6 +321,7 @@ subtest 'configurations' => sub {
         'ws_bus_restrict a is 1'       => qr/unknown operator/,
         'ws_bus_restrict a.. eq 1'     => qr/empty key/,
         'ws_bus_restrict a eq ""'      => qr/the value is empty/,
+        'ws_bus_restrict a in "b, c"'  => qr/\[warn\] a space beside a comma in "b, c"/,
         'ws_bus_restrict a eq'         => qr/invalid number of arguments/,
         'ws_bus_restrict a like "b\\\\$arg_x%"' => qr/backslash in front of a variable/,
         join('; ', ('ws_bus_restrict a eq 1') x 17) => qr/more than 16/,

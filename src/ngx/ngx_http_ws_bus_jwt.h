@@ -2,6 +2,7 @@
  * Tokens (JWT) in nginx: the module ngx_http_ws_bus_jwt_module.
  *
  *   jwt          directives
+ *   jwt_key      files of keys
  *   jwt_check    what is wrong with all of them together
  *   jwt_access   a request's token: found, verified once, or refused
  *   jwt_claim    its claims as variables
@@ -65,6 +66,12 @@ typedef struct {
     ngx_array_t                  reads;       /* ngx_str_t: paths of claims
                                                  that were asked for */
 } ngx_http_ws_bus_jwt_ctx_t;
+
+
+/* key */
+
+char *ngx_http_ws_bus_jwt_key_file(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 
 
 /* check */

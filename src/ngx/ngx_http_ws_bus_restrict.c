@@ -82,6 +82,16 @@ ngx_http_ws_bus_restrict(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     condition->field = value[1];
     condition->op = value[2];
 
+    if (ngx_strcmp(value[2].data, "in") == 0
+        && (ngx_strstr(value[3].data, ", ") != NULL
+            || ngx_strstr(value[3].data, " ,") != NULL))
+    {
+        ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
+                           "a space beside a comma in \"%V\" belongs to an "
+                           "element: write the list without spaces",
+                           &value[3]);
+    }
+
     if (ngx_http_ws_bus_decode_args(cf, &value[3]) != NGX_OK
         || ngx_http_ws_bus_compile(cf, &value[3], &condition->value)
            != NGX_OK)
