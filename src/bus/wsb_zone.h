@@ -105,7 +105,7 @@ typedef struct {
     uint32_t              depth;          /* of the directory */
     uint32_t              nentries;       /* 0: there is no table */
     uint32_t              masks;          /* a bit for each with entries */
-    uint64_t              maybe;          /* see wsb_interest_bit(); 0 with it */
+    uint64_t              maybe;          /* which keys; 0 without any */
     uint32_t              nmask[WSB_MASKS];   /* entries with each mask */
     uint32_t              dir[WSB_DIR_PAGES];     /* chunks + 1, or 0 */
 
