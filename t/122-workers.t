@@ -3,7 +3,7 @@
 #
 #   WSB_RELOADS=20 WSB_PROCESSES=128 prove -v -It/lib t/122-workers.t
 #
-# is the long run, with the figures that docs/performance.md promises.
+# is the long run: 20 reloads 1 s apart, and 128 workers with 1,024 descriptors.
 
 use strict;
 use warnings;
