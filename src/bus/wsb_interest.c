@@ -30,6 +30,7 @@ typedef struct {
 } wsb_added_t;
 
 
+static uint64_t wsb_interest_bit(const wsb_key_t *key);
 static wsb_rc_t wsb_interest_add_one_locked(wsb_zone_t *zone, unsigned n,
     const wsb_key_t *key, const wsb_added_t *added);
 static void wsb_interest_remove_one_locked(wsb_zone_t *zone, unsigned n,
@@ -85,6 +86,19 @@ wsb_interest_add_within_locked(wsb_zone_t *zone, unsigned slot,
     }
 
     return WSB_OK;
+}
+
+
+/*
+ * A slot has one of 64 bits of each key that came into its table since it was
+ * empty: most tables are small, and a publisher need not look into those in
+ * which its keys cannot be.  The bits beside those that place a key.
+ */
+
+static uint64_t
+wsb_interest_bit(const wsb_key_t *key)
+{
+    return (uint64_t) 1 << (key->h[0] >> 58);
 }
 
 
@@ -153,6 +167,7 @@ wsb_interest_add_one_locked(wsb_zone_t *zone, unsigned n,
     fresh.count = added->count;
     fresh.mask = added->mask;
 
+    slot->maybe |= wsb_interest_bit(key);
     wsb_bucket_insert(bucket, &fresh);
 
     WSB_STEP("entry counted in");
@@ -161,6 +176,7 @@ wsb_interest_add_one_locked(wsb_zone_t *zone, unsigned n,
 
     if (added->mask < WSB_MASKS) {
         slot->nmask[added->mask]++;
+        slot->masks |= 1u << added->mask;
     }
 
     return WSB_OK;
@@ -211,8 +227,8 @@ wsb_interest_remove_one_locked(wsb_zone_t *zone, unsigned n,
         return;
     }
 
-    if (entry->mask < WSB_MASKS) {
-        slot->nmask[entry->mask]--;
+    if (entry->mask < WSB_MASKS && --slot->nmask[entry->mask] == 0) {
+        slot->masks &= ~(1u << entry->mask);
     }
 
     slot->nentries--;
@@ -288,6 +304,7 @@ wsb_interest_drop_locked(wsb_zone_t *zone, unsigned n)
     }
 
     slot->depth = 0;
+    slot->maybe = 0;
 }
 
 
@@ -507,11 +524,12 @@ uint64_t
 wsb_interest_count_locked(wsb_zone_t *zone, const wsb_key_t *key)
 {
     unsigned         i;
-    uint64_t         count;
+    uint64_t         count, bit;
     wsb_slot_t      *slot;
     wsb_bucket_t    *bucket;
     wsb_interest_t  *entry;
 
+    bit = wsb_interest_bit(key);
     count = 0;
 
     for (i = wsb_zone_next(zone, 0);
@@ -520,7 +538,7 @@ wsb_interest_count_locked(wsb_zone_t *zone, const wsb_key_t *key)
     {
         slot = wsb_zone_slot(zone, i);
 
-        if (slot->pid == 0 || slot->nentries == 0) {
+        if (slot->pid == 0 || !(slot->maybe & bit)) {
             continue;
         }
 
@@ -538,7 +556,7 @@ void
 wsb_interest_notify_locked(wsb_zone_t *zone, const wsb_parts_t *parts,
     uint64_t seq, wsb_appended_t *out)
 {
-    unsigned         i, mask, hashed;
+    unsigned         i, mask, masks, possible, hashed;
     uint64_t         count;
     wsb_key_t        keys[WSB_MASKS];
     wsb_slot_t      *slot;
@@ -546,6 +564,13 @@ wsb_interest_notify_locked(wsb_zone_t *zone, const wsb_parts_t *parts,
     wsb_interest_t  *entry;
 
     hashed = 0;
+    possible = 0;
+
+    for (mask = 0; mask < WSB_MASKS; mask++) {
+        if ((mask & parts->present) == mask) {
+            possible |= 1u << mask;
+        }
+    }
 
     for (i = wsb_zone_next(zone, 0);
          i < WSB_SLOTS;
@@ -553,21 +578,22 @@ wsb_interest_notify_locked(wsb_zone_t *zone, const wsb_parts_t *parts,
     {
         slot = wsb_zone_slot(zone, i);
 
-        if (slot->pid == 0 || slot->nentries == 0) {
+        if (slot->pid == 0) {
             continue;
         }
 
         count = 0;
 
-        for (mask = 0; mask < WSB_MASKS; mask++) {
-
-            if (slot->nmask[mask] == 0 || (mask & parts->present) != mask) {
-                continue;
-            }
+        for (masks = slot->masks & possible; masks != 0; masks &= masks - 1) {
+            mask = (unsigned) __builtin_ctz(masks);
 
             if (!(hashed & 1u << mask)) {
                 keys[mask] = wsb_key(parts, mask);
                 hashed |= 1u << mask;
+            }
+
+            if (!(slot->maybe & wsb_interest_bit(&keys[mask]))) {
+                continue;
             }
 
             bucket = wsb_interest_bucket(zone, slot, &keys[mask]);

@@ -133,6 +133,8 @@ wsb_slot_reclaim_locked(wsb_zone_t *zone, unsigned n, uint32_t pid)
     }
 
     slot->nentries = 0;
+    slot->masks = 0;
+    slot->maybe = 0;
     slot->depth = 0;
     memset(slot->nmask, 0, sizeof(slot->nmask));
     memset(slot->dir, 0, sizeof(slot->dir));

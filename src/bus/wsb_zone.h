@@ -104,6 +104,8 @@ typedef struct {
     /* the interest table: see wsb_interest.h */
     uint32_t              depth;          /* of the directory */
     uint32_t              nentries;       /* 0: there is no table */
+    uint32_t              masks;          /* a bit for each with entries */
+    uint64_t              maybe;          /* which keys; 0 without any */
     uint32_t              nmask[WSB_MASKS];   /* entries with each mask */
     uint32_t              dir[WSB_DIR_PAGES];     /* chunks + 1, or 0 */
 

@@ -164,7 +164,8 @@ table_fault(wsb_zone_t *zone, unsigned n)
     }
 
     if (slot->dir[0] == 0) {
-        if (slot->nentries != 0 || slot->depth != 0 || owned != slot->ntexts)
+        if (slot->nentries != 0 || slot->depth != 0 || owned != slot->ntexts
+            || slot->masks != 0 || slot->maybe != 0)
         {
             return "no table, but traces of one";
         }
@@ -231,6 +232,10 @@ table_fault(wsb_zone_t *zone, unsigned n)
                 return "an entry in the wrong bucket";
             }
 
+            if (!(slot->maybe & wsb_interest_bit(&entry->key))) {
+                return "an entry that is not looked for";
+            }
+
             if (wsb_bucket_find(bucket, &entry->key) != entry) {
                 return "an entry that is not found";
             }
@@ -247,6 +252,12 @@ table_fault(wsb_zone_t *zone, unsigned n)
         || memcmp(nmask, slot->nmask, sizeof(nmask)) != 0)
     {
         return "numbers of entries";
+    }
+
+    for (k = 0; k < WSB_MASKS; k++) {
+        if ((slot->masks >> k & 1) != (nmask[k] != 0)) {
+            return "masks";
+        }
     }
 
     return owned == slot->ntexts ? NULL : "chunks are leaked";
@@ -930,6 +941,9 @@ test_broken(void)
         for (k = 0; k < WSB_MASKS; k++) {
             slot->nmask[k] = 1;
         }
+
+        slot->masks = (1u << WSB_MASKS) - 1;
+        slot->maybe = ~(uint64_t) 0;
 
         for (k = 0; k < 8; k++) {
             parts.tenant.h[0] = mix(i + k);

@@ -783,7 +783,8 @@ zone_fault(wsb_zone_t *zone)
             && (owned(zone, i) != 0 || slot->nentries != 0
                 || slot->pending_from != 0 || slot->armed != 0
                 || slot->depth != 0 || slot->texts != 0
-                || slot->ntexts != 0 || slot->dir[0] != 0))
+                || slot->ntexts != 0 || slot->dir[0] != 0
+                || slot->masks != 0 || slot->maybe != 0))
         {
             return "a free slot is not empty";
         }
