@@ -21,7 +21,8 @@ binmode $_, ':utf8' for map { Test::More->builder->$_ }
 my $nginx = WSBus::Nginx->new(workers => 2, http => <<'END')->start;
     ws_bus_zone zone=events:16m;
     ws_bus_max_subscriptions 10000;
-    ws_bus_ping_interval 1s;
+    ws_bus_ping_interval 1s;      # who does not answer for long is busy
+    ws_bus_pong_timeout  1h;
     keepalive_requests 100000;
 
     server {
