@@ -2,6 +2,7 @@
 # make unit       build/unit/*: tests of the folders that know no nginx
 # make install    copies the module to nginx's modules directory
 # make bench      beside its peers (docs/performance.md)
+# make bench-conditions   what the conditions of one client can cost
 # make fuzz       the fuzz targets (fuzz/fuzz.mk)
 # make asan       everything with sanitizers (t/sanitize.mk)
 #
@@ -21,7 +22,7 @@ PURE_CFLAGS = -std=gnu11 $(WARN) $(PURE_OPT)
 PURE_LIBS = -lz -lcjson -lcrypto
 
 PURE     := $(wildcard src/ws/*.c src/json/*.c src/event/*.c \
-              src/match/*.c src/log/*.c src/rest/*.c src/auth/*.c \
+              src/match/*.c src/log/*.c src/auth/*.c \
               src/protocol/*.c)
 HEADERS  := $(wildcard src/*.h src/*/*.h src/ngx/*/*.h)
 GLUE     := $(wildcard src/ngx/*/*.c)
@@ -42,7 +43,7 @@ CONFIGURE = auto/configure --with-compat --with-debug --with-threads \
 endif
 
 
-.PHONY: all module unit install bench clean
+.PHONY: all module unit install bench bench-conditions clean
 
 all: module
 
@@ -54,6 +55,14 @@ SOURCES  := $(PURE) $(GLUE) $(HEADERS)
 $(shell mkdir -p $(BUILD); echo '$(SOURCES)' >$(BUILD)/sources.new; \
     cmp -s $(BUILD)/sources.new $(BUILD)/sources \
     || cp $(BUILD)/sources.new $(BUILD)/sources)
+
+# nginx-dev, and what it is built with
+$(DEB_SRC)/conf_flags:
+	@echo "make: $@ is missing: it is of Debian's nginx-dev" >&2
+	@echo "make: apt-get install nginx nginx-dev libcjson-dev libssl-dev" \
+	    "zlib1g-dev gcc libc6-dev" >&2
+	@echo "make: or build against a source tree: make NGINX_SRC=dir" >&2
+	@false
 
 $(BUILD)/nginx/Makefile: config $(BUILD)/sources $(if $(NGINX_SRC),,$(DEB_SRC)/conf_flags)
 	@mkdir -p $(BUILD)
@@ -107,6 +116,14 @@ $(BUILD)/bench/%: bench/%.c
 bench: module $(BUILD)/bench/load $(BUILD)/bench/floor
 	bench/run $(BENCH) $(if $(BENCH_ROUNDS),--rounds=$(BENCH_ROUNDS)) \
 	    $(if $(BENCH_ROWS),--rows=$(BENCH_ROWS))
+
+$(BUILD)/bench/conditions: bench/conditions.c $(BUILD)/libwsb.a
+	@mkdir -p $(dir $@)
+	$(CC) $(PURE_CFLAGS) -Isrc -o $@ $< $(BUILD)/libwsb.a $(PURE_LIBS)
+
+bench-conditions: module $(BUILD)/bench/conditions
+	$(BUILD)/bench/conditions
+	bench/replay
 
 clean:
 	rm -rf $(BUILD)

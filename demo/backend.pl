@@ -4,7 +4,8 @@
 #
 #   perl backend.pl [port]
 #
-# Without a port, or with 0, it takes a free one; PORT_FILE=file has the port written there.
+# Without a port, or with 0, it takes a free one; PORT_FILE=file has the port written there. With
+# NGINX_PID_FILE=file it also does what the page's two buttons ask for: see "accidents".
 
 use v5.36;
 use Mojolicious::Lite -signatures;
@@ -122,6 +123,51 @@ for my $collection (sort keys %entity_type) {
         $c->problem(405, 'method not allowed');
     });
 }
+
+# --- accidents ---------------------------------------------------------------------------------------
+
+# No part of a REST backend: so that the page can show what a reload and a worker's death look like, a
+# program that runs as nginx's own user sends the signals. A page of another site cannot ask for them:
+# its browser sends no JSON here without asking first, and the Host has to be a name of this machine.
+
+sub nginx_pid () {
+    my $file = $ENV{NGINX_PID_FILE} // return;
+    open my $fh, '<', $file or return;
+    my ($pid) = (<$fh> // '') =~ /\A([1-9]\d*)\s*\z/;
+    return $pid && kill(0, $pid) ? $pid : undef;
+}
+
+sub is_worker ($pid, $master) {
+    open my $fh, '<', "/proc/$pid/status" or return 0;
+    return scalar grep { /^PPid:\s*\Q$master\E$/ } <$fh>;
+}
+
+my $accidents = app->routes->under('/accidents' => sub ($c) {
+    my $local = ($c->req->headers->host // '') =~ /\A(?:127\.0\.0\.1|localhost)(?::\d+)?\z/;
+    return 1 if $local && nginx_pid;
+    $c->problem(404, 'not found');
+    return;
+});
+
+$accidents->get('/' => sub ($c) { $c->render(json => [qw(reload kill)]) });
+
+$accidents->post('/' => sub ($c) {
+    my $type = $c->req->headers->content_type // '';
+    return $c->problem(415, 'application/json only') if $type ne 'application/json';
+
+    my $body   = $c->object or return;
+    my $master = nginx_pid;
+    my ($do, $pid) = map { $_ // '' } @{$body}{qw(do pid)};
+    my @signal
+      = $do eq 'reload' ? (HUP => $master)
+      : $do eq 'kill' && $pid =~ /\A[1-9]\d{0,9}\z/ && is_worker($pid, $master) ? (KILL => $pid)
+      :                  return $c->problem(422, 'say reload, or kill and the pid of a worker');
+
+    $c->render(json => {sent => "SIG$signal[0]", pid => $signal[1] + 0});
+
+    # once the answer has gone through the worker that it may be about
+    Mojo::IOLoop->timer(0.2 => sub { kill @signal });
+});
 
 any '/*whatever' => {whatever => ''} => sub ($c) { $c->problem(404, 'not found') };
 

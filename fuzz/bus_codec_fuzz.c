@@ -12,7 +12,8 @@
 static const wsb_codec_t  *bus = &wsb_codec_bus;
 
 static const wsb_str_t  none = wsb_null_string;
-static const wsb_str_t  id = wsb_string("0123456789ab-17");
+static const wsb_str_t  id =
+    wsb_string("01234567-89ab-8000-8000-000000000011");
 
 static const uint8_t  key[16] = "0123456789abcde";
 

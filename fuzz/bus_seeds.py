@@ -64,7 +64,9 @@ CODEC = {
               '"event_type":["created","deleted"],"kind":"entity",'
               '"entity_id":["' + UUID + '",17,"{' + UUID + '}"]},"id":"1"}',
     'since': '{"type":"subscribe","filter":{"kind":null},'
-             '"since":"0123456789ab-17"}',
+             '"since":"01234567-89ab-8000-8000-000000000011"}',
+    'ignored': '{"type":"subscribe","filter":{"entitytype":"order",'
+               '"action":"x"},"Since":"now"}',
     'now': '{"type":"subscribe","filter":{},"since":"now"}',
     'first': '{"type":"subscribe","filter":{},"since":"first","id":""}',
     'snapshot': '{"type":"subscribe","filter":{},"snapshot":true}',

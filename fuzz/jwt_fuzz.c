@@ -36,6 +36,8 @@ all_keys(void)
     wsb_jwk_error_t    err;
     static wsb_jwks_t  keys;
 
+    static const wsb_jwk_use_t  any;
+
     static const char *const  jwk[] = {
         "{\"kty\":\"oct\",\"k\":\"MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY"
         "\"}",
@@ -49,7 +51,7 @@ all_keys(void)
     for (i = 0; keys.n < 3; i++) {
         text.data = (const uint8_t *) jwk[i];
         text.len = strlen(jwk[i]);
-        fuzz_check(wsb_jwks_add(&keys, text, 0, &err) == WSB_OK);
+        fuzz_check(wsb_jwks_add(&keys, text, &any, &err) == WSB_OK);
     }
 
     return &keys;
@@ -265,12 +267,21 @@ check_signed(const uint8_t *data, size_t size)
 
 
 static void
+warned(void *ctx, const char *text)
+{
+    (void) ctx;
+    fuzz_check(strlen(text) < 256);
+}
+
+
+static void
 check_keys(const uint8_t *data, size_t size)
 {
     unsigned         i, algs;
     wsb_rc_t         rc;
     wsb_str_t        file;
     wsb_jwks_t       keys;
+    wsb_jwk_use_t    use;
     wsb_jwk_error_t  err;
 
     file.data = fuzz_copy(data, size);
@@ -279,7 +290,12 @@ check_keys(const uint8_t *data, size_t size)
     for (algs = 0; algs <= WSB_JWA_HS; algs += WSB_JWA_HS) {
         memset(&keys, 0, sizeof(keys));
 
-        rc = wsb_jwks_add(&keys, file, algs, &err);
+        memset(&use, 0, sizeof(use));
+
+        use.algs = algs;
+        use.warn = warned;
+
+        rc = wsb_jwks_add(&keys, file, &use, &err);
 
         fuzz_check(ERR_peek_error() == 0);
         fuzz_check(rc == WSB_OK ? keys.n != 0

@@ -88,7 +88,8 @@ check_event(const wsb_event_t *ev, wsb_str_t body)
     wsb_text_t          t;
     wsb_json_error_t    err;
 
-    static const wsb_str_t          id = wsb_string("0123456789ab-17");
+    static const wsb_str_t          id =
+        wsb_string("01234567-89ab-8000-8000-000000000011");
     static const wsb_json_limits_t  limits = { WSB_JSON_DEPTH, 2 };
 
     for (i = 0; i < WSB_METADATA; i++) {
@@ -132,6 +133,35 @@ check_event(const wsb_event_t *ev, wsb_str_t body)
 }
 
 
+/* What is told of fields that are not known is JSON, and short. */
+
+static void
+check_ignored(const wsb_ignored_t *ignored)
+{
+    wsb_str_t         object;
+    wsb_text_t        t;
+    wsb_json_t        value;
+    wsb_json_error_t  err;
+
+    static const wsb_json_limits_t  limits = { 2, 2 };
+
+    memset(&t, 0, sizeof(t));
+
+    wsb_text_lit(&t, "{\"published\":1");
+    wsb_ignored_text(&t, ignored);
+    wsb_text_lit(&t, "}");
+
+    object.data = t.data;
+    object.len = t.len;
+
+    fuzz_check(wsb_json_parse(object, &limits, &value, &err) == WSB_OK);
+    fuzz_check(t.len < 64 + WSB_IGNORED_NAMES
+                            * (6 * WSB_IGNORED_NAME_MAX + 16));
+
+    wsb_text_done(&t);
+}
+
+
 static void
 check_batch(const wsb_batch_t *batch, const wsb_publish_conf_t *conf,
     wsb_str_t body)
@@ -169,6 +199,8 @@ check_batch(const wsb_batch_t *batch, const wsb_publish_conf_t *conf,
     }
 
     fuzz_check(offset == batch->len);
+
+    check_ignored(batch->ignored);
 }
 
 

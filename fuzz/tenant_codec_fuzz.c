@@ -11,7 +11,8 @@
 
 static const wsb_codec_t  *codec = &wsb_codec_tenant;
 
-static const wsb_str_t  id = wsb_string("0123456789ab-17");
+static const wsb_str_t  id =
+    wsb_string("01234567-89ab-8000-8000-000000000011");
 
 
 /* Whoever's it is: strict JSON, and the tenant comes out as it went in. */

@@ -45,12 +45,87 @@ write_value(wsb_text_t *t, const wsb_value_t *value)
 }
 
 
+/* Of tokens, the pattern. */
+
+static void
+write_pattern(wsb_text_t *t, wsb_str_t tokens)
+{
+    size_t      i;
+    wsb_text_t  pattern;
+    wsb_str_t   text;
+
+    memset(&pattern, 0, sizeof(pattern));
+
+    for (i = 0; i < tokens.len; i++) {
+        switch (tokens.data[i]) {
+
+        case WSB_LIKE_RUN:
+            wsb_text_lit(&pattern, "%");
+            break;
+
+        case WSB_LIKE_ONE:
+            wsb_text_lit(&pattern, "_");
+            break;
+
+        case '%':
+        case '_':
+        case '\\':
+            wsb_text_lit(&pattern, "\\");
+
+            /* fall through */
+
+        default:
+            wsb_text_add(&pattern, &tokens.data[i], 1);
+        }
+    }
+
+    text.data = tokens.len != 0 ? pattern.data : tokens.data;
+    text.len = pattern.len;
+    wsb_text_json(t, text);
+    wsb_text_done(&pattern);
+}
+
+
+/* All keys, whatever is in them. */
+
+static void
+write_column(wsb_text_t *t, wsb_str_t path)
+{
+    size_t      i;
+    wsb_text_t  column;
+    wsb_str_t   text;
+
+    memset(&column, 0, sizeof(column));
+    wsb_text_lit(&column, "data.");
+
+    for (i = 0; i < path.len - 1; i++) {
+
+        if (path.data[i] == '\0') {
+            wsb_text_lit(&column, ".");
+            continue;
+        }
+
+        if (path.data[i] == '.' || path.data[i] == '['
+            || path.data[i] == '\\')
+        {
+            wsb_text_lit(&column, "\\");
+        }
+
+        wsb_text_add(&column, &path.data[i], 1);
+    }
+
+    text.data = column.data;
+    text.len = column.len;
+    wsb_text_json(t, text);
+    wsb_text_done(&column);
+}
+
+
 static void
 write_condition(wsb_text_t *t, const wsb_where_t *where,
     const wsb_condition_t *c, int joined)
 {
     size_t          i;
-    uint8_t        *copy;
     wsb_str_t       path;
     wsb_value_t     value;
     const uint8_t  *p;
@@ -65,17 +140,8 @@ write_condition(wsb_text_t *t, const wsb_where_t *where,
     fuzz_check(c->path < where->npaths && c->nvalues >= 1);
 
     path = wsb_where_path(where, c->path);
-    copy = fuzz_copy(path.data, path.len);
-    fuzz_check(path.len > 1 && copy[path.len - 1] == '\0');
-
-    for (i = 0; i < path.len - 1; i++) {
-        copy[i] = copy[i] == '\0' ? '.' : copy[i];
-    }
-
-    path.data = copy;
-    path.len--;
-    wsb_text_json(t, path);
-    free(copy);
+    fuzz_check(path.len > 1 && path.data[path.len - 1] == '\0');
+    write_column(t, path);
 
     wsb_text_lit(t, ",\"operator\":\"");
     wsb_text_lit(t, ops[c->op]);
@@ -86,7 +152,13 @@ write_condition(wsb_text_t *t, const wsb_where_t *where,
     for (i = 0; i < c->nvalues; i++) {
         p = wsb_where_value(p, &value);
         wsb_text_lit(t, i != 0 ? "," : "");
-        write_value(t, &value);
+
+        if (c->op == WSB_WHERE_LIKE || c->op == WSB_WHERE_ILIKE) {
+            write_pattern(t, value.text);
+
+        } else {
+            write_value(t, &value);
+        }
     }
 
     wsb_text_lit(t, c->op == WSB_WHERE_IN ? "]" : "");

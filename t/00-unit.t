@@ -23,7 +23,7 @@ find(sub {
 
 cmp_ok(scalar @programs, '>', 0, 'there are unit tests');
 
-my $patience = WSBus::Nginx::patience(120);
+my $patience = WSBus::Nginx::patience(360);
 
 for my $name (sort @programs) {
     subtest $name => sub {

@@ -1,70 +1,130 @@
-# Each configuration of conf.example passes nginx -t.
+# Each configuration of conf.example passes nginx -t, both within the
+# nginx.conf that stands beside them and in /etc/nginx/conf.d of Debian; so do
+# the files that the README shows.
 
 use strict;
 use warnings;
 
-use File::Basename qw(basename);
+use File::Basename qw(basename dirname);
+use File::Path qw(make_path);
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Test::More;
 
+use WSBus::Example;
 use WSBus::Nginx;
 
-my @examples = sort glob "$FindBin::Bin/../conf.example/*.conf";
+my $root = "$FindBin::Bin/..";
+my $load = WSBus::Nginx::load_module();
 
-cmp_ok(scalar @examples, '>', 0, 'there are examples');
+my $temp = join ' ', 'access_log tmp/access.log;',
+                map { "${_}_temp_path tmp/$_;" }
+                qw(client_body proxy fastcgi uwsgi scgi);
 
-for my $path (@examples) {
-    my $text = WSBus::Nginx::slurp($path);
-    my $name = basename($path);
+# nginx.conf as Debian and Ubuntu install it, but for the logs
 
-    my $load = WSBus::Nginx::load_module();
+my $debian = <<"END";
+user www-data;
+worker_processes auto;
+pid tmp/nginx.pid;
+include modules-enabled/*.conf;
 
-    ok($text =~ s{^load_module\s+modules/ngx_http_ws_bus_module\.so;}{$load}m,
-       "$name loads the module");
+events {
+    worker_connections 768;
+}
 
-    $text .= "\npid tmp/nginx.pid;\n" if $text !~ /^\s*pid\s/m;
+http {
+    $temp
+    sendfile on;
+    tcp_nopush on;
+    types_hash_max_size 2048;
+    include mime.types;
+    default_type application/octet-stream;
+    ssl_protocols TLSv1.2 TLSv1.3;
+    ssl_prefer_server_ciphers on;
+    gzip on;
+    include conf.d/*.conf;
+    include sites-enabled/*;
+}
+END
 
-    # nothing outside the prefix, and whatever has a certificate gets one
-    $text =~ s{^(\s*http\s*\{)}{$1
-        client_body_temp_path tmp/body; proxy_temp_path tmp/proxy;
-        fastcgi_temp_path tmp/fastcgi; uwsgi_temp_path tmp/uwsgi;
-        scgi_temp_path tmp/scgi;}m if $text !~ /client_body_temp_path/;
 
-    if ($text !~ /^\s*access_log\s/m) {
-        $text =~ s{^(\s*http\s*\{)}{$1 access_log tmp/access.log;}m;
-    }
+# files: name => text, below the directory of nginx.conf
 
-    my $nginx = WSBus::Nginx->new(conf => $text);
+sub passes {
+    my ($what, %files) = @_;
+
+    s{^load_module\s+modules/ngx_http_ws_bus_module\.so;}{$load}m
+        for values %files;
+
+    $files{'jwt.key'}    = 'a secret of the tests only, ' x 2;
+    $files{'mime.types'} = "types { text/html html; }\n";
+
+    my $nginx = WSBus::Nginx->new(conf => $files{'nginx.conf'});
     $nginx->{finished} = 1;
-    $nginx->certificate if $text =~ /ssl_certificate/;
+    $nginx->certificate if grep { /ssl_certificate/ } values %files;
 
-    for my $pem ($text =~ /^\s*ssl_certificate(?:_key)?\s+([^\$;]+);/mg) {
-        my $from = $pem =~ /key/ ? 'key.pem' : 'cert.pem';
-        $text =~ s{(\s)\Q$pem\E;}{$1%%PREFIX%%/$from;}g if $pem =~ m{/|\.};
-    }
-
-    for my $file ($text =~ /^\s*ws_bus_jwt_key_file\s+([^\s;]+)/mg) {
-        $nginx->write_file('jwt.key', 'a secret of the tests only, ' x 2);
-        $text =~ s{(\s)\Q$file\E}{$1%%PREFIX%%/jwt.key}g;
-    }
-
-    $nginx->{conf} = $text;
-    $nginx->write_file('nginx.conf', $nginx->conf);
-    mkdir $nginx->file($_) for qw(logs conf);
-
-    for my $inc ($text =~ /^\s*include\s+(mime\.types);/mg) {
-        $nginx->write_file($inc, WSBus::Nginx::slurp('/etc/nginx/mime.types'));
+    for my $name (keys %files) {
+        make_path(dirname($nginx->file($name)));
+        $nginx->write_file($name, $files{$name});
     }
 
     my ($rc, $out) = WSBus::Nginx::run(
         20, WSBus::Nginx::binary(), '-t', '-p', $nginx->prefix . '/',
         '-c', 'nginx.conf', '-e', 'error.log');
 
-    is($rc, 0, "$name passes nginx -t") or diag($out);
-    unlike($out, qr/\[(?:warn|alert|crit)\]/, "$name without a warning");
+    # only root can be another user
+    $out =~ s/^.*\[warn\].*"user" directive.*\n//mg;
+
+    is($rc, 0, "$what passes nginx -t") or diag($out);
+    unlike($out, qr/\[(?:warn|alert|crit)\]/, "$what without a warning");
 
     $nginx->clean;
+
+    return;
 }
+
+
+my @examples = grep { $_ ne 'nginx.conf' }
+               map { basename($_) } sort glob "$root/conf.example/*.conf";
+
+cmp_ok(scalar @examples, '>', 0, 'there are examples');
+
+for my $name (@examples) {
+    my $text = WSBus::Nginx::slurp("$root/conf.example/$name");
+
+    unlike($text, qr/^(?:http|events|load_module|worker_\w+|user|pid)\b/m,
+           "$name has what stands in http");
+
+    (my $whole = WSBus::Example::text($name))
+        =~ s/^http \{$/pid tmp\/nginx.pid;\nhttp { $temp/m;
+
+    passes($name, 'nginx.conf' => $whole);
+
+    passes("$name in conf.d", 'nginx.conf' => $debian,
+           'modules-enabled/50-mod-http-ws-bus.conf' =>
+               "load_module modules/ngx_http_ws_bus_module.so;\n",
+           "conf.d/$name" => $text);
+}
+
+
+my $readme = WSBus::Nginx::slurp("$root/README.md");
+my %debian = $readme =~ /^```nginx\n# \/etc\/nginx\/(\S+)\n(.*?)^```/msg;
+
+is(join(' ', sort keys %debian), 'conf.d/ws_bus.conf '
+   . 'modules-enabled/50-mod-http-ws-bus.conf sites-available/example',
+   'the README shows the files of Debian');
+
+$debian{'sites-enabled/example'} = $debian{'sites-available/example'};
+
+passes('the README on Debian', %debian, 'nginx.conf' => $debian);
+
+my ($whole) = $readme =~ /^```nginx\n(load_module .*?)^```/ms;
+
+like($whole, qr/^http \{/m, 'the README shows the whole nginx.conf');
+
+$whole =~ s/^http \{$/pid tmp\/nginx.pid;\nhttp { $temp/m;
+
+passes('the nginx.conf of the README', 'nginx.conf' => $whole);
 
 done_testing;

@@ -10,6 +10,7 @@ use MIME::Base64 qw(encode_base64);
 use Mojo::JSON qw(decode_json);
 use Test::More;
 
+use WSBus::Id;
 use WSBus::Nginx;
 use WSBus::Raw;
 
@@ -190,7 +191,7 @@ sub head {
     my $raw = WSBus::Raw->new($nginx->port);
     $raw->write("GET /status HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
     my $zone = decode_json($raw->response->{body})->{zones}[0];
-    return ($zone->{last_id} // '-0') =~ /-(\d+)$/ ? $1 : undef;
+    return seq_of($zone->{last_id}) // 0;
 }
 
 sub event { return qq({"action":"created","entity_type":"order","entity_id":"$_[0]"$_[1]}) }

@@ -9,6 +9,7 @@ use lib "$FindBin::Bin/lib";
 use Mojo::JSON qw(decode_json encode_json);
 use Test::More;
 
+use WSBus::Id;
 use WSBus::Nginx;
 use WSBus::Raw;
 
@@ -28,7 +29,11 @@ my $nginx = WSBus::Nginx->new(
                        location /nested/ws { ws_bus events;
                            ws_bus_restrict open eq true; } }
                    location /name/ws { ws_bus events;
-                       ws_bus_restrict name like $arg_pattern; }
+                       ws_bus_restrict name like "$arg_pattern%"; }
+                   location /home/ws { ws_bus events;
+                       ws_bus_restrict path ilike "/home/${arg_name}/%"; }
+                   location /class/ws { ws_bus events;
+                       ws_bus_restrict class neq secret; }
                    '),
 )->start;
 
@@ -154,9 +159,10 @@ subtest 'what went away is named, and nothing is said of the row' => sub {
 
 subtest 'of the past as of now' => sub {
     my $first = publish(@rows, marker())->{first_id};
-    my ($epoch, $seq) = split /-/, $first;
 
-    for my $since ('"first"', sprintf('"%s-%s"', $epoch, $seq - 1)) {
+    my $before = event_id(epoch_of($first), seq_of($first) - 1);
+
+    for my $since ('"first"', qq("$before")) {
         my $ws = open_at('/own/ws?user=7');
         ask($ws, qq({"type":"subscribe","filter":{},"since":$since}));
 
@@ -215,11 +221,74 @@ subtest 'order, text and booleans' => sub {
             order(e => { user => 7, open => \1 }, schema => 'internal')),
        'a d', 'conditions of three levels add up');
 
-    $ws = open_at('/name/ws?pattern=a%');
+    $ws = open_at('/name/ws?pattern=a');
 
     ask($ws, '{"type":"subscribe","filter":{}}');
     is(gets($ws, order(x => { name => 'xyz' }), order(a => { name => 'abc' })),
        'a', 'like');
+};
+
+
+# the pattern is the configuration's, the name the client's
+
+subtest 'a name is no pattern' => sub {
+    my @names = ('%', '_', 'b_b', 'bob', 'b%b', '\\', '\\%', 'ann');
+    my $all = sub { map { order($_ => { path => "/home/$_/x" }) } @names };
+
+    for my $name (@names) {
+        my $ws = WSBus::Raw->open($port, path => '/home/ws?name='
+            . join '', map { sprintf '%%%02X', ord } split //, $name);
+        ask($ws, '{"type":"subscribe","filter":{}}');
+        publish($all->(), order(end => { path => "/home/$name/end" }));
+        my @got;
+        while (1) {
+            my $e = $ws->read_json->{data}{event};
+            last if $e->{entity_id} eq 'end';
+            push @got, $e->{entity_id};
+        }
+        is("@got", $name, "\"$name\" gets its own");
+    }
+
+    for my $path ('/home/ws', '/home/ws?name=', '/name/ws?pattern=',
+                  '/name/ws?pattern=%zz', '/home/ws?name=' . '%25' x 300)
+    {
+        my $ws = WSBus::Raw->new($port);
+        is($ws->handshake(path => $path)->{status}, 403, substr $path, 0, 30);
+    }
+    like($nginx->error_log, qr/argument "pattern" is taken for empty/,
+         'which says why');
+};
+
+
+subtest 'a value is text, and a row that is no scalar is nobody\'s' => sub {
+    my @events = map { order($_->[0] => { user => $_->[1] }) }
+        [ n10 => 10 ], [ t10 => '10' ], [ e => '1e1' ], [ f => '10.0' ],
+        [ s => ' 10' ], [ list => [10] ], [ obj => {} ], [ cafe => 'caf%C3%A9' ];
+
+    my %gets = ('10' => 'n10 t10', '1e1' => 'e', '10.0' => 'f', '%2010' => 's',
+                '+10' => 's', 'caf%25C3%25A9' => 'cafe');
+
+    for my $user (sort keys %gets) {
+        my $ws = open_at("/own/ws?user=$user");
+        ask($ws, '{"type":"subscribe","filter":{}}');
+        publish(@events, order(end => { user => { '%2010' => ' 10',
+            '+10' => ' 10', 'caf%25C3%25A9' => 'caf%C3%A9' }->{$user} // $user }));
+        my @got;
+        while (1) {
+            my $e = $ws->read_json->{data}{event};
+            last if $e->{entity_id} eq 'end';
+            push @got, $e->{entity_id};
+        }
+        is("@got", $gets{$user}, "user=$user");
+    }
+
+    my $ws = open_at('/class/ws');
+    ask($ws, '{"type":"subscribe","filter":{}}');
+    publish((map { order($_->[0] => { class => $_->[1] }) }
+        [ plain => 'secret' ], [ list => ['secret'] ], [ obj => { a => 1 } ],
+        [ open => 'open' ]), order(end => { class => 'x' }));
+    my @got = map { $ws->read_json->{data}{event}{entity_id} } 1 .. 2;
+    is("@got", 'open end', 'neq is not met by a list that holds it');
 };
 
 
@@ -243,8 +312,8 @@ subtest 'a value that is empty lets nobody in' => sub {
        'too many');
 
     like($nginx->error_log,
-         qr/handshake refused by "ws_bus_restrict user eq": the value is empty/,
-         'the log says why');
+         qr{\[error\].*handshake refused by "ws_bus_restrict user eq": the value is empty, location: "/own/ws"},
+         'the log says why and where');
     $nginx->allow(qr/handshake refused/);
 };
 
@@ -254,7 +323,9 @@ subtest 'configurations' => sub {
         'ws_bus_restrict a is 1'       => qr/unknown operator/,
         'ws_bus_restrict a.. eq 1'     => qr/empty key/,
         'ws_bus_restrict a eq ""'      => qr/the value is empty/,
+        'ws_bus_restrict a in "b, c"'  => qr/\[warn\] a space beside a comma in "b, c"/,
         'ws_bus_restrict a eq'         => qr/invalid number of arguments/,
+        'ws_bus_restrict a like "b\\\\$arg_x%"' => qr/backslash in front of a variable/,
         join('; ', ('ws_bus_restrict a eq 1') x 17) => qr/more than 16/,
     );
 

@@ -11,6 +11,7 @@ use Encode qw(encode_utf8);
 use Mojo::JSON qw(decode_json);
 use Test::More;
 
+use WSBus::Id;
 use WSBus::Nginx;
 use WSBus::Raw;
 
@@ -20,7 +21,8 @@ binmode $_, ':utf8' for map { Test::More->builder->$_ }
 my $nginx = WSBus::Nginx->new(workers => 2, http => <<'END')->start;
     ws_bus_zone zone=events:16m;
     ws_bus_max_subscriptions 10000;
-    ws_bus_ping_interval 1s;
+    ws_bus_ping_interval 1s;      # who does not answer for long is busy
+    ws_bus_pong_timeout  1h;
     keepalive_requests 100000;
 
     server {
@@ -96,7 +98,7 @@ sub client {
                             headers => [ headers($tenant) ]);
 }
 
-sub seq { return ($_[0] // '') =~ /-(\d+)$/ ? $1 : -1 }
+sub seq { return seq_of($_[0]) // -1 }
 
 # what comes until everything up to that id has been sent
 
@@ -265,15 +267,16 @@ sub attacks {
 
     # the past
 
-    my ($epoch) = $first =~ /^(\w+)-/;
+    my $epoch = epoch_of($first);
     push @all, map { $sub->('{}', ",\"since\":$_"),
                      $sub->('{"entity_type":"order"}', ",\"since\":$_"),
                      $sub->('{"entity_type":["order","x"]}', ",\"since\":$_"
                             . ',"where":[{"column":"v","operator":"like",'
                             . '"value":"%S%"}]') }
         '"first"', '"now"', "\"$first\"", "\"$middle\"", "\"$last\"",
-        "\"$epoch-0\"", "\"$epoch-1\"", "\"$epoch-18446744073709551615\"",
-        '"000000000000-1"', "\"$middle\\u0000\"", "\"$middle \"", '0', '[]', '{}';
+        (map { '"' . event_id($epoch, $_) . '"' } 0, 1, (1 << 62) - 1),
+        '"' . event_id('0' x 12, 1) . '"', "\"$epoch-1\"",
+        '"' . uc($middle) . '"', "\"$middle\\u0000\"", "\"$middle \"", '0', '[]', '{}';
 
     # subscriptions of others
 

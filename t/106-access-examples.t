@@ -149,9 +149,10 @@ subtest 'behind-auth-request' => sub {
     my @try = (Cookie => 'session=try');
 
     is((open_ws())[0], 401, 'nobody');
-    is((open_ws('a.example', @try, Origin => 'http://b.example'))[0], 403,
+    is((open_ws('bus.example.com', @try, Origin => 'http://b.example'))[0], 403,
        'a page of somebody else');
-    my ($status, $ws) = open_ws('a.example', @try, Origin => 'http://a.example');
+    my ($status, $ws) = open_ws('bus.example.com', @try,
+                                Origin => 'http://bus.example.com');
     is($status, 101, 'its own');
     is((subscribe($ws))->{type}, 'subscribed', 'listens');
     is(post(0, event('order', 1, ',"tenant":"other"')), 200, 'of another');

@@ -40,7 +40,7 @@ sub http {
                                ws_bus_jwt_expiry optional;
                                ws_bus_jwt_issuer a b;
                                ws_bus_tenant $kind-$ws_bus_jwt_claim_tenant;
-                               limit_req zone=plan;
+                               limit_req zone=plan burst=100 nodelay;
                                ws_bus_restrict owner eq $ws_bus_jwt_claim_owner;
                                ws_bus_restrict entity_type in $ws_bus_jwt_claim_types;
                                ws_bus_max_connections 100 key=$ws_bus_jwt_claim_team;
@@ -88,19 +88,20 @@ sub total {
 my $start   = time;
 my $stays   = ws('/jwt', token(3600));
 my $renewed = ws('/jwt', token(5));
-my %ends    = map { $_ => ws($_, token(4)) } qw(/jwt /echo /late);
-my $plain   = WSBus::Raw->open($port, path => '/open');
-my $without = WSBus::Raw->open($port, path => '/any');
-my $busy    = ws('/jwt', token(4));
+my $exp     = int(time) + 3600;
 
-my $exp = int(time) + 3600;
 my $got = auth($renewed, $key->token('HS256', { sub => 'u', exp => $exp }),
                id => 'r-1');
 is_deeply($got, { type => 'auth', expires => $exp, id => 'r-1' },
           'a token is renewed');
 
+my $busy = ws('/jwt', token(4));
 $busy->send_text('{"type":"subscribe","filter":{}}');
 is($busy->read_json->{type}, 'subscribed', 'a subscription of one that will end');
+
+my %ends    = map { $_ => ws($_, token(4)) } qw(/jwt /echo /late);
+my $plain   = WSBus::Raw->open($port, path => '/open');
+my $without = WSBus::Raw->open($port, path => '/any');
 
 # --- what is no renewal
 
@@ -218,17 +219,17 @@ is($all->read_json->{data}{event}{entity_id}, 3,
 # --- they end
 
 for my $path (qw(/jwt /echo)) {
-    is($ends{$path}->read_close(8), 3000, "$path ends with its token");
+    is($ends{$path}->read_close, 3000, "$path ends with its token");
     is($ends{$path}{close_reason}, 'token expired', '... with its reason');
     my $took = time - $start;
     cmp_ok($took, '>=', 3, '... not before it expires');
 }
 
-is($busy->read_close(8), 3000, 'with a subscription');
-is($ends{'/late'}->read_close(8), 3000, 'with a leeway, and pings');
+is($busy->read_close, 3000, 'with a subscription');
+is($ends{'/late'}->read_close, 3000, 'with a leeway, and pings');
 cmp_ok(time - $start, '>=', 5, '... later by the leeway');
-is($never->read_close(8), 3000, 'a token renewed to expire soon');
-is($logged->read_close(8), 3000, 'a renewed one');
+is($never->read_close, 3000, 'a token renewed to expire soon');
+is($logged->read_close, 3000, 'a renewed one');
 ok($renewed->alive, 'one that was renewed in time lives on');
 ok($stays->alive, 'one whose token lives on, too');
 ok($plain->alive, 'one without a token, too');

@@ -567,6 +567,7 @@ subtest 'heartbeat' => sub {
     );
 
     for my $c (values %c) {
+        $c->{asked} = time;
         $c->{ws}    = open_ws('tenant_id=beat', path => $c->{path});
         $c->{born}  = time;
         $c->{pings} = [];
@@ -591,12 +592,12 @@ subtest 'heartbeat' => sub {
         }
     };
 
-    my ($end, $said) = (time + 15, 0);
+    my ($end, $said) = (time + WSBus::Nginx::patience(20), 0);
 
     while (time < $end) {
         my @open = grep { !$_->{end} } values %c;
 
-        last if @{ $c{default}{pings} } && @{ $c{good}{pings} } > 4
+        last if $c{default}{end} && @{ $c{good}{pings} } > 4
                 && $c{mute}{end} && $c{talks}{end};
 
         IO::Select->new(map { $_->{ws}->sock } @open)->can_read(0.1);
@@ -614,7 +615,7 @@ subtest 'heartbeat' => sub {
         cmp_ok(scalar @{ $c{$name}{pings} }, '>=', 2, 'after two pings');
     }
 
-    for my $name (qw(default good pings pongs off)) {
+    for my $name (qw(good pings pongs off)) {
         ok(!$c{$name}{end}, "$name: lives");
     }
 
@@ -625,7 +626,19 @@ subtest 'heartbeat' => sub {
     cmp_ok(scalar @{ $c{pings}{pings} }, '>=', 3, 'whoever pings is pinged');
     is($c{good}{payload}, '', 'without a payload');
     is(scalar @{ $c{off}{pings} }, 0, 'with 0 there are none');
-    cmp_ok($c{default}{pings}[0], '>', 4.8, 'by default the first after 5 s');
+
+    # how early as seen from before the handshake, how late from after it
+
+    my $slack = WSBus::Nginx::patience(1) - 1;
+    my $later = $c{default}{born} - $c{default}{asked};
+    my @at    = (@{ $c{default}{pings} }, $c{default}{end} // 0);
+
+    is(scalar @at, 3, 'by default a silent client is gone after two pings');
+    for my $i (0 .. 2) {
+        my $due = 5 * ($i + 1);
+        cmp_ok($at[$i] + $later, '>', $due - 0.05, "not before $due s");
+        cmp_ok($at[$i], '<', $due + 0.5 + $slack, 'nor much after');
+    }
 
     $_->{ws}->close for values %c;
 };

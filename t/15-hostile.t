@@ -38,7 +38,7 @@ $allowed = 1 << 20 if $allowed !~ /^\d+$/;
 my $MANY    = $allowed > 3300 ? 2500 : $allowed - 800;    # at once
 my $LIMIT   = 1 << 20;                          # bytes that may be missing
 my $HOSTILE = $ENV{WSB_HOSTILE} || 0;
-my $PATIENT = 2 * $WSBus::Nginx::TIMEOUT / 10;  # seconds until an answer
+my $PATIENT = WSBus::Nginx::patience(5);      # seconds until an answer
 my $PING    = '{"type":"ping"}';
 my $MASK    = "\x11\x22\x33\x44";
 
@@ -655,10 +655,13 @@ cmp_ok(length $hello, '>', 100, 'there is a ClientHello');
 sub half_open {
     my ($n) = @_;
 
-    my @ws  = map { WSBus::Raw->new($nginx->port(1)) } 1 .. $n;
     my $cut = length $hello;
+    my @ws;
 
-    for my $i (0 .. $#ws) {
+    # each says at once what it has to say: its time has begun
+
+    for my $i (0 .. $n - 1) {
+        push @ws, WSBus::Raw->new($nginx->port(1));
         $ws[$i]->write(substr $hello, 0,
                        (0, 1, 5, $cut / 2, $cut - 1, $cut)[ $i % 6 ]);
     }
@@ -722,9 +725,9 @@ subtest 'an exiting worker does not wait for ever' => sub {
     $nginx->reload;
 
     is(wrong('1012', map { $_->read_close } @ws), 0, 'all are told');
-    ok(WSBus::Nginx::await(sub { !-d "/proc/$worker" }, 15),
+    ok(WSBus::Nginx::await(sub { !-d "/proc/$worker" }, 30),
        'none answers, one does not even read: the worker exits');
-    cmp_ok(time - $start, '<', 10, 'after the time it has given them');
+    cmp_ok(time - $start, '<', 30, 'after the time it has given them');
     is(wrong('eof', map { $_->read_end } @ws), 0, 'all are cut off');
 };
 

@@ -21,6 +21,7 @@ my $nginx = WSBus::Nginx->new(http => WSBus::Nginx::minimal(
         listen 127.0.0.1:%%PORT1%% ssl;
         ssl_certificate     %%PREFIX%%/cert.pem;
         ssl_certificate_key %%PREFIX%%/key.pem;
+        server_name bus.example;
         location /ws { ws_bus events; ws_bus_origin same; }
     }
     server {
@@ -31,7 +32,19 @@ my $nginx = WSBus::Nginx->new(http => WSBus::Nginx::minimal(
         location /ws/any   { ws_bus events; ws_bus_origin any; }
         location /echo     { ws_bus_echo; }
     }
+    server {
+        listen 127.0.0.1:%%PORT3%%;
+        server_name bus.example www.bus.example *.w.example .d.example
+                    tail.example.* "~^r\d+\.example$";
+        location /ws { ws_bus events; ws_bus_origin same; }
+    }
+    server {
+        listen 127.0.0.1:%%PORT3%%;
+        server_name other.example;
+        location /ws { ws_bus events; ws_bus_origin same; }
+    }
 END
+    server_name bus.example;
     location /any    { ws_bus events; ws_bus_origin any; }
     location /same   { ws_bus events; ws_bus_origin same; }
     location /must   { ws_bus events; ws_bus_origin same required; }
@@ -122,6 +135,62 @@ subtest 'same' => sub {
     allowed('/ws', 'https://bus.example', @host, @tls);
     allowed('/ws', 'https://bus.example', host => 'bus.example:443', @tls);
     refused('/ws', 'http://bus.example', @host, @tls);
+};
+
+
+# a page whose name is made to lead here sends that name as its Host, too
+
+subtest 'same is a configured name' => sub {
+    my $at = sub { (host => $_[0], port => $nginx->port(3)) };
+    my $same = sub { $_[1]->('/ws', "http://$_[0]", $at->($_[0])) };
+
+    refused('/same', 'http://evil.example', host => 'evil.example');
+    refused('/same', 'http://evil.example:8080', host => 'evil.example:8080');
+    refused('/same', 'http://bus.example.evil.example',
+            host => 'bus.example.evil.example');
+    refused('/same', 'http://1.2.3.4.evil.example',
+            host => '1.2.3.4.evil.example');
+    refused('/same', 'http://localhost.evil.example',
+            host => 'localhost.evil.example');
+    refused('/same', 'http://other.example', host => 'other.example');
+
+    # what no name server is asked for
+
+    allowed('/same', 'http://127.0.0.1:8080', host => '127.0.0.1:8080');
+    allowed('/same', 'http://localhost:8080', host => 'localhost:8080');
+    refused('/same', 'http://localhost:8080', host => 'localhost');
+    refused('/same', 'http://10.0.0.1', host => '10.0.0.2');
+    refused('/same', 'http://localhost', host => 'bus.example');
+
+    $same->($_, \&allowed) for qw(bus.example www.bus.example a.w.example
+                                  a.b.w.example d.example a.d.example
+                                  r12.example A.W.Example other.example);
+    $same->($_, \&refused) for qw(evil.example w.example xw.example
+                                  evild.example x.bus.example
+                                  tail.example.com r1.example.evil.example
+                                  x.other.example);
+
+    # two names of a server are one page's; below a domain there are many
+
+    allowed('/ws', 'http://www.bus.example', $at->('bus.example'));
+    refused('/ws', 'http://www.bus.example', $at->('bus.example:8080'));
+    refused('/ws', 'https://www.bus.example', $at->('bus.example'));
+    refused('/ws', 'http://a.w.example', $at->('b.w.example'));
+    refused('/ws', 'http://a.d.example', $at->('d.example'));
+    refused('/ws', 'http://r1.example', $at->('r2.example'));
+    refused('/ws', 'http://bus.example', $at->('other.example'));
+
+    my $server = sub {
+        return WSBus::Nginx->test_config(http => 'ws_bus_zone zone=events:8m;
+            server { listen 127.0.0.1:1; ' . $_[0]
+            . ' location /x { ws_bus events; } }');
+    };
+    my ($rc, $out) = $server->("\nws_bus_origin same;\n");
+    is($rc, 0, 'same without a name: nginx starts');
+    like($out, qr/\[warn\] "ws_bus_origin same" for location "\/x" of a server without a "server_name"/,
+         'and is warned');
+    unlike(($server->('ws_bus_origin same; server_name a.example;'))[1],
+           qr/warn/, 'with one: nothing');
 };
 
 
@@ -229,7 +298,7 @@ subtest 'counted and logged' => sub {
     my $n    = counted();
     my $from = length $nginx->error_log;
 
-    refused('/same', "http://evil\x{1b}[2J.example");
+    refused('/same', "http://evil\x{1b}[2J\xc2\x9b\xff\".example");
     refused('/same', 'http://evil.example');
     refused('/same', 'null');
     refused('/must', undef);
@@ -244,7 +313,17 @@ subtest 'counted and logged' => sub {
         like($log, qr/\[error\].*websocket handshake refused: $reason/,
              "logged: $reason");
     }
-    unlike($log, qr/\x{1b}/, 'no control character of the client');
+    like($log, qr/not allowed, location: "\/same", origin: "http:\/\/evil\.example", client/,
+         'and where, and of which page');
+    like($log, qr/no Origin, location: "\/must", client/, 'if there is one');
+    like($log, qr/origin: "http:\/\/evil\\u001b\[2J\\u009b\\ufffd\\u0022\.example"/,
+         'escaped');
+    unlike($log, qr/\x{1b}|\xc2\x9b|\xff/, 'no control character of the client');
+
+    $from = length $nginx->error_log;
+    refused('/same', 'http://' . 'a' x 2000 . '.example');
+    like(substr($nginx->error_log, $from), qr/origin: "http:\/\/a{249}\.\.\."/,
+         'a long one in part');
 };
 
 

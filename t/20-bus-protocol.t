@@ -10,13 +10,13 @@ use Mojo::JSON qw(encode_json decode_json true false);
 use Test::More;
 
 use WSBus::Client;
+use WSBus::Id;
 use WSBus::Nginx;
 
 my $nginx = WSBus::Nginx->new(
     workers => 2, http => WSBus::Nginx::minimal())->start;
 my $c = WSBus::Client->new($nginx);
 
-my $ID  = qr/[0-9A-Za-z]+-[0-9]+/;
 my $U   = '0a1b2c3d-4e5f-6789-abcd-ef0123456789';
 my $ISO = qr/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{3}(?:\d{3}){0,2})?Z/;
 
@@ -60,7 +60,7 @@ subtest 'subscribed' => sub {
     is($got->{type}, 'subscribed', 'type');
     is($got->{subscription_id}, 'sub_1', 'the first');
     is_deeply($got->{filter}, {}, 'an empty filter is an object');
-    like($got->{last_id}, qr/^$ID$/, 'last_id');
+    like($got->{last_id}, qr/^$EVENT_ID$/, 'last_id');
     ok(!exists $got->{id}, 'no id when none was given');
     like($ws->{text},
          qr/^\{"type":"subscribed","subscription_id":"sub_1","filter":\{\},/,
@@ -131,7 +131,7 @@ subtest 'the event, byte for byte' => sub {
                 . '"data":{"z":1,"a":2}}');
     $ws->wait_type('event');
     like($ws->{text}, qr/^\{"type":"event","subscription_id":"sub_1",
-        "data":\{"id":"$ID","timestamp":"$ISO",
+        "data":\{"id":"$EVENT_ID","timestamp":"$ISO",
         "event":\{"kind":"entity","action":"created","entity_type":"order",
         "entity_id":"o-1","data":\{"z":1,"a":2\}\}\}\}$/x, 'created');
 
@@ -254,7 +254,7 @@ subtest 'ping' => sub {
     $ws->wait_type('event');
 
     $got = $ws->ask({ type => 'ping' });
-    like($got->{last_id}, qr/^$ID$/, 'pong has last_id');
+    like($got->{last_id}, qr/^$EVENT_ID$/, 'pong has last_id');
     is($got->{last_id}, $reply->{last_id}, 'the newest that was sent');
 };
 
@@ -429,8 +429,8 @@ subtest 'a subscriber hears nothing of before' => sub {
     is_deeply([ map { $_->{data}{event}{entity_id} } $ws->sync ], ['after'],
               'and everything of after');
 
-    my ($last)  = $got->{last_id} =~ /-(\d+)$/;
-    my ($first) = $reply->{first_id} =~ /-(\d+)$/;
+    my $last  = seq_of($got->{last_id});
+    my $first = seq_of($reply->{first_id});
     is($first, $last + 1, 'last_id is the start');
 };
 

@@ -9,6 +9,7 @@ use lib "$FindBin::Bin/lib";
 use Test::More;
 
 use WSBus::Client;
+use WSBus::Id;
 use WSBus::Nginx;
 
 my $nginx = WSBus::Nginx->new(
@@ -69,7 +70,7 @@ my @table = (
     [ 'event_type deleted', { event_type => 'deleted' } => qw(deleted unlink) ],
     [ 'event_type, any word', { event_type => 'status_changed' } => 'word' ],
     [ 'event_type foo', { event_type => 'foo' } ],
-    [ 'action is no filter', { action => 'deleted' } => @all ],
+    [ 'action is event_type', { action => 'deleted' } => qw(deleted unlink) ],
 
     [ 'entity_id', { entity_id => $U1 } => qw(created deleted link) ],
     [ 'entity_id in capitals', { entity_id => uc $U1 }
@@ -141,9 +142,9 @@ sub publish_all {
 sub names {
     my ($first, @events) = @_;
 
-    my ($zero) = $first =~ /-(\d+)$/;
+    my $zero = seq_of($first);
 
-    return map { my ($n) = $_->{data}{id} =~ /-(\d+)$/; $all[ $n - $zero ] }
+    return map { $all[ seq_of($_->{data}{id}) - $zero ] }
            @events;
 }
 

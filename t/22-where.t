@@ -76,6 +76,7 @@ my %row = (
     nested   => '{"n":{"m":{"k":7}},"s":["abc"]}',
     twice    => '{"n":5,"n":6,"\u0073":"esc\u0061ped"}',
     array    => '[{"n":1}]',
+    dotted   => '{"a.b":"100%","a[0]":"1000","data":{"n":"in data"}}',
     scalar   => '1',
 );
 
@@ -131,7 +132,23 @@ my @table = (
     [ [ cond('n', 'like', '"1.0"') ]      => qw(onedot) ],
     [ [ cond('b', 'like', '"t%"') ]       => qw(one) ],
 
+    [ [ cond('a\\\\.b', 'like', '"100\\\\%"') ]  => qw(dotted) ],
+    [ [ cond('a\\\\.b', 'like', '"100_"') ]   => qw(dotted) ],
+    [ [ cond('a\\\\[0]', 'like', '"100\\\\%"') ] ],
+    [ [ cond('a\\\\[0]', 'like', '"100_"') ]  => qw(dotted) ],
+    [ [ cond('a.b', 'like', '"%"') ] ],
+    [ [ cond('data.a\\\\.b', 'eq', '"100%"') ]  => qw(dotted) ],
+    [ [ cond('data.n', 'eq', '1') ]       => qw(one onedot) ],
+    [ [ cond('data.data.n', 'like', '"%data%"') ]  => qw(dotted) ],
+    [ [ cond('s', 'like', '"%b_"') ]      => qw(one ten) ],
+    [ [ cond('s', 'like', '"\\\\_"') ] ],
+
     [ [ cond('n', 'in', '[1,10]') ]       => qw(one onedot ten text) ],
+    [ [ cond('n', 'in', '[' . join(',', 10 .. 60) . ']') ]
+      => qw(ten text) ],
+    [ [ cond('s', 'eq', '"x"'),
+        cond('s', 'in', '["abc",' . join(',', map { qq("v$_") } 10 .. 60)
+                        . ']', 'OR') ] => qw(one) ],
     [ [ cond('n', 'in', '[0,null,"6"]') ] => qw(twice zero) ],
     [ [ cond('n', 'in', '10') ]           => qw(ten text) ],
     [ [ cond('n', 'in', '[]') ] ],
@@ -154,6 +171,8 @@ my @table = (
         cond('n', 'eq', '1', 'Or'), cond('b', 'eq', 'true', 'and') ]
       => qw(one) ],
     [ [ cond('s', 'eq', '"abc"', 'OR') ]  => qw(one) ],
+    [ [ cond('n', 'eq', '0'), cond('n', 'eq', '1', 'O\u0052') ]
+      => qw(one onedot zero) ],
     [ []                                  => @rows ],
 );
 
@@ -324,12 +343,14 @@ subtest 'errors' => sub {
         [ '{}', 'where must be an array' ],
         [ '[1]', 'where[0]: an object is expected' ],
         [ "[$ok,$ok," . cond('a', 'GT', '1') . ']',
-          'where[2]: unknown operator' ],
+          'where[2]: unknown operator, expected one of eq neq gt gte lt lte like ilike in' ],
         [ '[' . cond('a', 'between', '[1,2]') . ']',
-          'where[0]: unknown operator' ],
+          'where[0]: unknown operator, expected one of eq neq gt gte lt lte like ilike in' ],
         [ "[$ok," . cond('', 'eq', '1') . ']', 'where[1]: column is empty' ],
         [ '[' . cond('a..b', 'eq', '1') . ']',
           'where[0]: column has an empty key' ],
+        [ '[' . cond('items[0].x', 'eq', '1') . ']',
+          'where[0]: arrays are not entered; a bracket in a key is written \\[' ],
         [ '[' . cond('a.b.c.d.e.f.g.h.i', 'eq', '1') . ']',
           'where[0]: column has more than 8 keys' ],
         [ '[' . cond('a', 'eq', '[1]') . ']',

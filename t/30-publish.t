@@ -11,6 +11,7 @@ use Mojo::JSON qw(encode_json decode_json);
 use Test::More;
 
 use WSBus::Client;
+use WSBus::Id;
 use WSBus::Nginx;
 use WSBus::Raw;
 
@@ -34,7 +35,6 @@ my $c  = WSBus::Client->new($nginx);
 my $ws = $c->open;
 $ws->subscribe({});
 
-my $ID = qr/[0-9A-Za-z]+-[0-9]+/;
 
 sub order {
     return { action => 'created', entity_type => 'order', entity_id => 'o-1',
@@ -46,7 +46,7 @@ sub link_event {
              link_id => 'l', source_id => 's', target_id => 't', @_ };
 }
 
-sub seq { return (($_[0] // '') =~ /-(\d+)$/)[0] // -1 }
+sub seq { return seq_of($_[0]) // -1 }
 
 sub events { return map { $_->{data}{event} } $ws->sync }
 
@@ -75,7 +75,7 @@ subtest 'one event' => sub {
     is($code, 200, 'status');
     like($head->content_type, qr{^application/json\b}, 'JSON');
     is($reply->{published}, 1, 'published');
-    like($reply->{first_id}, qr/^$ID$/, 'first_id');
+    like($reply->{first_id}, qr/^$EVENT_ID$/, 'first_id');
     is($reply->{last_id}, $reply->{first_id}, 'last_id');
     is($reply->{subscribers}, 1, 'subscribers');
 

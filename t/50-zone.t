@@ -8,6 +8,7 @@ use lib "$FindBin::Bin/lib";
 use Test::More;
 
 use WSBus::Client;
+use WSBus::Id;
 use WSBus::Nginx;
 
 sub http {
@@ -46,8 +47,7 @@ sub publish_id {
     my (%o) = @_;
     my ($code, $reply) = $c->publish(order(), %o);
     is($code, 200, 'published');
-    my ($epoch, $seq) = ($reply->{last_id} // '') =~ /^(.*)-(\d+)$/;
-    return ($epoch, $seq);
+    return (epoch_of($reply->{last_id}), seq_of($reply->{last_id}));
 }
 
 sub zone {
@@ -68,7 +68,8 @@ subtest 'ids go on after a reload' => sub {
 
         is(zone('events')->{epoch}, $epoch, 'the same epoch in the status');
         is(zone('events')->{first_id}, $first, 'the history is there');
-        is(zone('events')->{last_id}, "$epoch-$seq", 'to its last event');
+        is(zone('events')->{last_id}, event_id($epoch, $seq),
+           'to its last event');
 
         my ($e, $s) = publish_id();
         is($e, $epoch, 'the same epoch');
@@ -81,16 +82,17 @@ subtest 'subscribers go on after a reload' => sub {
     my $ws = $c->open;
     $ws->subscribe({ entity_type => 'order' });
     my ($epoch, $seq) = publish_id();
-    is($ws->wait_type('event')->{data}{id}, "$epoch-$seq", 'an event before');
+    is($ws->wait_type('event')->{data}{id}, event_id($epoch, $seq),
+       'an event before');
 
     ok($nginx->reload, 'reload');
 
     my $again = $c->open;
-    is($again->subscribe({ entity_type => 'order' })->{last_id}, "$epoch-$seq",
-       'a new connection starts where the old one was');
+    is($again->subscribe({ entity_type => 'order' })->{last_id},
+       event_id($epoch, $seq), 'a new connection starts where the old one was');
 
     publish_id();
-    is($again->wait_type('event')->{data}{id}, "$epoch-" . ($seq + 1),
+    is($again->wait_type('event')->{data}{id}, event_id($epoch, $seq + 1),
        'and has the next event');
 
     my ($code) = $ws->wait_close(20);
@@ -125,7 +127,7 @@ subtest 'another size is refused' => sub {
 
     ok($nginx->reload(http => http()), 'a right configuration is taken');
     ($e, $s) = publish_id();
-    is("$e-$s", $epoch . '-' . ($seq + 2), 'and ids go on');
+    is(event_id($e, $s), event_id($epoch, $seq + 2), 'and ids go on');
 };
 
 
@@ -144,7 +146,7 @@ subtest 'a zone may come and go' => sub {
               [qw(events other)], 'it is gone');
 
     my ($e, $s) = publish_id();
-    is("$e-$s", $epoch . '-' . ($seq + 1), 'the others go on');
+    is(event_id($e, $s), event_id($epoch, $seq + 1), 'the others go on');
 };
 
 
@@ -157,10 +159,10 @@ subtest 'two zones are two' => sub {
     my ($e2, $s2) = publish_id(path => '/other/publish');
     isnt($e1, $e2, 'other epochs');
 
-    is(join(' ', map { $_->{data}{id} } $one->sync), "$e1-$s1",
+    is(join(' ', map { $_->{data}{id} } $one->sync), event_id($e1, $s1),
        'an event of the first is for the first');
     is(join(' ', map { $_->{data}{id} } $two->sync(path => '/other/publish')),
-       "$e2-$s2", 'and of the second for the second');
+       event_id($e2, $s2), 'and of the second for the second');
 
     my (undef, $reply) = $c->publish(order(), path => '/other/publish');
     is($reply->{subscribers}, 1, 'subscribers are counted by zone');
@@ -179,8 +181,8 @@ subtest 'history is bounded by the zone' => sub {
     isnt($now->{first_id}, $first, 'the oldest are gone');
     cmp_ok($now->{used}, '<=', $now->{size}, 'the zone is not larger than it is');
 
-    my ($old) = $now->{first_id} =~ /-(\d+)$/;
-    my ($new) = $now->{last_id}  =~ /-(\d+)$/;
+    my $old = seq_of($now->{first_id});
+    my $new = seq_of($now->{last_id});
     cmp_ok($new - $old, '>', 30, 'most of the zone is history');
     cmp_ok($new - $old, '<', 80, 'and no more than fits');
 };
@@ -204,12 +206,12 @@ subtest 'a worker that dies' => sub {
         }), 'another takes its place');
 
         my ($e, $s) = publish_id();
-        is("$e-$s", $epoch . '-' . ($seq + 1), 'ids go on');
+        is(event_id($e, $s), event_id($epoch, $seq + 1), 'ids go on');
 
         my $left = 0;
         for my $ws (@ws) {
             my $got = $ws->wait_for(
-                sub { ($_->{data}{id} // '') eq "$e-$s" }, 5);
+                sub { ($_->{data}{id} // '') eq event_id($e, $s) }, 5);
             next if $ws->{closed};
             is($got->{type}, 'event', 'who is still connected has the event');
             $left++;
@@ -227,7 +229,8 @@ subtest 'a worker that dies' => sub {
         my $ws = $c->open;
         $ws->subscribe({ entity_type => 'order' });
         ($e, $s) = publish_id();
-        is($ws->wait_type('event')->{data}{id}, "$e-$s", 'a new one has events');
+        is($ws->wait_type('event')->{data}{id}, event_id($e, $s),
+           'a new one has events');
 
         $_->finish for grep { !$_->{closed} } @ws, $ws;
     }

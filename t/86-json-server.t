@@ -243,4 +243,48 @@ $nginx->finish;
 
 $backend->stop;
 
+
+# docs/capture.md: its first configuration, its calls, and what they give
+
+subtest 'the first example of docs/capture.md' => sub {
+    my $text = WSBus::Nginx::slurp("$WSBus::Nginx::ROOT/docs/capture.md");
+
+    my ($location) = $text =~ /```nginx\n(.*?)```/s;
+    my ($calls)    = $text =~ /these calls\n(.*?)\ngive a client/s;
+    my ($filter)   = $text =~ /has subscribed to `(\{.*?\})`/;
+    my @expect     = map { decode_json($_) } $text =~ /^    (\{"type":"event".*)$/mg;
+
+    is(scalar @expect, 3, 'three events are printed');
+
+    $backend = WSBus::JsonServer->start({ orders => [] });
+
+    my $port = $backend->port;
+    $nginx = WSBus::Nginx->new(http => WSBus::Nginx::minimal(
+        http   => "upstream backend { server 127.0.0.1:$port; }",
+        server => $location))->start;
+    $c  = WSBus::Client->new($nginx);
+    $ws = $c->open;
+    $ws->subscribe(decode_json($filter));
+
+    $calls =~ s/\\\n\s*/ /g;
+
+    for my $call (grep { /\S/ } split /\n/, $calls) {
+        my ($method, $path) = $call =~ m{curl -X (\w+) http://[\d.:]+(/\S+)};
+        my %headers = $call =~ /-H '([\w-]+): ([^']*)'/g;
+        my ($body)  = $call =~ /-d '([^']*)'/;
+        my ($code)  = $c->request($method, $path, $body // '', %headers);
+        like($code, qr/^20[01]$/, "$method $path");
+    }
+
+    my @got = map { $ws->wait_type('event') } @expect;
+    for my $event (@got, @expect) {
+        delete $event->{subscription_id};
+        delete @{ $event->{data} }{qw(id timestamp)};
+    }
+    is_deeply(\@got, \@expect, 'give what is printed below it');
+
+    $nginx->finish;
+    $backend->stop;
+};
+
 done_testing;

@@ -51,9 +51,6 @@ my $nginx = WSBus::Nginx->new(
 
 my $port = $nginx->port;
 my ($worker) = $nginx->worker_pids;
-my $pub  = WSBus::Raw->new($port);
-my $ws   = WSBus::Raw->open($port);
-
 
 sub worker {
     my $raw = WSBus::Raw->new($port);
@@ -87,6 +84,11 @@ while ($ready < $COUNT) {
     push @{ $swarm->{followers} }, $some->followers;
     $ready += $n;
 }
+
+# nginx does not wait for ever for a first request
+
+my $pub = WSBus::Raw->new($port);
+my $ws  = WSBus::Raw->open($port);
 
 is($ready, $COUNT, "$COUNT subscribers of one worker");
 diag(sprintf '%d connections in %.1f s, longest turn %.1f ms', $COUNT,

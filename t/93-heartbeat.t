@@ -11,6 +11,7 @@ use Socket qw(SOL_SOCKET SO_RCVBUF);
 use Test::More;
 use Time::HiRes qw(time sleep);
 
+use WSBus::Id;
 use WSBus::Nginx;
 use WSBus::Raw;
 
@@ -25,9 +26,13 @@ sub conf {
         server => 'location /off/ws  { ws_bus events; ws_bus_ping_interval 0; }
                    location /long/ws { ws_bus events;
                                        ws_bus_pong_timeout 60s; }
+                   location /slow/ws { ws_bus events;
+                                       ws_bus_ping_interval 2s;
+                                       ws_bus_pong_timeout 2s; }
                    location /lazy/ws { ws_bus events;
                                        ws_bus_ping_interval 4s; }
-                   location /small/ws      { ws_bus small; }
+                   location /small/ws      { ws_bus small;
+                                             ws_bus_pong_timeout 60s; }
                    location /small/publish { ws_bus_publish small; }');
 }
 
@@ -35,7 +40,10 @@ my $nginx = WSBus::Nginx->new(workers => 2, fixed_workers => 1,
                               http => conf())->start;
 our $port  = $nginx->port;
 
-# seconds that all may come later where all is slower
+# Seconds that all may come later where all is slower. What must not come too
+# early is measured from before the server began to count, what must not come
+# too late from after it: so a client that had to wait for its turn proves
+# nothing wrong.
 my $SLACK = WSBus::Nginx::patience(1) - 1;
 
 my $pub   = WSBus::Raw->new($port);
@@ -67,7 +75,8 @@ sub connections {
 sub client {
     my ($path, %o) = @_;
 
-    my $raw = WSBus::Raw->new($port);
+    my $asked = time;
+    my $raw   = WSBus::Raw->new($port);
     setsockopt $raw->sock, SOL_SOCKET, SO_RCVBUF,
                $o{rcvbuf} // 8192 if exists $o{read};
     my $status = $raw->handshake(path => $path)->{status};
@@ -82,8 +91,8 @@ sub client {
         ($o{start}) = $got->{last_id};
     }
 
-    return { raw => $raw, answer => 1, seen => [], born => time, last => time,
-             %o };
+    return { raw => $raw, answer => 1, seen => [], asked => $asked,
+             born => time, last => $asked, gap => 0, %o };
 }
 
 # lets them live for so long, or until the code says true
@@ -104,7 +113,12 @@ sub live {
             next if $c->{end};
             my $raw = $c->{raw};
 
-            $c->{say}->($raw), $c->{last} = time if $ticks && $c->{say};
+            if ($ticks && $c->{say}) {
+                $c->{say}->($raw);
+                my $gap = time - $c->{last};
+                $c->{gap} = $gap if $gap > $c->{gap};
+                $c->{last} = time;
+            }
 
             my $want = $c->{read} // 262_144;
             next if !$want || (defined $c->{read} && !$ticks);
@@ -126,7 +140,6 @@ sub live {
 
                 if ($what eq 'ping' && $c->{answer}) {
                     $raw->send_frame(WSBus::Raw::PONG, $frame->{payload});
-                    $c->{last} = time;
                 }
             }
         }
@@ -175,18 +188,18 @@ subtest 'pings, and who is gone' => sub {
     }
 
     for my $name (qw(mute plain aware)) {
-        my $took = $c{$name}{end} ? $c{$name}{end} - $c{$name}{born} : -1;
-        cmp_ok($took, '>=', 1.9, "$name: is not gone before its time");
-        cmp_ok($took, '<=', 4.5 + $SLACK, 'but in time');
+        my $end = $c{$name}{end} // 0;
+        cmp_ok($end - $c{$name}{asked}, '>=', 1.95,
+               "$name: is not gone before its time");
+        cmp_ok($end - $c{$name}{born}, '<=', 4 + $SLACK, 'but as is promised');
         is(scalar seen($c{$name}, 'ping'), 1, 'after one ping');
     }
 
-    my ($ping) = seen($c{mute}, 'ping');
-    my $after  = $ping ? $ping->[0] - $c{mute}{born} : -1;
-    cmp_ok($after, '>=', 0.95, 'the ping came after the interval');
-    cmp_ok($after, '<=', 2.5 + $SLACK, 'and not much later');
-    cmp_ok($c{mute}{end} - ($ping ? $ping->[0] : 0), '>=', 0.95,
-           'and it had the timeout to answer');
+    my ($ping) = map { $_->[0] } seen($c{mute}, 'ping');
+    cmp_ok(($ping // 0) - $c{mute}{asked}, '>=', 0.95,
+           'the ping came after the interval');
+    cmp_ok(($ping // 0) - $c{mute}{born}, '<=', 2 + $SLACK,
+           'and not much later');
     is(scalar seen($c{mute}, 'close'), 0, 'without a Close, to nobody');
 
     for my $name (qw(good prompt)) {
@@ -195,48 +208,51 @@ subtest 'pings, and who is gone' => sub {
         cmp_ok($pings, '<=', 8, 'but not more often than is asked for');
     }
 
-    is(scalar seen($c{$_}, 'ping'), 0, "$_: shows life, and is not pinged")
-        for qw(talks pongs bytes);
+    ok(!seen($c{$_}, 'ping') || $c{$_}{gap} > 0.9,
+       "$_: shows life, and is not pinged") for qw(talks pongs bytes);
     is(scalar seen($c{off}, 'ping'), 0, 'with 0 there are no pings');
     is(scalar seen($c{long}, 'ping'), 1,
        'one ping, while its answer is waited for');
 
-    ($ping) = seen($c{lazy}, 'ping');
-    $after = $ping ? $ping->[0] - $c{lazy}{born} : -1;
-    cmp_ok($after, '>=', 3.9, 'each location has its own interval');
-    cmp_ok($after, '<=', 5.5 + $SLACK, 'which is kept');
+    ($ping) = map { $_->[0] } seen($c{lazy}, 'ping');
+    cmp_ok(($ping // 0) - $c{lazy}{asked}, '>=', 3.9,
+           'each location has its own interval');
+    cmp_ok(($ping // 0) - $c{lazy}{born}, '<=', 5 + $SLACK, 'which is kept');
 
     my $alive = grep { !$_->{end} } values %c;
-    is(connections(), $alive, 'who is gone is counted no more');
+    ok(WSBus::Nginx::await(sub { connections() <= $alive }),
+       'who is gone is counted no more');
 
     $_->{raw}->close for values %c;
     ok(WSBus::Nginx::await(sub { connections() == 0 }), 'all are closed');
 };
 
 
-# progress of a write that had blocked is life; no progress is none
+# Progress of a write that had blocked is life; no progress is none. The kernel
+# tells of some once it has room for much again: to who reads 30 KB a second
+# the server writes about once in a second and a half. And it may take a little
+# more, late, of who never reads.
 
 subtest 'who reads slowly stays, who does not read goes' => sub {
-    my $slow  = client('/ws', filter => '{"entity_type":"big"}', answer => 0,
-                       read => 3000);
-    my $never = client('/ws', filter => '{"entity_type":"big"}', answer => 0,
-                       read => 0);
-
-    # the first is never done within this time
     publish('big', 5000) for 1 .. 150;
-    my $t0 = time;
+
+    # the first is never done with them within this time
+    my %o     = (filter => '{"entity_type":"big"}', since => 'first',
+                 answer => 0);
+    my $slow  = client('/slow/ws', %o, read => 3000);
+    my $never = client('/slow/ws', %o, read => 0);
 
     my $gone;
-    live(6.5, [ $slow, $never ], sub {
-        $gone //= time if connections() == 1;
-        return 0;
+    live(20, [ $slow, $never ], sub {
+        $gone //= time if !$slow->{end} && connections() == 1;
+        return $gone && time > $slow->{born} + 8;
     });
 
     ok(!$slow->{end}, 'who reads a little lives');
     cmp_ok(scalar seen($slow, 'event'), '>', 5, 'and has events');
     ok($gone, 'who does not read is gone');
-    cmp_ok(($gone // 0) - $t0, '<=', 4.6 + $SLACK, 'in time');
-    cmp_ok(($gone // 0) - $t0, '>=', 1.5, 'and not before');
+    cmp_ok(($gone // 0) - $never->{born}, '<=', 10 + $SLACK, 'in time');
+    cmp_ok(($gone // 0) - $never->{asked}, '>=', 3.95, 'and not before');
 
     $_->{raw}->close for $slow, $never;
 };
@@ -251,7 +267,7 @@ subtest 'position' => sub {
     my @all   = ($aware, $plain, $still, $late);
 
     my $first = publish('x');
-    live(3, \@all, sub { ids($aware) });
+    live(10, \@all, sub { ids($aware) });
     is((ids($aware))[0], $first,
        'without a matching event the position is the head');
 
@@ -260,7 +276,7 @@ subtest 'position' => sub {
     is(scalar ids($aware), $n, 'while it does not move, it is not told again');
 
     my $second = publish('x');
-    live(3, \@all, sub { ids($aware) > $n });
+    live(10, \@all, sub { ids($aware) > $n });
     is((ids($aware))[-1], $second, 'but when it does');
 
     is(scalar ids($plain), 0, 'a client that sent no since is told nothing');
@@ -275,21 +291,21 @@ subtest 'position' => sub {
     live(1.6, \@all);
     $late->{read} = 262_144;
     $late->{answer} = 1;
-    live(6, \@all, sub { ((ids($late))[-1] // '') eq $last });
+    live(15, \@all, sub { ((ids($late))[-1] // '') eq $last });
 
     my ($said, $wrong) = (0, 0);
     for my $m (@{ $late->{seen} }) {
         if ($m->[1] eq 'event') {
-            $wrong++ if ($m->[2] =~ /"id":"\w+-(\d+)"/)[0] <= $said;
+            $wrong++ if seq_of($m->[2] =~ /"id":"([^"]+)"/) <= $said;
         } elsif ($m->[1] eq 'position') {
-            ($said) = $m->[2] =~ /"last_id":"\w+-(\d+)"/;
+            $said = seq_of($m->[2] =~ /"last_id":"([^"]+)"/);
         }
     }
     is(scalar seen($late, 'event'), 200, 'it has all events');
     is($wrong, 0, 'no position claims what had not been sent');
     is((ids($late))[-1] // '', $last, 'in the end it is the head');
 
-    my @seq = map { /-(\d+)$/ } ids($late);
+    my @seq = map { seq_of($_) } ids($late);
     is(join(' ', @seq), join(' ', sort { $a <=> $b } @seq), 'it never goes back');
 
     $_->{raw}->close for @all;
@@ -303,7 +319,7 @@ subtest 'a quiet client does not fall out of the history' => sub {
                    since => 'now');
 
     publish('other', 2000, '/small/publish') for 1 .. 150;
-    live(3, [ $c ], sub { ids($c) });
+    live(10, [ $c ], sub { ids($c) });
     my ($id) = (ids($c))[-1];
     ok($id, 'its position is told');
     $c->{raw}->close;
@@ -409,7 +425,7 @@ subtest 'the clock jumps by a day, both ways' => sub {
             $raw->post('/publish', '{"action":"created","entity_type":"x",'
                        . '"entity_id":"1","data":{}}')->{status} == 200
                 or die "publish\n";
-            live(3, \@all, sub { seen($good, 'event') >= $n + $i });
+            live(10, \@all, sub { seen($good, 'event') >= $n + $i });
             my $took = time - $t0;
             $slowest = $took if $took > $slowest;
             live(0.3, \@all);
@@ -424,17 +440,19 @@ subtest 'the clock jumps by a day, both ways' => sub {
         is($stamp, $like, 'and have the time of day, as it is');
     }
 
-    cmp_ok($slowest, '<', 2, sprintf 'none waited: %.0f ms', $slowest * 1000);
+    cmp_ok($slowest, '<', 5, sprintf 'none waited: %.0f ms', $slowest * 1000);
     ok(!$good->{end}, 'who answers lives');
 
     my $pings = seen($good, 'ping');
-    cmp_ok($pings, '<=', 6, "pings go on at their pace: $pings");
+    cmp_ok($pings, '<=', time - $good->{asked},
+           "pings go on at their pace: $pings");
 
-    live(8, \@all, sub { $mute->{end} });
-    my ($ping) = seen($mute, 'ping');
-    my $after  = $ping ? $ping->[0] - $mute->{born} : -1;
-    cmp_ok($after, '>=', 3.9, 'a ping comes after its interval');
-    cmp_ok($after, '<=', 5.6 + $SLACK, 'as measured by a clock that does not jump');
+    live(12, \@all, sub { $mute->{end} });
+    my ($ping) = map { $_->[0] } seen($mute, 'ping');
+    cmp_ok(($ping // 0) - $mute->{asked}, '>=', 3.9,
+           'a ping comes after its interval');
+    cmp_ok(($ping // 0) - $mute->{born}, '<=', 5 + $SLACK,
+           'as measured by a clock that does not jump');
     ok($mute->{end}, 'and who is silent is gone');
 
     # a drain, too

@@ -46,9 +46,12 @@ static wsb_rc_t wsb_jwk_pem_block(const char *name, const uint8_t *der,
     long len, EVP_PKEY **pkey, wsb_jwk_error_t *err);
 static wsb_rc_t wsb_jwk_json(wsb_jwks_t *keys, wsb_str_t file, unsigned algs,
     wsb_jwk_error_t *err);
+static void wsb_jwk_pass(const wsb_jwks_t *keys, unsigned n,
+    const wsb_jwk_error_t *err);
 static wsb_rc_t wsb_jwk_one(wsb_jwks_t *keys, const wsb_json_t *jwk,
     unsigned algs, wsb_jwk_error_t *err);
-static int wsb_jwk_usable(const wsb_json_t *jwk, unsigned *algs);
+static wsb_rc_t wsb_jwk_usable(const wsb_json_t *jwk, unsigned *algs,
+    wsb_jwk_error_t *err);
 static wsb_rc_t wsb_jwk_kid(const wsb_json_t *jwk, uint8_t *buf,
     wsb_str_t *kid, wsb_jwk_error_t *err);
 static wsb_rc_t wsb_jwk_oct(wsb_jwks_t *keys, const wsb_json_t *jwk,
@@ -67,12 +70,14 @@ static wsb_rc_t wsb_jwk_add_public(wsb_jwks_t *keys, EVP_PKEY *pkey,
 static wsb_rc_t wsb_jwk_algs(EVP_PKEY *pkey, unsigned *algs,
     wsb_jwk_error_t *err);
 static int wsb_jwk_sound(EVP_PKEY *pkey);
-static wsb_rc_t wsb_jwk_push(wsb_jwks_t *keys, const wsb_jwk_t *key,
+static wsb_rc_t wsb_jwk_push(wsb_jwks_t *keys, wsb_jwk_t *key,
     wsb_jwk_error_t *err);
 static int wsb_jwk_string_is(const wsb_json_t *jwk, const char *name,
     const char *text);
 static wsb_rc_t wsb_jwk_bytes(const wsb_json_t *jwk, const char *name,
     uint8_t buf[WSB_JWK_STRING_MAX], size_t *len);
+static wsb_rc_t wsb_jwk_integer(const wsb_json_t *jwk, const char *name,
+    uint8_t *dst, size_t size);
 static wsb_rc_t wsb_jwk_copy(wsb_str_t *dst, wsb_str_t src);
 static wsb_rc_t wsb_jwk_fail(wsb_jwk_error_t *err, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
@@ -109,11 +114,11 @@ wsb_jwa_find(wsb_str_t name)
 
 
 wsb_rc_t
-wsb_jwks_add(wsb_jwks_t *keys, wsb_str_t file, unsigned algs,
+wsb_jwks_add(wsb_jwks_t *keys, wsb_str_t file, const wsb_jwk_use_t *use,
     wsb_jwk_error_t *err)
 {
     wsb_rc_t        rc;
-    unsigned        n;
+    unsigned        n, algs;
     wsb_str_t       none = wsb_null_string;
     const uint8_t  *p;
 
@@ -129,6 +134,9 @@ wsb_jwks_add(wsb_jwks_t *keys, wsb_str_t file, unsigned algs,
     }
 
     n = keys->n;
+    algs = use->algs;
+    err->fatal = 0;
+    keys->use = use;
 
     if (*p == '{') {
         rc = wsb_jwk_json(keys, file, algs ? algs : WSB_JWA_ANY, err);
@@ -153,8 +161,11 @@ wsb_jwks_add(wsb_jwks_t *keys, wsb_str_t file, unsigned algs,
     /* what is left here would be an alert of nginx's SSL code */
     ERR_clear_error();
 
+    keys->use = NULL;
+
     if (rc == WSB_OK && keys->n == n) {
-        return wsb_jwk_fail(err, "has no key for these algorithms");
+        return wsb_jwk_fail(err, use->algs ? "has no key for these algorithms"
+                                           : "has no key that can be used");
     }
 
     return rc;
@@ -280,6 +291,7 @@ wsb_jwk_json(wsb_jwks_t *keys, wsb_str_t file, unsigned algs,
     wsb_jwk_error_t *err)
 {
     wsb_rc_t           rc;
+    unsigned           n;
     wsb_json_t         doc, list, jwk;
     wsb_json_walk_t    walk;
     wsb_json_error_t   json;
@@ -302,16 +314,40 @@ wsb_jwk_json(wsb_jwks_t *keys, wsb_str_t file, unsigned algs,
     rc = WSB_OK;
     wsb_json_enter(&walk, &list);
 
-    while (rc == WSB_OK && wsb_json_element(&walk, &jwk) == WSB_OK) {
+    for (n = 0; wsb_json_element(&walk, &jwk) == WSB_OK; n++) {
 
-        if (jwk.type != WSB_JSON_OBJECT) {
-            return wsb_jwk_fail(err, "has a key that is no object");
+        rc = jwk.type == WSB_JSON_OBJECT
+             ? wsb_jwk_one(keys, &jwk, algs, err)
+             : wsb_jwk_fail(err, "has a key that is no object");
+
+        if (rc == WSB_OK) {
+            continue;
         }
 
-        rc = wsb_jwk_one(keys, &jwk, algs, err);
+        if (err->fatal) {
+            return rc;
+        }
+
+        wsb_jwk_pass(keys, n, err);
     }
 
-    return rc;
+    return WSB_OK;
+}
+
+
+static void
+wsb_jwk_pass(const wsb_jwks_t *keys, unsigned n, const wsb_jwk_error_t *err)
+{
+    char  text[sizeof(err->text) + 64];
+
+    if (keys->use->warn == NULL || n >= WSB_JWK_MAX) {
+        return;
+    }
+
+    (void) snprintf(text, sizeof(text), "%s: keys[%u] is passed over",
+                    err->text, n);
+
+    keys->use->warn(keys->use->ctx, text);
 }
 
 
@@ -333,8 +369,10 @@ wsb_jwk_one(wsb_jwks_t *keys, const wsb_json_t *jwk, unsigned algs,
         return wsb_jwk_fail(err, "has a key without \"kty\"");
     }
 
-    if (!wsb_jwk_usable(jwk, &algs)) {
-        return WSB_OK;
+    rc = wsb_jwk_usable(jwk, &algs, err);
+
+    if (rc != WSB_OK) {
+        return rc == WSB_NOTFOUND ? WSB_OK : rc;
     }
 
     rc = wsb_jwk_kid(jwk, buf, &kid, err);
@@ -347,6 +385,7 @@ wsb_jwk_one(wsb_jwks_t *keys, const wsb_json_t *jwk, unsigned algs,
     }
 
     if (wsb_json_get(jwk, "d", &d) == WSB_OK) {
+        err->fatal = 1;
         return wsb_jwk_fail(err, "has a private key (\"d\"): write the public"
                             " one only");
     }
@@ -361,9 +400,12 @@ wsb_jwk_one(wsb_jwks_t *keys, const wsb_json_t *jwk, unsigned algs,
 
     } else if (wsb_json_key_is(&kty, "OKP")) {
         rc = wsb_jwk_okp(jwk, &pkey, err);
+
+    } else {
+        rc = wsb_jwk_fail(err, "has a key of an unknown type (\"kty\")");
     }
 
-    if (rc != WSB_OK || pkey == NULL) {
+    if (rc != WSB_OK) {
         return rc;
     }
 
@@ -371,10 +413,13 @@ wsb_jwk_one(wsb_jwks_t *keys, const wsb_json_t *jwk, unsigned algs,
 }
 
 
-/* Is it for signatures, and by which of these algorithms? */
+/*
+ * Is it for signatures, and by which of these algorithms?  WSB_NOTFOUND: it
+ * is not, which is nothing to warn of.
+ */
 
-static int
-wsb_jwk_usable(const wsb_json_t *jwk, unsigned *algs)
+static wsb_rc_t
+wsb_jwk_usable(const wsb_json_t *jwk, unsigned *algs, wsb_jwk_error_t *err)
 {
     int              found;
     size_t           len;
@@ -387,13 +432,13 @@ wsb_jwk_usable(const wsb_json_t *jwk, unsigned *algs)
     if (wsb_json_get(jwk, "use", &value) == WSB_OK
         && !wsb_jwk_string_is(jwk, "use", "sig"))
     {
-        return 0;
+        return WSB_NOTFOUND;
     }
 
     if (wsb_json_get(jwk, "key_ops", &value) == WSB_OK) {
 
         if (value.type != WSB_JSON_ARRAY) {
-            return 0;
+            return wsb_jwk_fail(err, "has a key whose \"key_ops\" is no array");
         }
 
         found = 0;
@@ -405,32 +450,34 @@ wsb_jwk_usable(const wsb_json_t *jwk, unsigned *algs)
         }
 
         if (!found) {
-            return 0;
+            return WSB_NOTFOUND;
         }
     }
 
     if (wsb_json_get(jwk, "alg", &value) != WSB_OK) {
-        return 1;
-    }
-
-    if (value.type != WSB_JSON_STRING
-        || value.text.len > sizeof(buf)
-        || wsb_json_decode(&value, buf, &len) != WSB_OK)
-    {
-        return 0;
+        return WSB_OK;
     }
 
     name.data = buf;
-    name.len = len;
+    name.len = 0;
+
+    if (value.type == WSB_JSON_STRING
+        && value.text.len <= sizeof(buf)
+        && wsb_json_decode(&value, buf, &len) == WSB_OK)
+    {
+        name.len = len;
+    }
+
     jwa = wsb_jwa_find(name);
 
     if (jwa == WSB_JWA_NUMBER) {
-        return 0;
+        return wsb_jwk_fail(err, "has a key of an algorithm (\"alg\") that is"
+                            " not known");
     }
 
     *algs &= WSB_JWA_BIT(jwa);
 
-    return *algs != 0;
+    return *algs ? WSB_OK : WSB_NOTFOUND;
 }
 
 
@@ -525,8 +572,7 @@ wsb_jwk_rsa(const wsb_json_t *jwk, EVP_PKEY **pkey, wsb_jwk_error_t *err)
 static wsb_rc_t
 wsb_jwk_ec(const wsb_json_t *jwk, EVP_PKEY **pkey, wsb_jwk_error_t *err)
 {
-    size_t                  xlen, ylen;
-    uint8_t                 x[WSB_JWK_STRING_MAX], y[WSB_JWK_STRING_MAX];
+    size_t                  n;
     uint8_t                 point[1 + 2 * 66];
     unsigned                i;
     OSSL_PARAM_BLD         *bld;
@@ -539,21 +585,20 @@ wsb_jwk_ec(const wsb_json_t *jwk, EVP_PKEY **pkey, wsb_jwk_error_t *err)
     }
 
     if (i == WSB_JWK_CURVES) {
-        return WSB_OK;
+        return wsb_jwk_fail(err, "has an EC key on a curve (\"crv\") that is"
+                            " not known");
     }
 
     curve = &wsb_jwk_curves[i];
+    n = curve->size;
 
-    if (wsb_jwk_bytes(jwk, "x", x, &xlen) != WSB_OK || xlen != curve->size
-        || wsb_jwk_bytes(jwk, "y", y, &ylen) != WSB_OK
-        || ylen != curve->size)
+    point[0] = 4;                         /* uncompressed */
+
+    if (wsb_jwk_integer(jwk, "x", point + 1, n) != WSB_OK
+        || wsb_jwk_integer(jwk, "y", point + 1 + n, n) != WSB_OK)
     {
         return wsb_jwk_fail(err, "has an EC key with a bad \"x\" or \"y\"");
     }
-
-    point[0] = 4;                         /* uncompressed */
-    memcpy(point + 1, x, xlen);
-    memcpy(point + 1 + xlen, y, ylen);
 
     bld = OSSL_PARAM_BLD_new();
 
@@ -561,7 +606,7 @@ wsb_jwk_ec(const wsb_json_t *jwk, EVP_PKEY **pkey, wsb_jwk_error_t *err)
         && OSSL_PARAM_BLD_push_utf8_string(bld, OSSL_PKEY_PARAM_GROUP_NAME,
                                            curve->group, 0)
         && OSSL_PARAM_BLD_push_octet_string(bld, OSSL_PKEY_PARAM_PUB_KEY,
-                                            point, 1 + xlen + ylen))
+                                            point, 1 + 2 * n))
     {
         *pkey = wsb_jwk_from_params("EC", bld);
     }
@@ -589,7 +634,8 @@ wsb_jwk_okp(const wsb_json_t *jwk, EVP_PKEY **pkey, wsb_jwk_error_t *err)
         type = EVP_PKEY_ED448;
 
     } else {
-        return WSB_OK;
+        return wsb_jwk_fail(err, "has an OKP key on a curve (\"crv\") that is"
+                            " not known");
     }
 
     if (wsb_jwk_bytes(jwk, "x", x, &len) == WSB_OK) {
@@ -680,6 +726,7 @@ wsb_jwk_add_secret(wsb_jwks_t *keys, wsb_str_t secret, wsb_str_t kid,
 
     wsb_free((void *) key.secret.data);
 
+    err->fatal = 1;
     return wsb_jwk_fail(err, "cannot be read: no memory");
 }
 
@@ -713,6 +760,7 @@ wsb_jwk_add_public(wsb_jwks_t *keys, EVP_PKEY *pkey, wsb_str_t kid,
 
     if (wsb_jwk_copy(&key.kid, kid) != WSB_OK) {
         EVP_PKEY_free(pkey);
+        err->fatal = 1;
         return wsb_jwk_fail(err, "cannot be read: no memory");
     }
 
@@ -794,7 +842,7 @@ wsb_jwk_sound(EVP_PKEY *pkey)
 /* What key points to is taken over. */
 
 static wsb_rc_t
-wsb_jwk_push(wsb_jwks_t *keys, const wsb_jwk_t *key, wsb_jwk_error_t *err)
+wsb_jwk_push(wsb_jwks_t *keys, wsb_jwk_t *key, wsb_jwk_error_t *err)
 {
     unsigned    i;
     wsb_rc_t    rc;
@@ -802,11 +850,16 @@ wsb_jwk_push(wsb_jwks_t *keys, const wsb_jwk_t *key, wsb_jwk_error_t *err)
 
     rc = WSB_OK;
 
+    key->issuers = keys->use->issuers;
+    key->nissuers = keys->use->nissuers;
+
     if (keys->n == WSB_JWK_MAX) {
+        err->fatal = 1;
         rc = wsb_jwk_fail(err, "has one key too many: at most %d in all",
                           WSB_JWK_MAX);
 
     } else if (key->kid.data == NULL && keys->nameless == WSB_JWK_NAMELESS) {
+        err->fatal = 1;
         rc = wsb_jwk_fail(err, "has one key without a \"kid\" too many: at"
                           " most %d in all", WSB_JWK_NAMELESS);
     }
@@ -816,6 +869,7 @@ wsb_jwk_push(wsb_jwks_t *keys, const wsb_jwk_t *key, wsb_jwk_error_t *err)
 
         if (other->kid.data != NULL
             && (other->algs & key->algs) != 0
+            && wsb_jwk_shared(other, key)
             && other->kid.len == key->kid.len
             && memcmp(other->kid.data, key->kid.data, key->kid.len) == 0)
         {
@@ -834,6 +888,27 @@ wsb_jwk_push(wsb_jwks_t *keys, const wsb_jwk_t *key, wsb_jwk_error_t *err)
     keys->nameless += key->kid.data == NULL;
 
     return WSB_OK;
+}
+
+
+int
+wsb_jwk_shared(const wsb_jwk_t *a, const wsb_jwk_t *b)
+{
+    unsigned  i, j;
+
+    if (a->nissuers == 0 || b->nissuers == 0) {
+        return 1;
+    }
+
+    for (i = 0; i < a->nissuers; i++) {
+        for (j = 0; j < b->nissuers; j++) {
+            if (strcmp(a->issuers[i], b->issuers[j]) == 0) {
+                return 1;
+            }
+        }
+    }
+
+    return 0;
 }
 
 
@@ -866,6 +941,38 @@ wsb_jwk_bytes(const wsb_json_t *jwk, const char *name,
     text.data = buf;
 
     return wsb_base64url_decode(text, buf, len);
+}
+
+
+/*
+ * A positive integer in size bytes.  It should have that many: some write
+ * those of the integer only, or a zero in front as ASN.1 does.
+ */
+
+static wsb_rc_t
+wsb_jwk_integer(const wsb_json_t *jwk, const char *name, uint8_t *dst,
+    size_t size)
+{
+    size_t          len;
+    uint8_t         buf[WSB_JWK_STRING_MAX];
+    const uint8_t  *p;
+
+    if (wsb_jwk_bytes(jwk, name, buf, &len) != WSB_OK) {
+        return WSB_ERROR;
+    }
+
+    for (p = buf; len > size && *p == 0; p++) {
+        len--;
+    }
+
+    if (len == 0 || len > size) {
+        return WSB_ERROR;
+    }
+
+    memset(dst, 0, size - len);
+    memcpy(dst + size - len, p, len);
+
+    return WSB_OK;
 }
 
 

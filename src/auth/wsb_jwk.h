@@ -57,6 +57,8 @@ typedef struct {
     unsigned              algs;           /* bits; at least one */
     struct evp_pkey_st   *pkey;           /* public; NULL: a secret */
     wsb_str_t             secret;
+    const char          **issuers;        /* whose it is */
+    unsigned              nissuers;       /* 0: anybody's */
 } wsb_jwk_t;
 
 
@@ -66,20 +68,38 @@ typedef struct {
     wsb_jwk_t             key[WSB_JWK_MAX];
     unsigned              n;
     unsigned              nameless;       /* of them, without a kid */
+    const struct wsb_jwk_use_s  *use;     /* while a file is added */
 } wsb_jwks_t;
 
 
 typedef struct {
     char                  text[160];
+    int                   fatal;          /* not of one key of a set alone */
 } wsb_jwk_error_t;
 
 
 /*
- * Adds the keys of a file.  algs: the algorithms allowed for them, 0: any of
- * their type.
+ * What the keys of a file are for.  The issuers, strings that end with a NUL,
+ * have to stay as long as the set.  warn, if it is not NULL, is told of the
+ * first keys of a JWK set that cannot be used.
+ */
+
+typedef struct wsb_jwk_use_s {
+    unsigned              algs;           /* 0: any of a key's type */
+    const char          **issuers;
+    unsigned              nissuers;
+    void                (*warn)(void *ctx, const char *text);
+    void                 *ctx;
+} wsb_jwk_use_t;
+
+
+/*
+ * Adds the keys of a file.
  *
- *   {...}        a JWK or a JWK set (RFC 7517).  Keys of other use or of an
- *                unknown type or algorithm are passed over
+ *   {...}        a JWK or a JWK set (RFC 7517).  Keys of other use are passed
+ *                over, and in a set all that cannot be used, with a warning:
+ *                sets are other people's.  A private key is an error there,
+ *                too
  *   -----BEGIN   PEM: public keys and certificates, of which only the key
  *                counts
  *   other bytes  a secret, if algs names only HS*; one line end behind it is
@@ -89,10 +109,15 @@ typedef struct {
  * key for algs; a private key; a weak one: RSA of less than 2048 bits, a
  * secret shorter than the hash (RFC 7518, sections 3.2 and 3.3).  The set then
  * may have some of the keys, and is good for wsb_jwks_done() only.
+ *
+ * Two keys may have one kid if each has issuers of its own.
  */
 
-wsb_rc_t wsb_jwks_add(wsb_jwks_t *keys, wsb_str_t file, unsigned algs,
-    wsb_jwk_error_t *err);
+wsb_rc_t wsb_jwks_add(wsb_jwks_t *keys, wsb_str_t file,
+    const wsb_jwk_use_t *use, wsb_jwk_error_t *err);
+
+/* Is one of the issuers of both, as far as each is bound to any? */
+int wsb_jwk_shared(const wsb_jwk_t *a, const wsb_jwk_t *b);
 
 void wsb_jwks_done(wsb_jwks_t *keys);
 

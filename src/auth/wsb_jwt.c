@@ -28,7 +28,9 @@ typedef struct {
 static const char *wsb_jwt_parts(wsb_str_t token, uint8_t *buf,
     wsb_jwt_t *jwt);
 static const char *wsb_jwt_header(wsb_jwt_t *jwt);
-static const char *wsb_jwt_keys(const wsb_jwt_t *jwt, const wsb_jwks_t *keys);
+static const char *wsb_jwt_keys(const wsb_jwt_t *jwt, const wsb_jwks_t *keys,
+    wsb_json_t *claims);
+static int wsb_jwt_issued(const wsb_json_t *claims, const wsb_jwk_t *key);
 static int wsb_jwt_fits(const wsb_jwt_t *jwt, const wsb_jwks_t *keys,
     const wsb_jwk_t *key);
 static int wsb_jwt_signed(const wsb_jwt_t *jwt, const wsb_jwk_t *key);
@@ -44,11 +46,8 @@ wsb_rc_t
 wsb_jwt_verify(wsb_str_t token, const wsb_jwks_t *keys, uint8_t *buf,
     wsb_json_t *claims, const char **reason)
 {
-    wsb_jwt_t          jwt;
-    const char        *why;
-    wsb_json_error_t   err;
-
-    static const wsb_json_limits_t  limits = { WSB_JWT_DEPTH, WSB_JWT_DEPTH };
+    wsb_jwt_t    jwt;
+    const char  *why;
 
     memset(&jwt, 0, sizeof(wsb_jwt_t));
 
@@ -59,14 +58,7 @@ wsb_jwt_verify(wsb_str_t token, const wsb_jwks_t *keys, uint8_t *buf,
     }
 
     if (why == NULL) {
-        why = wsb_jwt_keys(&jwt, keys);
-    }
-
-    if (why == NULL
-        && (wsb_json_parse(jwt.payload, &limits, claims, &err) != WSB_OK
-            || claims->type != WSB_JSON_OBJECT))
-    {
-        why = "its claims are not one strict JSON object";
+        why = wsb_jwt_keys(&jwt, keys, claims);
     }
 
     *reason = why;
@@ -171,36 +163,56 @@ wsb_jwt_header(wsb_jwt_t *jwt)
 }
 
 
-static const char *
-wsb_jwt_keys(const wsb_jwt_t *jwt, const wsb_jwks_t *keys)
-{
-    int       ok;
-    unsigned  i, algs, tried;
+/* The claims are read once a key has verified them, and not before. */
 
-    ok = 0;
+static const char *
+wsb_jwt_keys(const wsb_jwt_t *jwt, const wsb_jwks_t *keys, wsb_json_t *claims)
+{
+    unsigned           i, algs, tried;
+    const char        *why;
+    wsb_json_error_t   err;
+
+    static const wsb_json_limits_t  limits = { WSB_JWT_DEPTH, WSB_JWT_DEPTH };
+
     algs = 0;
     tried = 0;
+    why = "its signature is not valid";
 
-    for (i = 0; i < keys->n && !ok; i++) {
+    for (i = 0; i < keys->n; i++) {
         algs |= keys->key[i].algs;
 
-        if (wsb_jwt_fits(jwt, keys, &keys->key[i])) {
-            tried++;
-            ok = wsb_jwt_signed(jwt, &keys->key[i]);
+        if (!wsb_jwt_fits(jwt, keys, &keys->key[i])) {
+            continue;
         }
+
+        tried++;
+
+        if (!wsb_jwt_signed(jwt, &keys->key[i])) {
+            continue;
+        }
+
+        if (wsb_json_parse(jwt->payload, &limits, claims, &err) != WSB_OK
+            || claims->type != WSB_JSON_OBJECT)
+        {
+            why = "its claims are not one strict JSON object";
+            break;
+        }
+
+        if (wsb_jwt_issued(claims, &keys->key[i])) {
+            why = NULL;
+            break;
+        }
+
+        /* the same key may be there once more, for another issuer */
+
+        why = "its key is not for its issuer";
     }
 
     if (tried != 0) {
         /* what is left here would be an alert of nginx's SSL code */
         ERR_clear_error();
-    }
 
-    if (ok) {
-        return NULL;
-    }
-
-    if (tried != 0) {
-        return "its signature is not valid";
+        return why;
     }
 
     if (!(algs & WSB_JWA_BIT(jwt->jwa))) {
@@ -208,6 +220,32 @@ wsb_jwt_keys(const wsb_jwt_t *jwt, const wsb_jwks_t *keys)
     }
 
     return jwt->named ? "its kid is not known" : "it has no kid";
+}
+
+
+static int
+wsb_jwt_issued(const wsb_json_t *claims, const wsb_jwk_t *key)
+{
+    unsigned    i;
+    wsb_json_t  iss;
+
+    if (key->nissuers == 0) {
+        return 1;
+    }
+
+    if (wsb_json_get(claims, "iss", &iss) != WSB_OK
+        || iss.type != WSB_JSON_STRING)
+    {
+        return 0;
+    }
+
+    for (i = 0; i < key->nissuers; i++) {
+        if (wsb_json_key_is(&iss, key->issuers[i])) {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 

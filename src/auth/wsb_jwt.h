@@ -17,12 +17,13 @@
 
 /*
  * Verifies the signature, and only then reads the claims: a JSON object in
- * buf, which has room for token.len bytes.  No claim is judged here: see
- * wsb_claims_check().
+ * buf, which has room for token.len bytes.  Of the claims only "iss" is judged
+ * here, if the key is bound to issuers: see wsb_claims_check() for the others.
  *
  * The key is one that is for the algorithm of the header and has its "kid".
  * A key without a kid is tried for any token, and a token without a kid is
- * tried with such keys, or with the only key that there is.
+ * tried with such keys, or with the only key that there is.  What it verifies
+ * must be of one of its issuers: it is no key for the tokens of others.
  *
  * WSB_ERROR: *reason says why it is refused, a static text without anything
  * of the token.  Refused are also critical headers ("crit"), base64url that

@@ -62,5 +62,6 @@ wsb_batch_done(wsb_batch_t *batch)
 {
     wsb_free(batch->records);
     wsb_free(batch->entries);
+    wsb_free(batch->ignored);
     memset(batch, 0, sizeof(wsb_batch_t));
 }

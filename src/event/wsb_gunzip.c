@@ -10,7 +10,7 @@ wsb_rc_t
 wsb_gunzip(wsb_str_t body, size_t limit, uint8_t **out, size_t *len)
 {
     int        rc;
-    size_t     size;
+    size_t     n, size;
     uint8_t   *p, *grown;
     z_stream   z;
 
@@ -25,13 +25,14 @@ wsb_gunzip(wsb_str_t body, size_t limit, uint8_t **out, size_t *len)
     }
 
     p = NULL;
+    n = 0;
     size = 0;
     z.next_in = (Bytef *) (uintptr_t) body.data;
     z.avail_in = (uInt) body.len;
 
     for ( ;; ) {
 
-        if (z.total_out == size) {
+        if (n == size) {
 
             if (size > limit) {
                 rc = Z_BUF_ERROR;
@@ -54,27 +55,37 @@ wsb_gunzip(wsb_str_t body, size_t limit, uint8_t **out, size_t *len)
             p = grown;
         }
 
-        z.next_out = p + z.total_out;
-        z.avail_out = (uInt) (size - z.total_out);
+        z.next_out = p + n;
+        z.avail_out = (uInt) (size - n);
 
         rc = inflate(&z, Z_NO_FLUSH);
 
-        if (rc != Z_OK || (z.avail_in == 0 && z.avail_out != 0)) {
+        n = size - z.avail_out;
+
+        if (rc == Z_STREAM_END && z.avail_in != 0) {
+            /* RFC 1952, 2.2: more members; else it is garbage */
+            rc = inflateReset(&z);
+
+        } else if (rc == Z_OK && z.avail_in == 0 && z.avail_out != 0) {
+            rc = Z_BUF_ERROR;
+        }
+
+        if (rc != Z_OK) {
             break;
         }
     }
 
     *out = p;
-    *len = z.total_out;
+    *len = n;
 
     (void) inflateEnd(&z);
 
-    if (rc == Z_STREAM_END && *len <= limit) {
+    if (rc == Z_STREAM_END && n <= limit) {
         return WSB_OK;
     }
 
     wsb_free(p);
     *out = NULL;
 
-    return *len > limit ? WSB_FULL : WSB_ERROR;
+    return n > limit ? WSB_FULL : WSB_ERROR;
 }

@@ -57,8 +57,13 @@ static wsb_rc_t wsb_publish_event(wsb_publish_t *pub,
     const wsb_json_t *value);
 static wsb_rc_t wsb_publish_envelope(wsb_publish_t *pub,
     const wsb_json_t *object, wsb_json_t *inner, wsb_json_t *timestamp);
+static wsb_rc_t wsb_publish_outer(wsb_publish_t *pub,
+    const wsb_json_t *envelope);
+static wsb_rc_t wsb_publish_ignored(wsb_publish_t *pub, const char *prefix,
+    const wsb_json_t *key, const wsb_json_t *value);
 static wsb_rc_t wsb_publish_members(wsb_publish_t *pub,
-    const wsb_json_t *object, wsb_event_t *ev, wsb_members_t *members);
+    const wsb_json_t *object, const char *prefix, wsb_event_t *ev,
+    wsb_members_t *members);
 static wsb_rc_t wsb_publish_value(wsb_publish_t *pub,
     const wsb_member_t *member, const wsb_json_t *value, wsb_event_t *ev,
     wsb_members_t *members);
@@ -121,8 +126,14 @@ wsb_publish_parse(wsb_batch_t *batch, wsb_format_t format, wsb_str_t body,
     pub.body = body;
     pub.index = -1;
 
-    rc = format == WSB_FORMAT_NDJSON ? wsb_publish_ndjson(&pub)
-                                     : wsb_publish_json(&pub);
+    if (body.len >= 3 && memcmp(body.data, "\xef\xbb\xbf", 3) == 0) {
+        rc = wsb_publish_fail(&pub, 400, "offset 0: a byte order mark (BOM) "
+                              "must not stand before JSON");
+
+    } else {
+        rc = format == WSB_FORMAT_NDJSON ? wsb_publish_ndjson(&pub)
+                                         : wsb_publish_json(&pub);
+    }
 
     if (rc == WSB_OK && batch->nentries == 0) {
         pub.index = -1;
@@ -304,6 +315,7 @@ static wsb_rc_t
 wsb_publish_event(wsb_publish_t *pub, const wsb_json_t *value)
 {
     wsb_rc_t       rc;
+    unsigned       inside;
     wsb_json_t     object, timestamp;
     wsb_event_t    ev;
     wsb_members_t  members;
@@ -322,9 +334,12 @@ wsb_publish_event(wsb_publish_t *pub, const wsb_json_t *value)
         return rc;
     }
 
+    inside = object.text.data != value->text.data;
+
     memset(&ev, 0, sizeof(wsb_event_t));
 
-    rc = wsb_publish_members(pub, &object, &ev, &members);
+    rc = wsb_publish_members(pub, &object, inside ? "event." : "", &ev,
+                             &members);
 
     if (rc != WSB_OK) {
         return rc;
@@ -332,6 +347,14 @@ wsb_publish_event(wsb_publish_t *pub, const wsb_json_t *value)
 
     if (timestamp.text.data != NULL) {
         rc = wsb_publish_value(pub, &outer, &timestamp, &ev, &members);
+
+        if (rc != WSB_OK) {
+            return rc;
+        }
+    }
+
+    if (inside) {
+        rc = wsb_publish_outer(pub, value);
 
         if (rc != WSB_OK) {
             return rc;
@@ -411,9 +434,50 @@ wsb_publish_envelope(wsb_publish_t *pub, const wsb_json_t *object,
 }
 
 
+/* What an envelope has besides. */
+
+static wsb_rc_t
+wsb_publish_outer(wsb_publish_t *pub, const wsb_json_t *envelope)
+{
+    wsb_json_t       key, value;
+    wsb_json_walk_t  walk;
+
+    wsb_json_enter(&walk, envelope);
+
+    while (wsb_json_member(&walk, &key, &value) == WSB_OK) {
+
+        if (!wsb_json_key_is(&key, "event")
+            && !wsb_json_key_is(&key, "timestamp")
+            && !wsb_json_key_is(&key, "id")
+            && wsb_publish_ignored(pub, "", &key, &value) != WSB_OK)
+        {
+            return WSB_ERROR;
+        }
+    }
+
+    return WSB_OK;
+}
+
+
+/* An event is not refused for it, but the answer says so. */
+
+static wsb_rc_t
+wsb_publish_ignored(wsb_publish_t *pub, const char *prefix,
+    const wsb_json_t *key, const wsb_json_t *value)
+{
+    if (value->type == WSB_JSON_NULL
+        || wsb_ignored_add(&pub->batch->ignored, prefix, key) == WSB_OK)
+    {
+        return WSB_OK;
+    }
+
+    return wsb_publish_fail(pub, 500, "no memory");
+}
+
+
 static wsb_rc_t
 wsb_publish_members(wsb_publish_t *pub, const wsb_json_t *object,
-    wsb_event_t *ev, wsb_members_t *members)
+    const char *prefix, wsb_event_t *ev, wsb_members_t *members)
 {
     size_t               i;
     wsb_rc_t             rc;
@@ -451,6 +515,14 @@ wsb_publish_members(wsb_publish_t *pub, const wsb_json_t *object,
             }
 
             break;
+        }
+
+        if (i == WSB_PUBLISH_FIELDS) {
+            rc = wsb_publish_ignored(pub, prefix, &key, &value);
+
+            if (rc != WSB_OK) {
+                return rc;
+            }
         }
     }
 

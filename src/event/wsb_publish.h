@@ -7,6 +7,7 @@
 
 
 #include "wsb_event.h"
+#include "wsb_ignored.h"
 #include "wsb_key.h"
 
 
@@ -42,6 +43,7 @@ typedef struct {
     wsb_entry_t          *entries;        /* malloc'd */
     size_t                nentries;
     size_t                nalloc;
+    wsb_ignored_t        *ignored;        /* fields of its events, or NULL */
 } wsb_batch_t;
 
 

@@ -1,9 +1,12 @@
 #include "wsb_text.h"
 
+#include <stdio.h>
+
 
 #define WSB_TEXT_MIN  256
 
 
+static int wsb_text_unseen(const uint8_t *p, size_t n);
 static uint8_t *wsb_text_escape(uint8_t *dst, uint8_t c);
 
 
@@ -110,6 +113,57 @@ wsb_text_json(wsb_text_t *t, wsb_str_t s)
 
     wsb_text_add(t, start, p - start);
     wsb_text_add(t, "\"", 1);
+}
+
+
+void
+wsb_text_line(wsb_text_t *t, wsb_str_t s)
+{
+    size_t          n;
+    char            buf[8];
+    int             code;
+    const uint8_t  *p, *last;
+
+    last = s.data + s.len;
+
+    for (p = s.data; p < last; p += n) {
+        n = wsb_text_utf8(p, last);
+        code = wsb_text_unseen(p, n);
+
+        if (code == -1) {
+            wsb_text_add(t, p, n);
+            continue;
+        }
+
+        (void) snprintf(buf, sizeof(buf), "\\u%04x", (unsigned) code & 0xffff);
+        wsb_text_add(t, buf, 6);
+
+        n += n == 0;
+    }
+}
+
+
+/* The code point to write for the n bytes at p; -1: they stay as they are. */
+
+static int
+wsb_text_unseen(const uint8_t *p, size_t n)
+{
+    switch (n) {
+
+    case 0:
+        return 0xfffd;
+
+    case 1:
+        return *p < 0x20 || *p == '"' || *p == '\\' || *p == 0x7f ? *p : -1;
+
+    case 2:
+        return p[0] == 0xc2 && p[1] < 0xa0 ? p[1] : -1;
+
+    default:
+        return n == 3 && p[0] == 0xe2 && p[1] == 0x80
+               && (p[2] == 0xa8 || p[2] == 0xa9)
+               ? 0x2000 + (p[2] & 0x3f) : -1;
+    }
 }
 
 

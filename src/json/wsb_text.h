@@ -73,6 +73,15 @@ size_t wsb_text_digits(uint8_t *dst, uint64_t n);
 
 void wsb_text_json(wsb_text_t *t, wsb_str_t s);
 
+/*
+ * Adds s without quotes, good for a line of text as for a JSON string: what
+ * could end either, or is not seen, becomes \u and four digits.  That is
+ * quotes, backslashes, the controls of ASCII and Latin-1, U+2028 and U+2029;
+ * a byte that is no UTF-8 becomes \ufffd.
+ */
+
+void wsb_text_line(wsb_text_t *t, wsb_str_t s);
+
 /* Frees the bytes and makes it empty. */
 void wsb_text_done(wsb_text_t *t);
 

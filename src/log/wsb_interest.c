@@ -3,6 +3,7 @@
 
 #define WSB_BUCKET_ENTRIES  127
 #define WSB_BUCKET_SPLIT    100           /* probes stay short below it */
+#define WSB_BUCKET_SHARED   112           /* then for those with little */
 #define WSB_DEPTH_MAX       14            /* 16 pages of 1024 entries */
 
 
@@ -20,12 +21,27 @@ _Static_assert(WSB_DIR_PAGES * WSB_DIR_PAGE_ENTRIES == 1 << WSB_DEPTH_MAX,
                "directory size");
 
 
+/* What a key is given room for. */
+
+typedef struct {
+    unsigned              mask;
+    uint32_t              count;
+    uint32_t              reserve;        /* chunks that must stay free */
+} wsb_added_t;
+
+
+static uint64_t wsb_interest_bit(const wsb_key_t *key);
 static wsb_rc_t wsb_interest_add_one_locked(wsb_zone_t *zone, unsigned n,
-    const wsb_key_t *key, unsigned mask);
+    const wsb_key_t *key, const wsb_added_t *added);
+static void wsb_interest_remove_one_locked(wsb_zone_t *zone, unsigned n,
+    const wsb_key_t *key, uint32_t count);
+static uint32_t wsb_interest_chunk_locked(wsb_zone_t *zone, unsigned n,
+    uint32_t reserve);
 static void wsb_interest_drop_locked(wsb_zone_t *zone, unsigned n);
 static wsb_rc_t wsb_interest_split_locked(wsb_zone_t *zone, unsigned n,
-    uint64_t hash);
-static wsb_rc_t wsb_interest_double_locked(wsb_zone_t *zone, unsigned n);
+    uint64_t hash, uint32_t reserve);
+static wsb_rc_t wsb_interest_double_locked(wsb_zone_t *zone, unsigned n,
+    uint32_t reserve);
 static void wsb_filter_text_free_locked(wsb_zone_t *zone, uint32_t chunk);
 static void wsb_interest_merge_locked(wsb_zone_t *zone, unsigned n,
     uint64_t hash);
@@ -45,10 +61,23 @@ wsb_rc_t
 wsb_interest_add_locked(wsb_zone_t *zone, unsigned slot,
     const wsb_key_t *keys, unsigned nkeys, unsigned mask)
 {
-    unsigned  i;
+    return wsb_interest_add_within_locked(zone, slot, keys, nkeys, mask, 0);
+}
+
+
+wsb_rc_t
+wsb_interest_add_within_locked(wsb_zone_t *zone, unsigned slot,
+    const wsb_key_t *keys, unsigned nkeys, unsigned mask, uint32_t reserve)
+{
+    unsigned     i;
+    wsb_added_t  added;
+
+    added.mask = mask;
+    added.count = 1;
+    added.reserve = reserve;
 
     for (i = 0; i < nkeys; i++) {
-        if (wsb_interest_add_one_locked(zone, slot, &keys[i], mask)
+        if (wsb_interest_add_one_locked(zone, slot, &keys[i], &added)
             != WSB_OK)
         {
             wsb_interest_remove_locked(zone, slot, keys, i);
@@ -60,9 +89,22 @@ wsb_interest_add_locked(wsb_zone_t *zone, unsigned slot,
 }
 
 
+/*
+ * A slot has one of 64 bits of each key that came into its table since it was
+ * empty: most tables are small, and a publisher need not look into those in
+ * which its keys cannot be.  The bits beside those that place a key.
+ */
+
+static uint64_t
+wsb_interest_bit(const wsb_key_t *key)
+{
+    return (uint64_t) 1 << (key->h[0] >> 58);
+}
+
+
 static wsb_rc_t
 wsb_interest_add_one_locked(wsb_zone_t *zone, unsigned n,
-    const wsb_key_t *key, unsigned mask)
+    const wsb_key_t *key, const wsb_added_t *added)
 {
     uint32_t         chunk, page;
     wsb_slot_t      *slot;
@@ -72,10 +114,10 @@ wsb_interest_add_one_locked(wsb_zone_t *zone, unsigned n,
     slot = wsb_zone_slot(zone, n);
 
     if (slot->dir[0] == 0) {
-        page = wsb_chunk_take_locked(zone, n);
-        chunk = wsb_chunk_take_locked(zone, n);
+        page = wsb_interest_chunk_locked(zone, n, added->reserve);
+        chunk = page ? wsb_interest_chunk_locked(zone, n, added->reserve) : 0;
 
-        if (page == 0 || chunk == 0) {
+        if (chunk == 0) {
             wsb_chunk_give_locked(zone, page);
             return WSB_FULL;
         }
@@ -94,7 +136,7 @@ wsb_interest_add_one_locked(wsb_zone_t *zone, unsigned n,
         entry = wsb_bucket_find(bucket, key);
 
         if (entry != NULL) {
-            entry->count++;
+            entry->count += added->count;
             return WSB_OK;
         }
 
@@ -102,9 +144,16 @@ wsb_interest_add_one_locked(wsb_zone_t *zone, unsigned n,
             break;
         }
 
-        if (wsb_interest_split_locked(zone, n, key->h[0]) != WSB_OK) {
+        if (wsb_interest_split_locked(zone, n, key->h[0], added->reserve)
+            != WSB_OK)
+        {
 
-            if (bucket->count < WSB_BUCKET_ENTRIES - 1) {
+            /* a part of each bucket is kept as well */
+
+            if (bucket->count < (added->reserve == 0
+                                     ? WSB_BUCKET_ENTRIES - 1
+                                     : WSB_BUCKET_SHARED))
+            {
                 break;
             }
 
@@ -115,17 +164,19 @@ wsb_interest_add_one_locked(wsb_zone_t *zone, unsigned n,
     memset(&fresh, 0, sizeof(wsb_interest_t));
 
     fresh.key = *key;
-    fresh.count = 1;
-    fresh.mask = mask;
+    fresh.count = added->count;
+    fresh.mask = added->mask;
 
+    slot->maybe |= wsb_interest_bit(key);
     wsb_bucket_insert(bucket, &fresh);
 
     WSB_STEP("entry counted in");
 
     slot->nentries++;
 
-    if (mask < WSB_MASKS) {
-        slot->nmask[mask]++;
+    if (added->mask < WSB_MASKS) {
+        slot->nmask[added->mask]++;
+        slot->masks |= 1u << added->mask;
     }
 
     return WSB_OK;
@@ -136,42 +187,89 @@ void
 wsb_interest_remove_locked(wsb_zone_t *zone, unsigned n,
     const wsb_key_t *keys, unsigned nkeys)
 {
-    unsigned         i;
+    unsigned     i;
+    wsb_slot_t  *slot;
+
+    slot = wsb_zone_slot(zone, n);
+
+    for (i = 0; i < nkeys; i++) {
+        wsb_interest_remove_one_locked(zone, n, &keys[i], 1);
+    }
+
+    if (slot->nentries == 0 && slot->dir[0] != 0) {
+        wsb_interest_drop_locked(zone, n);
+    }
+}
+
+
+static void
+wsb_interest_remove_one_locked(wsb_zone_t *zone, unsigned n,
+    const wsb_key_t *key, uint32_t count)
+{
     wsb_slot_t      *slot;
     wsb_bucket_t    *bucket;
     wsb_interest_t  *entry;
 
     slot = wsb_zone_slot(zone, n);
 
-    for (i = 0; i < nkeys; i++) {
-        bucket = wsb_interest_bucket(zone, slot, &keys[i]);
-        if (bucket == NULL) {
-            continue;
-        }
-
-        entry = wsb_bucket_find(bucket, &keys[i]);
-        if (entry == NULL || --entry->count != 0) {
-            continue;
-        }
-
-        if (entry->mask < WSB_MASKS) {
-            slot->nmask[entry->mask]--;
-        }
-
-        slot->nentries--;
-
-        WSB_STEP("entry counted out");
-
-        wsb_bucket_remove(bucket, entry);
-
-        if (bucket->count == 0) {
-            wsb_interest_merge_locked(zone, n, keys[i].h[0]);
-        }
+    bucket = wsb_interest_bucket(zone, slot, key);
+    if (bucket == NULL) {
+        return;
     }
 
-    if (slot->nentries == 0 && slot->dir[0] != 0) {
-        wsb_interest_drop_locked(zone, n);
+    entry = wsb_bucket_find(bucket, key);
+    if (entry == NULL) {
+        return;
     }
+
+    if (entry->count > count) {
+        entry->count -= count;
+        return;
+    }
+
+    if (entry->mask < WSB_MASKS && --slot->nmask[entry->mask] == 0) {
+        slot->masks &= ~(1u << entry->mask);
+    }
+
+    slot->nentries--;
+
+    WSB_STEP("entry counted out");
+
+    wsb_bucket_remove(bucket, entry);
+
+    if (bucket->count == 0) {
+        wsb_interest_merge_locked(zone, n, key->h[0]);
+    }
+}
+
+
+wsb_rc_t
+wsb_interest_take_locked(wsb_zone_t *zone, unsigned slot,
+    const wsb_key_t *key, uint32_t n)
+{
+    wsb_added_t  added;
+
+    added.mask = WSB_MASK_COUNT;
+    added.count = n;
+    added.reserve = 0;
+
+    return wsb_interest_add_one_locked(zone, slot, key, &added);
+}
+
+
+void
+wsb_interest_give_locked(wsb_zone_t *zone, unsigned slot,
+    const wsb_key_t *key, uint32_t n)
+{
+    wsb_interest_remove_one_locked(zone, slot, key, n);
+    wsb_interest_remove_locked(zone, slot, NULL, 0);
+}
+
+
+static uint32_t
+wsb_interest_chunk_locked(wsb_zone_t *zone, unsigned n, uint32_t reserve)
+{
+    return zone->nfree > reserve ? wsb_chunk_take_locked(zone, n) : 0;
 }
 
 
@@ -206,11 +304,13 @@ wsb_interest_drop_locked(wsb_zone_t *zone, unsigned n)
     }
 
     slot->depth = 0;
+    slot->maybe = 0;
 }
 
 
 static wsb_rc_t
-wsb_interest_split_locked(wsb_zone_t *zone, unsigned n, uint64_t hash)
+wsb_interest_split_locked(wsb_zone_t *zone, unsigned n, uint64_t hash,
+    uint32_t reserve)
 {
     uint32_t       chunk, *entry;
     uint64_t       i, bit;
@@ -228,12 +328,12 @@ wsb_interest_split_locked(wsb_zone_t *zone, unsigned n, uint64_t hash)
     }
 
     if (bucket->depth == slot->depth
-        && wsb_interest_double_locked(zone, n) != WSB_OK)
+        && wsb_interest_double_locked(zone, n, reserve) != WSB_OK)
     {
         return WSB_FULL;
     }
 
-    chunk = wsb_chunk_take_locked(zone, n);
+    chunk = wsb_interest_chunk_locked(zone, n, reserve);
     if (chunk == 0) {
         return WSB_FULL;
     }
@@ -273,7 +373,7 @@ wsb_interest_split_locked(wsb_zone_t *zone, unsigned n, uint64_t hash)
 
 
 static wsb_rc_t
-wsb_interest_double_locked(wsb_zone_t *zone, unsigned n)
+wsb_interest_double_locked(wsb_zone_t *zone, unsigned n, uint32_t reserve)
 {
     uint32_t     i, page, old, have, need, *from, *to;
     wsb_slot_t  *slot;
@@ -289,7 +389,7 @@ wsb_interest_double_locked(wsb_zone_t *zone, unsigned n)
     need = (2 * old + WSB_DIR_PAGE_ENTRIES - 1) / WSB_DIR_PAGE_ENTRIES;
 
     for (i = have; i < need; i++) {
-        page = wsb_chunk_take_locked(zone, n);
+        page = wsb_interest_chunk_locked(zone, n, reserve);
 
         if (page == 0) {
             while (i-- > have) {
@@ -424,17 +524,21 @@ uint64_t
 wsb_interest_count_locked(wsb_zone_t *zone, const wsb_key_t *key)
 {
     unsigned         i;
-    uint64_t         count;
+    uint64_t         count, bit;
     wsb_slot_t      *slot;
     wsb_bucket_t    *bucket;
     wsb_interest_t  *entry;
 
+    bit = wsb_interest_bit(key);
     count = 0;
 
-    for (i = 0; i < zone->nslots && i < WSB_SLOTS; i++) {
+    for (i = wsb_zone_next(zone, 0);
+         i < WSB_SLOTS;
+         i = wsb_zone_next(zone, i + 1))
+    {
         slot = wsb_zone_slot(zone, i);
 
-        if (slot->pid == 0 || slot->nentries == 0) {
+        if (slot->pid == 0 || !(slot->maybe & bit)) {
             continue;
         }
 
@@ -452,7 +556,7 @@ void
 wsb_interest_notify_locked(wsb_zone_t *zone, const wsb_parts_t *parts,
     uint64_t seq, wsb_appended_t *out)
 {
-    unsigned         i, mask, hashed;
+    unsigned         i, mask, masks, possible, hashed;
     uint64_t         count;
     wsb_key_t        keys[WSB_MASKS];
     wsb_slot_t      *slot;
@@ -460,25 +564,36 @@ wsb_interest_notify_locked(wsb_zone_t *zone, const wsb_parts_t *parts,
     wsb_interest_t  *entry;
 
     hashed = 0;
+    possible = 0;
 
-    for (i = 0; i < zone->nslots && i < WSB_SLOTS; i++) {
+    for (mask = 0; mask < WSB_MASKS; mask++) {
+        if ((mask & parts->present) == mask) {
+            possible |= 1u << mask;
+        }
+    }
+
+    for (i = wsb_zone_next(zone, 0);
+         i < WSB_SLOTS;
+         i = wsb_zone_next(zone, i + 1))
+    {
         slot = wsb_zone_slot(zone, i);
 
-        if (slot->pid == 0 || slot->nentries == 0) {
+        if (slot->pid == 0) {
             continue;
         }
 
         count = 0;
 
-        for (mask = 0; mask < WSB_MASKS; mask++) {
-
-            if (slot->nmask[mask] == 0 || (mask & parts->present) != mask) {
-                continue;
-            }
+        for (masks = slot->masks & possible; masks != 0; masks &= masks - 1) {
+            mask = (unsigned) __builtin_ctz(masks);
 
             if (!(hashed & 1u << mask)) {
                 keys[mask] = wsb_key(parts, mask);
                 hashed |= 1u << mask;
+            }
+
+            if (!(slot->maybe & wsb_interest_bit(&keys[mask]))) {
+                continue;
             }
 
             bucket = wsb_interest_bucket(zone, slot, &keys[mask]);
@@ -644,7 +759,7 @@ wsb_filter_text_add_locked(wsb_zone_t *zone, unsigned n, wsb_str_t text,
     if (chunk == 0) {
 
         if (slot->ntexts == WSB_TEXT_CHUNKS
-            || wsb_chunks_free(zone) <= zone->nchunks / 2)
+            || zone->nfree <= zone->nchunks / 2)
         {
             return 0;
         }

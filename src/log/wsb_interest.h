@@ -28,24 +28,39 @@ typedef struct {
 
 
 /*
- * Counts n subscriptions in under each of the keys, or, with WSB_FULL, none
+ * Counts a subscription in under each of the keys, or, with WSB_FULL, none
  * of them: there is no chunk left.
  */
 
 wsb_rc_t wsb_interest_add_locked(wsb_zone_t *zone, unsigned slot,
     const wsb_key_t *keys, unsigned nkeys, unsigned mask);
 
+/* The same, but so many chunks must stay free. */
+wsb_rc_t wsb_interest_add_within_locked(wsb_zone_t *zone, unsigned slot,
+    const wsb_key_t *keys, unsigned nkeys, unsigned mask, uint32_t reserve);
+
 void wsb_interest_remove_locked(wsb_zone_t *zone, unsigned slot,
     const wsb_key_t *keys, unsigned nkeys);
 
 /*
  * The same tables hold counts that concern no event, under keys of their own
- * and this mask.  Here: the sum of all slots.
+ * and this mask, of any amount.  Here: the sum of all slots.
  */
 
 #define WSB_MASK_COUNT            WSB_MASKS
 
+wsb_rc_t wsb_interest_take_locked(wsb_zone_t *zone, unsigned slot,
+    const wsb_key_t *key, uint32_t amount);
+void wsb_interest_give_locked(wsb_zone_t *zone, unsigned slot,
+    const wsb_key_t *key, uint32_t amount);
+
 uint64_t wsb_interest_count_locked(wsb_zone_t *zone, const wsb_key_t *key);
+
+/* n more under such a key, WSB_FULL: none; and n less. */
+wsb_rc_t wsb_interest_take_locked(wsb_zone_t *zone, unsigned slot,
+    const wsb_key_t *key, uint32_t n);
+void wsb_interest_give_locked(wsb_zone_t *zone, unsigned slot,
+    const wsb_key_t *key, uint32_t n);
 
 /*
  * For each slot with an interest in this event: adds it to out, counts its

@@ -1,5 +1,7 @@
 /*
- * Quotas: how many connections, or subscriptions, a key may have in a zone.
+ * Quotas: how many connections, keys of subscriptions, or comparisons a key
+ * may have in a zone; and what is kept of the registry for those who have
+ * little.
  *
  * Each worker counts its own in the interest table of its slot, under keys
  * that no event has; the sum over the slots is what counts.  So what a worker
@@ -17,11 +19,20 @@
 
 #define WSB_DOMAIN_CONNECTIONS    78      /* of wsb_hash(): see wsb_key.h */
 #define WSB_DOMAIN_SUBSCRIPTIONS  79
+#define WSB_DOMAIN_KEYS           80
+#define WSB_DOMAIN_COMPARISONS    81
+
+/* An eighth of the chunks is for those who have few keys. */
+
+#define WSB_QUOTA_SHARE           8
+#define WSB_QUOTA_LITTLE          128     /* in a small zone */
 
 
 typedef struct {
     wsb_key_t             key;
     uint32_t              max;
+    uint32_t              weighs;         /* what is taken is counted, not who
+                                             takes it */
 } wsb_quota_t;
 
 
@@ -49,6 +60,24 @@ wsb_rc_t wsb_quota_take_locked(wsb_zone_t *zone, unsigned slot,
     const wsb_quota_t *quota, unsigned n);
 void wsb_quota_give_locked(wsb_zone_t *zone, unsigned slot,
     const wsb_quota_t *quota, unsigned n);
+
+/* The same, but so many, perhaps none, where what is taken is counted. */
+wsb_rc_t wsb_quota_take_many_locked(wsb_zone_t *zone, unsigned slot,
+    const wsb_quota_t *quota, unsigned n, uint32_t amount);
+void wsb_quota_give_many_locked(wsb_zone_t *zone, unsigned slot,
+    const wsb_quota_t *quota, unsigned n, uint32_t amount);
+
+/*
+ * How many chunks must stay free when keys are added for who has `own` of
+ * them then: none, if that is little, and little is what each of those quotas
+ * has that count keys.
+ */
+
+uint32_t wsb_quota_reserve_locked(wsb_zone_t *zone, const wsb_quota_t *quota,
+    unsigned n, uint32_t own);
+
+/* How much little is. */
+uint32_t wsb_quota_little(const wsb_zone_t *zone);
 
 
 #endif /* WSB_QUOTA_H */

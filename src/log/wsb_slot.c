@@ -2,41 +2,41 @@
 #include "wsb_interest.h"
 
 
+static int wsb_slot_free_locked(wsb_zone_t *zone);
+static wsb_rc_t wsb_slot_block_locked(wsb_zone_t *zone, unsigned block);
+
+
 int
-wsb_slot_enter_locked(wsb_zone_t *zone, uint32_t pid, uint32_t process,
-    uint64_t generation, wsb_gone_pt gone, wsb_hand_t *hand)
+wsb_slot_enter_locked(wsb_zone_t *zone, uint32_t pid, uint64_t generation,
+    wsb_gone_pt gone, wsb_hand_t *hand)
 {
-    int          i, found;
+    int          n;
+    unsigned     i;
     wsb_slot_t  *slot;
 
-    found = -1;
-
-    for (i = 0; i < WSB_SLOTS; i++) {
-        slot = wsb_zone_slot(zone, (unsigned) i);
+    for (i = wsb_zone_next(zone, 0);
+         i < WSB_SLOTS;
+         i = wsb_zone_next(zone, i + 1))
+    {
+        slot = wsb_zone_slot(zone, i);
 
         if (slot->pid != 0 && (slot->pid == pid || gone(slot->pid))) {
-            wsb_slot_reclaim_locked(zone, (unsigned) i, slot->pid);
-        }
-
-        if (slot->pid == 0
-            && (found == -1
-                || ((uint32_t) i < zone->nslots && slot->process == process)))
-        {
-            found = i;
+            wsb_slot_reclaim_locked(zone, i, slot->pid);
         }
     }
 
-    if (found == -1) {
+    n = wsb_slot_free_locked(zone);
+
+    if (n == -1) {
         return -1;
     }
 
-    slot = wsb_zone_slot(zone, (unsigned) found);
+    zone->used[n / 64] |= (uint64_t) 1 << n % 64;
 
-    if ((uint32_t) found >= zone->nslots) {
-        zone->nslots = (uint32_t) found + 1;
-    }
+    WSB_STEP("slot in use");
 
-    slot->process = process;
+    slot = wsb_zone_slot(zone, (unsigned) n);
+
     slot->generation = generation;
     slot->draining = 0;
 
@@ -49,7 +49,72 @@ wsb_slot_enter_locked(wsb_zone_t *zone, uint32_t pid, uint32_t process,
     /* release: the compiler must not leave a store above behind it */
     __atomic_store_n(&slot->pid, pid, __ATOMIC_RELEASE);
 
-    return found;
+    return n;
+}
+
+
+/* The first slot that nobody lives in, or -1. */
+
+static int
+wsb_slot_free_locked(wsb_zone_t *zone)
+{
+    unsigned  i;
+
+    for (i = 0; i < WSB_SLOTS; i++) {
+
+        /* in use and without a pid: somebody died when he came or went */
+
+        if (wsb_zone_next(zone, i) != i || wsb_zone_slot(zone, i)->pid == 0) {
+            break;
+        }
+    }
+
+    if (i == WSB_SLOTS
+        || wsb_slot_block_locked(zone, i / WSB_BLOCK_SLOTS) != WSB_OK)
+    {
+        return -1;
+    }
+
+    return (int) i;
+}
+
+
+/* The memory of a block of slots, if it has none yet. */
+
+static wsb_rc_t
+wsb_slot_block_locked(wsb_zone_t *zone, unsigned block)
+{
+    uint32_t  i, chunk, *owner;
+    uint64_t  off;
+
+    if (zone->block[block] != 0) {
+        return WSB_OK;
+    }
+
+    /* somebody may have died between the owner word and the block */
+
+    owner = wsb_zone_owners(zone);
+
+    for (i = 0; i < zone->nchunks; i++) {
+        if (owner[i] == WSB_SLOTS + block + 1) {
+            owner[i] = 0;
+        }
+    }
+
+    chunk = wsb_chunk_take_locked(zone, WSB_SLOTS + block);
+    if (chunk == 0) {
+        return WSB_FULL;
+    }
+
+    off = zone->chunks + (uint64_t) (chunk - 1) * WSB_CHUNK_SIZE;
+
+    /* release: what is in it has been cleared */
+    __atomic_store_n(&zone->block[block], (uint32_t) (off / 64),
+                     __ATOMIC_RELEASE);
+
+    WSB_STEP("block of slots");
+
+    return WSB_OK;
 }
 
 
@@ -68,6 +133,8 @@ wsb_slot_reclaim_locked(wsb_zone_t *zone, unsigned n, uint32_t pid)
     }
 
     slot->nentries = 0;
+    slot->masks = 0;
+    slot->maybe = 0;
     slot->depth = 0;
     memset(slot->nmask, 0, sizeof(slot->nmask));
     memset(slot->dir, 0, sizeof(slot->dir));
@@ -91,6 +158,8 @@ wsb_slot_reclaim_locked(wsb_zone_t *zone, unsigned n, uint32_t pid)
         }
     }
 
+    wsb_chunks_count_locked(zone);
+
     slot->counters.connections = 0;
     slot->counters.subscriptions = 0;
     slot->counters.cursor = 0;
@@ -110,6 +179,12 @@ wsb_slot_reclaim_locked(wsb_zone_t *zone, unsigned n, uint32_t pid)
     WSB_STEP("counters kept");
 
     __atomic_store_n(&slot->pid, 0, __ATOMIC_RELEASE);
+
+    WSB_STEP("slot emptied");
+
+    __atomic_store_n(&zone->used[n / 64],
+                     zone->used[n / 64] & ~((uint64_t) 1 << n % 64),
+                     __ATOMIC_RELEASE);
 }
 
 

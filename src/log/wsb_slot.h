@@ -28,9 +28,9 @@ wsb_hand_empty(const wsb_hand_t *hand)
 
 
 /*
- * Takes a slot for this process: the one of its dead predecessor in nginx's
- * process slot, else any free one.  `gone` tells whether a pid has died.
- * Returns the slot, or -1: all are taken by living processes.
+ * Takes the first free slot for this process, when it has reclaimed those of
+ * the dead.  `gone` tells whether a pid has died.  Returns the slot, or -1:
+ * all are taken by living processes, or no chunk is free to hold more.
  *
  * The worker then stands behind the head, with nothing in hand, not armed.
  * A death in the middle leaves a slot that is swept.
@@ -38,12 +38,13 @@ wsb_hand_empty(const wsb_hand_t *hand)
 
 typedef int  (*wsb_gone_pt)(uint32_t pid);
 
-int wsb_slot_enter_locked(wsb_zone_t *zone, uint32_t pid, uint32_t process,
-    uint64_t generation, wsb_gone_pt gone, wsb_hand_t *hand);
+int wsb_slot_enter_locked(wsb_zone_t *zone, uint32_t pid, uint64_t generation,
+    wsb_gone_pt gone, wsb_hand_t *hand);
 
 /*
  * Empties the slot, if it still holds this pid: table, pending_from, armed,
- * the chunks, the pid last.  Who dies in between is swept again.
+ * the chunks, the pid last, and its bit of those in use.  Who dies in between
+ * is swept again.
  */
 
 void wsb_slot_reclaim_locked(wsb_zone_t *zone, unsigned slot, uint32_t pid);

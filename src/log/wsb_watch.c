@@ -8,16 +8,23 @@
 
 
 typedef struct {
-    uint64_t              mtime;          /* ns */
-    uint64_t              size;
+    wsb_watch_stat_t      stat;
     uint64_t              len;
     uint8_t               path[];         /* padded to 8 */
 } wsb_watch_file_t;
 
 
+/* Room for one more, of the longest path, that a cut list does not hold. */
+
+#define WSB_WATCH_LAST                                                       \
+    ((sizeof(wsb_watch_file_t) + WSB_WATCH_NAME + 16 + 7) & ~(size_t) 7)
+
+
 static const wsb_watch_file_t *wsb_watch_file(const wsb_watch_list_t *list,
     size_t pos);
-static size_t wsb_watch_size(size_t len);
+static const wsb_watch_file_t *wsb_watch_cut(const wsb_watch_list_t *list);
+static const wsb_watch_file_t *wsb_watch_at(const uint8_t *data, size_t left);
+static size_t wsb_watch_file_size(size_t len);
 static int wsb_watch_order(const wsb_watch_file_t *a,
     const wsb_watch_file_t *b);
 static int wsb_watch_before(const void *a, const void *b, void *bytes);
@@ -152,26 +159,39 @@ wsb_watch_names_done(wsb_watch_names_t *names)
 }
 
 
-wsb_rc_t
-wsb_watch_add(wsb_watch_list_t *list, const char *path, uint64_t mtime,
-    uint64_t size)
+size_t
+wsb_watch_bytes(uint32_t max)
 {
-    size_t             len, need;
+    return (size_t) max * WSB_WATCH_EACH + WSB_WATCH_LAST;
+}
+
+
+wsb_rc_t
+wsb_watch_add(wsb_watch_list_t *list, const char *path,
+    const wsb_watch_stat_t *st)
+{
+    size_t             len, need, room;
     wsb_watch_file_t  *file;
 
     len = strlen(path);
-    need = wsb_watch_size(len);
+    need = wsb_watch_file_size(len);
+    room = wsb_watch_bytes(list->max) - WSB_WATCH_LAST - list->len;
 
-    if (list->n == WSB_WATCH_FILES || need > WSB_WATCH_BYTES - list->len) {
-        return WSB_FULL;
+    if (need > WSB_WATCH_LAST) {
+        /* no name is that long: see wsb_watch_wanted() */
+        return WSB_ERROR;
     }
 
     file = (wsb_watch_file_t *) (list->data + list->len);
 
-    file->mtime = mtime;
-    file->size = size;
+    file->stat = *st;
     file->len = len;
     memcpy(file->path, path, len);
+
+    if (list->n == list->max || need > room) {
+        list->cut = need;
+        return WSB_FULL;
+    }
 
     list->len += need;
     list->n++;
@@ -181,7 +201,7 @@ wsb_watch_add(wsb_watch_list_t *list, const char *path, uint64_t mtime,
 
 
 static size_t
-wsb_watch_size(size_t len)
+wsb_watch_file_size(size_t len)
 {
     return (sizeof(wsb_watch_file_t) + len + 7) & ~(size_t) 7;
 }
@@ -191,7 +211,7 @@ wsb_rc_t
 wsb_watch_next(wsb_watch_diff_t *diff, wsb_str_t *path, const char **action)
 {
     int                      order;
-    const wsb_watch_file_t  *was, *is, *file;
+    const wsb_watch_file_t  *was, *is, *file, *unknown;
 
     for ( ;; ) {
         was = wsb_watch_file(diff->was, diff->was_pos);
@@ -204,20 +224,35 @@ wsb_watch_next(wsb_watch_diff_t *diff, wsb_str_t *path, const char **action)
         order = was == NULL ? 1 : is == NULL ? -1 : wsb_watch_order(was, is);
 
         if (order <= 0) {
-            diff->was_pos += wsb_watch_size(was->len);
+            diff->was_pos += wsb_watch_file_size(was->len);
         }
 
         if (order >= 0) {
-            diff->is_pos += wsb_watch_size(is->len);
+            diff->is_pos += wsb_watch_file_size(is->len);
         }
 
-        if (order == 0 && was->mtime == is->mtime && was->size == is->size) {
-            continue;
+        if (order == 0) {
+
+            if (memcmp(&was->stat, &is->stat, sizeof(wsb_watch_stat_t)) == 0) {
+                continue;
+            }
+
+            *action = "modified";
+            file = is;
+
+        } else {
+            file = order < 0 ? was : is;
+
+            /* may the other list only not have had room for it? */
+
+            unknown = wsb_watch_cut(order < 0 ? diff->is : diff->was);
+
+            if (unknown != NULL && wsb_watch_order(file, unknown) >= 0) {
+                continue;
+            }
+
+            *action = order < 0 ? "deleted" : "created";
         }
-
-        *action = order < 0 ? "deleted" : order > 0 ? "created" : "modified";
-
-        file = order < 0 ? was : is;
 
         path->data = file->path;
         path->len = file->len;
@@ -232,18 +267,31 @@ wsb_watch_next(wsb_watch_diff_t *diff, wsb_str_t *path, const char **action)
 static const wsb_watch_file_t *
 wsb_watch_file(const wsb_watch_list_t *list, size_t pos)
 {
-    size_t                   left;
+    return pos > list->len ? NULL
+                           : wsb_watch_at(list->data + pos, list->len - pos);
+}
+
+
+static const wsb_watch_file_t *
+wsb_watch_cut(const wsb_watch_list_t *list)
+{
+    return list->cut == 0 ? NULL
+                          : wsb_watch_at(list->data + list->len, list->cut);
+}
+
+
+static const wsb_watch_file_t *
+wsb_watch_at(const uint8_t *data, size_t left)
+{
     const wsb_watch_file_t  *file;
 
-    left = list->len - pos;
-
-    if (pos > list->len || left < sizeof(wsb_watch_file_t)) {
+    if (left < sizeof(wsb_watch_file_t)) {
         return NULL;
     }
 
-    file = (const wsb_watch_file_t *) (list->data + pos);
+    file = (const wsb_watch_file_t *) data;
 
-    if (file->len > left || wsb_watch_size(file->len) > left) {
+    if (file->len > left || wsb_watch_file_size(file->len) > left) {
         return NULL;
     }
 
@@ -288,20 +336,29 @@ wsb_watch_due(const wsb_watch_burst_t *burst)
 }
 
 
-void
-wsb_watch_init(wsb_watch_t *w)
+size_t
+wsb_watch_size(uint32_t max)
 {
-    memset(w, 0, offsetof(wsb_watch_t, data));
+    return sizeof(wsb_watch_t) + 2 * wsb_watch_bytes(max);
+}
 
+
+void
+wsb_watch_init(wsb_watch_t *w, uint32_t max)
+{
+    memset(w, 0, sizeof(wsb_watch_t));
+
+    w->max = max;
     w->layout = WSB_WATCH_LAYOUT;
     w->magic = WSB_WATCH_MAGIC;
 }
 
 
 int
-wsb_watch_valid(const wsb_watch_t *w)
+wsb_watch_valid(const wsb_watch_t *w, uint32_t max)
 {
-    return w->magic == WSB_WATCH_MAGIC && w->layout == WSB_WATCH_LAYOUT;
+    return w->magic == WSB_WATCH_MAGIC && w->layout == WSB_WATCH_LAYOUT
+           && w->max == max;
 }
 
 
@@ -356,21 +413,28 @@ wsb_watch_release_locked(wsb_watch_t *w, uint32_t pid)
 int
 wsb_watch_get_locked(wsb_watch_t *w, wsb_watch_list_t *list)
 {
+    size_t    bytes;
     unsigned  i;
 
+    memset(list, 0, sizeof(wsb_watch_list_t));
+
+    bytes = wsb_watch_bytes(w->max);
     i = __atomic_load_n(&w->current, __ATOMIC_ACQUIRE) - 1;
 
-    if (i > 1) {
-        list->data = w->data[0];
-        list->len = 0;
-        list->n = 0;
+    list->data = w->data;
+    list->max = w->max;
 
+    if (i > 1) {
         return 0;
     }
 
-    list->data = w->data[i];
-    list->len = w->len[i] <= WSB_WATCH_BYTES ? w->len[i] : 0;
-    list->n = w->n[i];
+    list->data = w->data + i * bytes;
+
+    if (w->len[i] <= bytes && w->cut[i] <= bytes - w->len[i]) {
+        list->len = w->len[i];
+        list->cut = w->cut[i];
+        list->n = w->n[i];
+    }
 
     return 1;
 }
@@ -385,9 +449,42 @@ wsb_watch_set_locked(wsb_watch_t *w, const wsb_watch_list_t *list)
 
     i = w->current == 1 ? 1 : 0;
 
-    memcpy(w->data[i], list->data, list->len);
+    memcpy(w->data + i * wsb_watch_bytes(w->max), list->data,
+           list->len + list->cut);
+
     w->len[i] = list->len;
+    w->cut[i] = list->cut;
     w->n[i] = list->n;
 
     __atomic_store_n(&w->current, i + 1, __ATOMIC_RELEASE);
+}
+
+
+/* FNV-1a: two that are the same to it are named as one. */
+
+int
+wsb_watch_name_folder(wsb_watch_t *w, const char *path)
+{
+    uint32_t  i, hash;
+
+    hash = 2166136261u;
+
+    while (*path) {
+        hash = (hash ^ (uint8_t) *path++) * 16777619u;
+    }
+
+    for (i = 0; i < w->nfolders && i < WSB_WATCH_FOLDERS; i++) {
+        if (w->folders[i] == hash) {
+            return 0;
+        }
+    }
+
+    if (i == WSB_WATCH_FOLDERS) {
+        return 0;
+    }
+
+    w->folders[i] = hash;
+    w->nfolders = i + 1;
+
+    return 1;
 }

@@ -14,11 +14,13 @@
 
 
 #define WSB_WATCH_MAGIC           0x6863746177627377ULL
-#define WSB_WATCH_LAYOUT          1
+#define WSB_WATCH_LAYOUT          2
 
-#define WSB_WATCH_FILES           4096
-#define WSB_WATCH_BYTES           (256 * 1024)   /* of one list */
+#define WSB_WATCH_FILES           4096    /* of a list, by default */
+#define WSB_WATCH_FILES_MAX       65536
+#define WSB_WATCH_EACH            88      /* bytes for each: 40 of its path */
 #define WSB_WATCH_NAMES           65536   /* that match, before it is cut */
+#define WSB_WATCH_FOLDERS         64      /* that are named in the log */
 #define WSB_WATCH_NAME            240     /* bytes of one, without folder */
 
 #define WSB_WATCH_QUIET           100     /* ms without a change: look */
@@ -63,20 +65,46 @@ const char *wsb_watch_path(const wsb_watch_names_t *names, size_t i);
 void wsb_watch_names_done(wsb_watch_names_t *names);
 
 
-/* What was seen of them.  data has WSB_WATCH_BYTES, aligned to 8. */
+/* What tells one state of a file from another. */
+
+typedef struct {
+    uint64_t              mtime;          /* ns */
+    uint64_t              ctime;          /* ns */
+    uint64_t              size;
+    uint64_t              ino;
+    uint64_t              dev;
+} wsb_watch_stat_t;
+
+
+/*
+ * What was seen of them.  data has wsb_watch_bytes(max), aligned to 8.  Of a
+ * list that was cut, the path of the first file that is not in it lies behind
+ * len: nothing is known of that one and of those after it.
+ */
 
 typedef struct {
     uint8_t              *data;
+    uint32_t              max;            /* files */
     uint32_t              len;
     uint32_t              n;
+    uint32_t              cut;            /* bytes behind len; 0: it is whole */
 } wsb_watch_list_t;
 
-/* In ascending order of paths.  FULL: it is as long as it may be. */
+/* Bytes of a list of so many files. */
+size_t wsb_watch_bytes(uint32_t max);
+
+/*
+ * In ascending order of paths.  FULL: it is as long as it may be, and is cut
+ * here; it must be the last call.
+ */
 wsb_rc_t wsb_watch_add(wsb_watch_list_t *list, const char *path,
-    uint64_t mtime, uint64_t size);
+    const wsb_watch_stat_t *st);
 
 
-/* A walk over the differences of two lists. */
+/*
+ * A walk over the differences of two lists.  What one of them does not know
+ * is no difference.
+ */
 
 typedef struct {
     const wsb_watch_list_t  *was;
@@ -121,14 +149,20 @@ typedef struct {
     uint64_t              generation;     /* of it */
     uint64_t              beat;           /* when it was last seen, ms */
     uint32_t              current;        /* list + 1; 0: never looked at */
+    uint32_t              max;            /* files of a list */
     uint32_t              len[2];
     uint32_t              n[2];
-    uint8_t               data[2][WSB_WATCH_BYTES]
-                              __attribute__((aligned(8)));
+    uint32_t              cut[2];
+    uint32_t              nfolders;
+    uint32_t              folders[WSB_WATCH_FOLDERS];    /* named: hashes */
+    uint8_t               data[] __attribute__((aligned(8)));
 } wsb_watch_t;
 
-void wsb_watch_init(wsb_watch_t *w);
-int wsb_watch_valid(const wsb_watch_t *w);
+/* Bytes of all of it. */
+size_t wsb_watch_size(uint32_t max);
+
+void wsb_watch_init(wsb_watch_t *w, uint32_t max);
+int wsb_watch_valid(const wsb_watch_t *w, uint32_t max);
 
 /*
  * Is it to be taken from its owner: is there none, is it gone (see gone()),
@@ -145,6 +179,12 @@ void wsb_watch_release_locked(wsb_watch_t *w, uint32_t pid);
 /* The list that counts, in place.  0: there is none yet, it is empty. */
 int wsb_watch_get_locked(wsb_watch_t *w, wsb_watch_list_t *list);
 void wsb_watch_set_locked(wsb_watch_t *w, const wsb_watch_list_t *list);
+
+/*
+ * Is this folder to be named in the log?  Once each, as long as the directive
+ * stays the same, and WSB_WATCH_FOLDERS at most.  Only for the owner.
+ */
+int wsb_watch_name_folder(wsb_watch_t *w, const char *path);
 
 
 #endif /* WSB_WATCH_H */

@@ -3,8 +3,13 @@
 #include "wsb_slot.h"
 
 
+_Static_assert(WSB_BLOCK_SLOTS * sizeof(wsb_slot_t) <= WSB_CHUNK_SIZE,
+               "block size");
+
+
 static wsb_rc_t wsb_zone_repeat_locked(wsb_zone_t *zone,
     const wsb_request_t *req, wsb_appended_t *out);
+static size_t wsb_zone_blocks(size_t size);
 static size_t wsb_zone_align(size_t n, size_t a);
 
 
@@ -12,7 +17,7 @@ wsb_rc_t
 wsb_zone_init(void *mem, size_t size, size_t history, size_t nidem,
     uint64_t epoch, const uint8_t key[16])
 {
-    size_t       off, owners, idem, index, ring, chunks, n;
+    size_t       off, owners, idem, index, ring, chunks, blocks, n, i;
     wsb_zone_t  *zone;
 
     zone = mem;
@@ -26,7 +31,8 @@ wsb_zone_init(void *mem, size_t size, size_t history, size_t nidem,
     }
 
     off = wsb_zone_align(sizeof(wsb_zone_t), 64);
-    owners = off + WSB_SLOTS * sizeof(wsb_slot_t);
+    blocks = wsb_zone_blocks(size);
+    owners = off + blocks * WSB_BLOCK_SLOTS * sizeof(wsb_slot_t);
 
     /* as many owner words as there could be chunks at the most */
 
@@ -48,11 +54,17 @@ wsb_zone_init(void *mem, size_t size, size_t history, size_t nidem,
     zone->size = size;
     zone->history = history;
     zone->epoch = epoch & (((uint64_t) 1 << 48) - 1);
-    zone->slots = off;
     zone->owners = owners;
     zone->chunks = chunks;
     zone->idem = idem;
     zone->nchunks = (uint32_t) n;
+    zone->nfree = (uint32_t) n;
+
+    for (i = 0; i < blocks; i++) {
+        zone->block[i] = (uint32_t) ((off + i * WSB_BLOCK_SLOTS
+                                            * sizeof(wsb_slot_t))
+                                     / 64);
+    }
 
     memcpy(zone->key, key, 16);
 
@@ -201,11 +213,22 @@ wsb_chunk_take_locked(wsb_zone_t *zone, unsigned slot)
 
     owner = wsb_zone_owners(zone);
 
-    for (i = 0; i < zone->nchunks; i++) {
-        n = zone->hint % zone->nchunks;
-        zone->hint = n + 1;
+    if (zone->nfree == 0) {
+        return 0;
+    }
+
+    n = zone->hint;
+
+    for (i = 0; i < zone->nchunks; i++, n++) {
+
+        if (n >= zone->nchunks) {
+            n = 0;
+        }
 
         if (owner[n] == 0) {
+
+            zone->hint = n + 1;
+
 
             /* the owner word first: a death now is swept with the slot */
             owner[n] = slot + 1;
@@ -214,9 +237,13 @@ wsb_chunk_take_locked(wsb_zone_t *zone, unsigned slot)
 
             memset(wsb_zone_chunk(zone, n + 1), 0, WSB_CHUNK_SIZE);
 
+            zone->nfree--;
+
             return n + 1;
         }
     }
+
+    zone->nfree = 0;
 
     return 0;
 }
@@ -225,9 +252,16 @@ wsb_chunk_take_locked(wsb_zone_t *zone, unsigned slot)
 void
 wsb_chunk_give_locked(wsb_zone_t *zone, uint32_t chunk)
 {
-    if (chunk != 0 && chunk <= zone->nchunks) {
-        wsb_zone_owners(zone)[chunk - 1] = 0;
+    uint32_t  *owner;
+
+    if (chunk == 0 || chunk > zone->nchunks) {
+        return;
     }
+
+    owner = &wsb_zone_owners(zone)[chunk - 1];
+
+    zone->nfree += *owner != 0;
+    *owner = 0;
 }
 
 
@@ -244,6 +278,30 @@ wsb_chunks_free(const wsb_zone_t *zone)
     }
 
     return n;
+}
+
+
+/* Those that are laid out: of a large zone, all take little. */
+
+static size_t
+wsb_zone_blocks(size_t size)
+{
+    size_t  n;
+
+    n = size / 128 / (WSB_BLOCK_SLOTS * sizeof(wsb_slot_t));
+
+    if (n < WSB_SLOTS_LAID / WSB_BLOCK_SLOTS) {
+        return WSB_SLOTS_LAID / WSB_BLOCK_SLOTS;
+    }
+
+    return n < WSB_SLOTS / WSB_BLOCK_SLOTS ? n : WSB_SLOTS / WSB_BLOCK_SLOTS;
+}
+
+
+void
+wsb_chunks_count_locked(wsb_zone_t *zone)
+{
+    zone->nfree = wsb_chunks_free(zone);
 }
 
 

@@ -21,11 +21,21 @@
 
 
 #define WSB_ZONE_MAGIC            0x7a7375625f73770aULL
-#define WSB_ZONE_LAYOUT           5       /* of this file's structures */
+#define WSB_ZONE_LAYOUT           6       /* of this file's structures */
 
 #define WSB_ZONE_MIN              (1024 * 1024)
 
-#define WSB_SLOTS                 256
+/*
+ * As many slots as nginx has processes.  They come in blocks: those of the
+ * first WSB_SLOTS_LAID, or of more in a large zone, are laid out with it, the
+ * others are chunks that are taken when so many processes live at once, and
+ * stay what they are.
+ */
+
+#define WSB_SLOTS                 1024
+#define WSB_SLOTS_LAID            256
+#define WSB_BLOCK_SLOTS           8
+
 #define WSB_CHUNK_SIZE            4096
 #define WSB_DIR_PAGES             16
 #define WSB_DIR_PAGE_ENTRIES      (WSB_CHUNK_SIZE / sizeof(uint32_t))
@@ -84,17 +94,18 @@ typedef struct {
 
 typedef struct {
     uint32_t              pid;            /* 0: the slot is free */
-    uint32_t              process;        /* nginx's process slot */
+    uint32_t              armed;          /* 1: it sleeps, send its signal;
+                                             exchanged without the mutex */
     uint64_t              generation;
     uint64_t              pending_from;   /* first seq that concerns it, or 0;
                                              changed under the mutex */
-    uint32_t              armed;          /* 1: it sleeps, write its eventfd;
-                                             exchanged without the mutex */
     uint32_t              draining;
 
     /* the interest table: see wsb_interest.h */
     uint32_t              depth;          /* of the directory */
     uint32_t              nentries;       /* 0: there is no table */
+    uint32_t              masks;          /* a bit for each with entries */
+    uint64_t              maybe;          /* which keys; 0 without any */
     uint32_t              nmask[WSB_MASKS];   /* entries with each mask */
     uint32_t              dir[WSB_DIR_PAGES];     /* chunks + 1, or 0 */
 
@@ -114,13 +125,22 @@ typedef struct {
     uint64_t              epoch;
     uint8_t               key[16];        /* of all hashes: secret, random */
 
-    uint64_t              slots;          /* offsets from here, in bytes */
-    uint64_t              owners;
+    uint64_t              owners;         /* offsets from here, in bytes */
     uint64_t              chunks;
     uint64_t              idem;
 
-    uint32_t              nslots;         /* slots below this have been used */
+    /*
+     * A bit for each slot in which somebody may live: set before its pid,
+     * cleared after it.  Where there is none, the slot is not looked at.
+     */
+    uint64_t              used[WSB_SLOTS / 64];
+
+    /* where blocks of slots are, in units of 64 bytes from here; 0: nowhere */
+    uint32_t              block[WSB_SLOTS / WSB_BLOCK_SLOTS];
+
     uint32_t              hint;           /* where to look for a free chunk */
+    uint32_t              nfree;          /* chunks; a death may leave it wrong
+                                             until its slot is reclaimed */
 
     /* of slots that were reclaimed; a death in the middle may lose some */
     wsb_counters_t        past;
@@ -181,13 +201,49 @@ void wsb_zone_captured_locked(wsb_zone_t *zone, wsb_str_t name, uint64_t n);
 /* Returns its number + 1, zero-filled but for the owner word; 0: none. */
 uint32_t wsb_chunk_take_locked(wsb_zone_t *zone, unsigned slot);
 void wsb_chunk_give_locked(wsb_zone_t *zone, uint32_t chunk);
-uint32_t wsb_chunks_free(const wsb_zone_t *zone);
 
+/* Counts them, and says again how many they are. */
+uint32_t wsb_chunks_free(const wsb_zone_t *zone);
+void wsb_chunks_count_locked(wsb_zone_t *zone);
+
+
+/* Only of a slot that is, or was, in use: others may have no memory. */
 
 static inline wsb_slot_t *
 wsb_zone_slot(const wsb_zone_t *zone, unsigned slot)
 {
-    return (wsb_slot_t *) ((uint8_t *) zone + zone->slots) + slot;
+    return (wsb_slot_t *) ((uint8_t *) zone
+                           + (uint64_t) zone->block[slot / WSB_BLOCK_SLOTS]
+                             * 64)
+           + slot % WSB_BLOCK_SLOTS;
+}
+
+
+/*
+ * The first slot from this one on in which somebody may live, or WSB_SLOTS:
+ *
+ *   for (i = wsb_zone_next(zone, 0);
+ *        i < WSB_SLOTS;
+ *        i = wsb_zone_next(zone, i + 1))
+ */
+
+static inline unsigned
+wsb_zone_next(const wsb_zone_t *zone, unsigned slot)
+{
+    uint64_t  bits;
+
+    while (slot < WSB_SLOTS) {
+        bits = __atomic_load_n(&zone->used[slot / 64], __ATOMIC_ACQUIRE)
+               >> slot % 64;
+
+        if (bits != 0) {
+            return slot + (unsigned) __builtin_ctzll(bits);
+        }
+
+        slot = (slot | 63) + 1;
+    }
+
+    return WSB_SLOTS;
 }
 
 

@@ -3,7 +3,7 @@
 
 static wsb_plan_t *wsb_plan_make(wsb_parts_t *parts,
     const wsb_set_t sets[WSB_NROUTING], const wsb_where_t *where);
-static unsigned wsb_plan_spread(const wsb_set_t sets[WSB_NROUTING]);
+static unsigned wsb_plan_spread(const unsigned number[WSB_NROUTING]);
 static void wsb_plan_keys(wsb_plan_t *plan, wsb_parts_t *parts,
     const wsb_set_t sets[WSB_NROUTING], unsigned n);
 static wsb_key_t wsb_plan_id(const uint8_t key[16], const wsb_plan_t *plan);
@@ -61,10 +61,14 @@ wsb_plan_make(wsb_parts_t *parts, const wsb_set_t sets[WSB_NROUTING],
     const wsb_where_t *where)
 {
     size_t       size;
-    unsigned     i, n, spread;
+    unsigned     i, n, spread, number[WSB_NROUTING];
     wsb_plan_t  *plan;
 
-    spread = wsb_plan_spread(sets);
+    for (i = 0; i < WSB_NROUTING; i++) {
+        number[i] = sets[i].n;
+    }
+
+    spread = wsb_plan_spread(number);
 
     n = 1;
     size = sizeof(wsb_plan_t);
@@ -108,6 +112,29 @@ wsb_plan_make(wsb_parts_t *parts, const wsb_set_t sets[WSB_NROUTING],
     }
 
     return plan;
+}
+
+
+unsigned
+wsb_filter_values(const wsb_filter_t *filter)
+{
+    unsigned  i, n, rest, spread;
+
+    spread = wsb_plan_spread(filter->n);
+    n = 1;
+    rest = 0;
+
+    for (i = 0; i < WSB_NROUTING; i++) {
+
+        if (spread & 1u << i) {
+            n *= filter->n[i];
+
+        } else {
+            rest += filter->n[i];
+        }
+    }
+
+    return n + rest;
 }
 
 
@@ -187,7 +214,7 @@ wsb_plan_match(const wsb_plan_t *plan, const wsb_parts_t *parts)
 /* The fields of which each combination of values gets a key, as bits. */
 
 static unsigned
-wsb_plan_spread(const wsb_set_t sets[WSB_NROUTING])
+wsb_plan_spread(const unsigned number[WSB_NROUTING])
 {
     unsigned  i, n, field, spread;
 
@@ -201,8 +228,8 @@ wsb_plan_spread(const wsb_set_t sets[WSB_NROUTING])
     for (i = 0; i < WSB_NROUTING; i++) {
         field = order[i];
 
-        if (sets[field].n != 0 && n * sets[field].n <= WSB_FILTER_VALUES) {
-            n *= sets[field].n;
+        if (number[field] != 0 && n * number[field] <= WSB_FILTER_VALUES) {
+            n *= number[field];
             spread |= 1u << field;
         }
     }

@@ -57,6 +57,9 @@ typedef struct {
 wsb_plan_t *wsb_plan_create(const uint8_t key[16], wsb_str_t tenant,
     const wsb_filter_t *filter, const wsb_restrict_t *forced);
 
+/* How many keys a plan for it has, and hashes behind them. */
+unsigned wsb_filter_values(const wsb_filter_t *filter);
+
 /* Bytes of the block, and without the conditions. */
 size_t wsb_plan_size(const wsb_plan_t *plan);
 size_t wsb_plan_routing(const wsb_plan_t *plan);

@@ -22,6 +22,12 @@ typedef struct {
 } wsb_use_t;
 
 
+/* Of more uses than these, one is found by a hash and not by a walk. */
+
+#define WSB_GROUP_USES            8
+#define WSB_GROUP_NONE            UINT32_MAX
+
+
 typedef struct {
     wsb_node_t           *node;
     uint32_t              place;          /* which of the node's */
@@ -33,7 +39,7 @@ typedef struct {
 typedef struct {
     wsb_link_t            link;           /* owner NULL */
     wsb_listed_t         *listed;         /* to be evaluated */
-    wsb_use_t            *uses;
+    wsb_use_t            *uses;           /* then the hash, see group.c */
     uint32_t              nlisted;
     uint32_t              nalloc;
     uint32_t              nuses;
@@ -44,13 +50,17 @@ typedef struct {
 /* NULL: nothing is below this key. */
 wsb_group_t *wsb_group_find(const wsb_links_t *links, const wsb_key_t *key);
 
-/* How many nodes are linked or listed below it. */
+/* How many nodes are linked or listed below it; how many are linked. */
 unsigned wsb_group_below(const wsb_links_t *links, const wsb_key_t *key);
+unsigned wsb_group_linked(const wsb_links_t *links, const wsb_key_t *key);
 
 /* WSB_NOMEM: nothing has changed. */
 wsb_rc_t wsb_group_list(wsb_links_t *links, const wsb_key_t *key,
     wsb_node_t *node, unsigned place);
 void wsb_group_unlist(wsb_links_t *links, wsb_node_t *node, unsigned place);
+
+/* Which of its uses is that of the column, or WSB_GROUP_NONE. */
+uint32_t wsb_group_find_use(const wsb_group_t *group, uint32_t path);
 
 wsb_rc_t wsb_group_use(wsb_links_t *links, const wsb_key_t *key,
     uint32_t path);

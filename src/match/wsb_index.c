@@ -10,7 +10,16 @@ struct wsb_index_s {
     size_t                nconditional;   /* nodes with conditions */
     size_t                nmask[WSB_MASKS];      /* nodes with each mask */
     uint64_t              evaluations;
+    uint64_t              work;           /* bytes of conditions */
 };
+
+
+/* What wsb_index_bytes() counts; see docs/directives.md. */
+
+#define WSB_INDEX_SUB       128
+#define WSB_INDEX_VALUE     48           /* of a filter, or found by */
+#define WSB_INDEX_GROUP     112          /* a value, with conditions */
+#define WSB_INDEX_COLUMN    256          /* a key of a column */
 
 
 typedef struct {
@@ -135,11 +144,58 @@ wsb_index_add(wsb_index_t *index, const wsb_plan_t *plan, wsb_sub_t *sub)
 
     index->nnodes++;
     index->nmask[node->mask]++;
-    index->nconditional += node->kind != WSB_NODE_PLAIN;
+    index->nconditional += wsb_node_asks(node);
 
     /* for the first one there is room */
 
     return wsb_node_add(node, sub);
+}
+
+
+size_t
+wsb_index_bytes(const wsb_filter_t *filter)
+{
+    size_t              n, values, bytes;
+    unsigned            i, k;
+    wsb_str_t           path;
+    const uint8_t      *p;
+    wsb_condition_t     condition;
+    const wsb_where_t  *where;
+
+    n = wsb_filter_values(filter);
+    bytes = WSB_INDEX_SUB + n * WSB_INDEX_VALUE;
+
+    where = filter->where;
+
+    if (where == NULL) {
+        return bytes;
+    }
+
+    values = 1;
+    p = where->bytes;
+
+    for (i = 0; i < where->nconditions; i++) {
+        p = wsb_where_next(p, &condition);
+
+        if (condition.nvalues > values && n * condition.nvalues
+                                          <= WSB_NODE_KEYS)
+        {
+            values = condition.nvalues;
+        }
+    }
+
+    bytes += n * (values - 1) * WSB_INDEX_VALUE + n * WSB_INDEX_GROUP
+             + where->size;
+
+    for (i = 0; i < where->npaths; i++) {
+        path = wsb_where_path(where, i);
+
+        for (k = 0; k < path.len; k++) {
+            bytes += path.data[k] == '\0' ? WSB_INDEX_COLUMN : 0;
+        }
+    }
+
+    return bytes;
 }
 
 
@@ -174,7 +230,7 @@ wsb_index_remove(wsb_index_t *index, wsb_sub_t *sub)
 
     index->nnodes--;
     index->nmask[node->mask]--;
-    index->nconditional -= node->kind != WSB_NODE_PLAIN;
+    index->nconditional -= wsb_node_asks(node);
 
     wsb_node_release(index->rows, node);
     wsb_node_destroy(node);
@@ -273,7 +329,8 @@ wsb_node_match(wsb_index_t *index, const wsb_node_t *node,
 
     return under
            && (node->plan == NULL || wsb_plan_rest(node->plan, parts))
-           && wsb_index_change(index, node, change);
+           && (!wsb_node_asks(node)
+               || wsb_index_change(index, node, change));
 }
 
 
@@ -325,6 +382,13 @@ wsb_index_evaluations(const wsb_index_t *index)
 }
 
 
+uint64_t
+wsb_index_work(const wsb_index_t *index)
+{
+    return index->work + wsb_rows_work(index->rows);
+}
+
+
 /*
  * The node of this plan, or else the shape of a new one: it is found by that
  * of its conditions below which the fewest are evaluated together with it.
@@ -347,11 +411,27 @@ wsb_index_find(wsb_index_t *index, const wsb_plan_t *plan,
     shape->found = WSB_NODE_NONE;
     shape->nhashes = 0;
 
-    if (where == NULL) {
+    if (where == NULL && wsb_plan_simple(plan)) {
         return wsb_index_under(index, &plan->keys[0], plan);
     }
 
     node = wsb_index_under(index, &plan->id, plan);
+
+    if (where == NULL) {
+
+        if (node == NULL) {
+            node = wsb_index_under(index, &plan->keys[0], plan);
+        }
+
+        /* of those that are simple a key has one; of these, any number */
+
+        if (node == NULL && !wsb_index_few(index, plan, shape)) {
+            shape->kind = WSB_NODE_LISTED;
+        }
+
+        return node;
+    }
+
     found = WSB_NODE_NONE;
     best = 0;
 
@@ -420,6 +500,7 @@ wsb_index_cost(wsb_index_t *index, const wsb_plan_t *plan,
     const wsb_shape_t *shape)
 {
     unsigned      i, n, cost;
+    uint32_t      id;
     wsb_key_t     key, path;
     wsb_group_t  *group;
 
@@ -435,17 +516,11 @@ wsb_index_cost(wsb_index_t *index, const wsb_plan_t *plan,
                               wsb_where_path(wsb_plan_where(plan),
                                              shape->path));
 
+    id = wsb_rows_path_id(index->rows, &path);
     group = wsb_group_find(&index->links, &plan->keys[0]);
 
-    for (i = 0; group != NULL && i < group->nuses; i++) {
-        if (wsb_key_eq(wsb_rows_path_key(index->rows, group->uses[i].path),
-                       &path))
-        {
-            break;
-        }
-    }
-
-    cost += group == NULL || i == group->nuses;
+    cost += group == NULL
+            || wsb_group_find_use(group, id) == WSB_GROUP_NONE;
 
     return 2 * cost + (shape->nhashes > 1);
 }
@@ -457,14 +532,20 @@ static int
 wsb_index_few(wsb_index_t *index, const wsb_plan_t *plan,
     const wsb_shape_t *shape)
 {
-    unsigned   i, k;
+    unsigned   i, k, n;
     wsb_key_t  key;
 
-    for (k = 0; k < plan->nkeys; k++) {
-        for (i = 0; i < shape->nhashes; i++) {
-            key = wsb_key_below(&plan->keys[k], &shape->hash[i]);
+    n = shape->nhashes ? shape->nhashes : 1;
 
-            if (wsb_group_below(&index->links, &key) >= WSB_NODE_RUN) {
+    for (k = 0; k < plan->nkeys; k++) {
+        for (i = 0; i < n; i++) {
+            key = plan->keys[k];
+
+            if (shape->nhashes != 0) {
+                key = wsb_key_below(&key, &shape->hash[i]);
+            }
+
+            if (wsb_group_linked(&index->links, &key) >= WSB_NODE_RUN) {
                 return 0;
             }
         }
@@ -631,7 +712,7 @@ wsb_index_match_node(const wsb_matching_t *m, wsb_node_t *node)
     change = WSB_CHANGE_NONE;
 
     if ((node->plan == NULL || wsb_plan_rest(node->plan, m->parts))
-        && (node->kind == WSB_NODE_PLAIN
+        && (!wsb_node_asks(node)
             || wsb_index_change(m->index, node, &change)))
     {
         m->fn(m->ctx, node, change);
@@ -685,6 +766,7 @@ wsb_index_holds(wsb_index_t *index, const wsb_node_t *node, unsigned row)
     }
 
     index->evaluations++;
+    index->work += wsb_node_terms(node)->len;
 
     return wsb_node_holds(node, index->rows, row, 0);
 }

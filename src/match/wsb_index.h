@@ -39,6 +39,8 @@ typedef struct {
     uint64_t              from;
     uint32_t              ordinal;        /* its number on the connection */
     uint32_t              index;          /* in the node's subs */
+    uint32_t              bytes;          /* the owner's: see index_bytes */
+    uint32_t              cost;           /* see wsb_where_cost() */
 } wsb_sub_t;
 
 
@@ -70,6 +72,12 @@ void wsb_index_destroy(wsb_index_t *index);
 
 wsb_rc_t wsb_index_add(wsb_index_t *index, const wsb_plan_t *plan,
     wsb_sub_t *sub);
+
+/*
+ * The bytes that a subscription to this filter takes, if nobody shares it.
+ * What is forced does not count, since it is not the client's.
+ */
+size_t wsb_index_bytes(const wsb_filter_t *filter);
 
 /* Takes it out; a node without subscriptions is freed. */
 void wsb_index_remove(wsb_index_t *index, wsb_sub_t *sub);
@@ -114,6 +122,9 @@ unsigned wsb_node_keys(const wsb_index_t *index, const wsb_node_t *node,
 /* The nodes in it; how often conditions were evaluated, of how many. */
 size_t wsb_index_nodes(const wsb_index_t *index);
 uint64_t wsb_index_evaluations(const wsb_index_t *index);
+
+/* What matching has cost so far: how many bytes it has looked at, about. */
+uint64_t wsb_index_work(const wsb_index_t *index);
 
 
 static inline wsb_sub_t **

@@ -8,6 +8,9 @@ static unsigned wsb_node_values(const wsb_rows_t *rows,
     wsb_key_t hash[WSB_WHERE_VALUES]);
 static wsb_rc_t wsb_node_terms_create(wsb_rows_t *rows, wsb_node_t *node,
     const wsb_where_t *where, unsigned found);
+static wsb_rc_t wsb_node_memos_create(wsb_rows_t *rows, wsb_terms_t *terms);
+static void wsb_node_release_paths(wsb_rows_t *rows, wsb_terms_t *terms);
+static unsigned wsb_node_costly(const wsb_where_t *where);
 
 
 wsb_rc_t
@@ -112,9 +115,13 @@ wsb_node_create(wsb_rows_t *rows, const wsb_plan_t *plan,
     size = sizeof(wsb_node_t) + nlinks * sizeof(wsb_link_t)
            + nplaces * sizeof(wsb_place_t);
 
+    if (shape->kind != WSB_NODE_PLAIN) {
+        size += sizeof(wsb_terms_t);
+    }
+
     if (where != NULL) {
-        size += sizeof(wsb_terms_t) + where->npaths * sizeof(uint32_t)
-                + where->len;
+        size += where->npaths * sizeof(uint32_t) + where->len
+                + wsb_node_costly(where) * sizeof(uint32_t);
     }
 
     node = wsb_malloc(size);
@@ -163,7 +170,7 @@ wsb_node_create(wsb_rows_t *rows, const wsb_plan_t *plan,
         }
     }
 
-    if (where != NULL
+    if (shape->kind != WSB_NODE_PLAIN
         && wsb_node_terms_create(rows, node, where, shape->found) != WSB_OK)
     {
         wsb_node_destroy(node);
@@ -183,9 +190,15 @@ wsb_node_terms_create(wsb_rows_t *rows, wsb_node_t *node,
 
     terms = wsb_node_terms(node);
 
-    terms->len = where->len;
+    terms->len = 0;
     terms->npaths = 0;
     terms->found = found;
+
+    if (where == NULL) {
+        return WSB_OK;
+    }
+
+    terms->len = where->len;
 
     while (terms->npaths < where->npaths) {
         path = wsb_where_path(where, terms->npaths);
@@ -193,7 +206,7 @@ wsb_node_terms_create(wsb_rows_t *rows, wsb_node_t *node,
         if (wsb_rows_add_path(rows, path, &terms->path[terms->npaths])
             != WSB_OK)
         {
-            wsb_node_release(rows, node);
+            wsb_node_release_paths(rows, terms);
             return WSB_NOMEM;
         }
 
@@ -202,14 +215,80 @@ wsb_node_terms_create(wsb_rows_t *rows, wsb_node_t *node,
 
     memcpy(wsb_terms_bytes(terms), where->bytes, where->len);
 
+    if (wsb_node_memos_create(rows, terms) != WSB_OK) {
+        wsb_node_release(rows, node);
+        return WSB_NOMEM;
+    }
+
     return WSB_OK;
+}
+
+
+static wsb_rc_t
+wsb_node_memos_create(wsb_rows_t *rows, wsb_terms_t *terms)
+{
+    uint8_t          *memo;
+    uint32_t          id, path;
+    wsb_rc_t          rc;
+    const uint8_t    *p, *last;
+    wsb_condition_t   condition;
+
+    p = wsb_terms_bytes(terms);
+    last = p + terms->len;
+    memo = wsb_terms_memos(terms);
+    rc = WSB_OK;
+
+    while (p < last) {
+        p = wsb_where_next(p, &condition);
+
+        if (!wsb_where_costly(&condition)) {
+            continue;
+        }
+
+        /* those behind one that failed are none */
+
+        id = WSB_MEMO_NONE;
+        path = condition.field ? 0 : terms->path[condition.path];
+
+        if (rc == WSB_OK) {
+            rc = wsb_rows_add_memo(rows, &condition, path, &id);
+        }
+
+        memcpy(memo, &id, sizeof(uint32_t));
+        memo += sizeof(uint32_t);
+    }
+
+    return rc;
+}
+
+
+static unsigned
+wsb_node_costly(const wsb_where_t *where)
+{
+    unsigned          n;
+    const uint8_t    *p, *last;
+    wsb_condition_t   condition;
+
+    p = where->bytes;
+    last = p + where->len;
+    n = 0;
+
+    while (p < last) {
+        p = wsb_where_next(p, &condition);
+        n += wsb_where_costly(&condition);
+    }
+
+    return n;
 }
 
 
 void
 wsb_node_release(wsb_rows_t *rows, wsb_node_t *node)
 {
-    wsb_terms_t  *terms;
+    uint32_t          id;
+    wsb_terms_t      *terms;
+    const uint8_t    *p, *last, *memo;
+    wsb_condition_t   condition;
 
     if (node->kind == WSB_NODE_PLAIN) {
         return;
@@ -217,6 +296,30 @@ wsb_node_release(wsb_rows_t *rows, wsb_node_t *node)
 
     terms = wsb_node_terms(node);
 
+    p = wsb_terms_bytes(terms);
+    last = p + terms->len;
+    memo = wsb_terms_memos(terms);
+
+    while (p < last) {
+        p = wsb_where_next(p, &condition);
+
+        if (wsb_where_costly(&condition)) {
+            memcpy(&id, memo, sizeof(uint32_t));
+            memo += sizeof(uint32_t);
+
+            if (id != WSB_MEMO_NONE) {
+                wsb_rows_remove_memo(rows, id);
+            }
+        }
+    }
+
+    wsb_node_release_paths(rows, terms);
+}
+
+
+static void
+wsb_node_release_paths(wsb_rows_t *rows, wsb_terms_t *terms)
+{
     while (terms->npaths > 0) {
         wsb_rows_remove_path(rows, terms->path[--terms->npaths]);
     }
@@ -344,20 +447,27 @@ int
 wsb_node_holds(const wsb_node_t *node, wsb_rows_t *rows, unsigned row,
     unsigned forced)
 {
-    int                 holds;
-    wsb_terms_t        *terms;
-    const uint8_t      *p, *last;
-    wsb_condition_t     condition;
-    const wsb_value_t  *value;
+    int               holds;
+    uint32_t          id, path;
+    wsb_terms_t      *terms;
+    const uint8_t    *p, *last, *memo;
+    wsb_condition_t   condition;
 
     terms = wsb_node_terms(node);
 
     p = wsb_terms_bytes(terms);
     last = p + terms->len;
+    memo = last;
+    id = WSB_MEMO_NONE;
     holds = 1;
 
     while (p < last) {
         p = wsb_where_next(p, &condition);
+
+        if (wsb_where_costly(&condition)) {
+            memcpy(&id, memo, sizeof(uint32_t));
+            memo += sizeof(uint32_t);
+        }
 
         if (forced && !condition.forced) {
             continue;
@@ -376,11 +486,19 @@ wsb_node_holds(const wsb_node_t *node, wsb_rows_t *rows, unsigned row,
             continue;
         }
 
-        value = condition.field
-                    ? wsb_rows_field(rows, condition.path)
-                    : wsb_rows_value(rows, row, terms->path[condition.path]);
+        path = condition.field ? 0 : terms->path[condition.path];
 
-        holds = wsb_where_holds(&condition, value);
+        if (wsb_where_costly(&condition)) {
+            holds = wsb_rows_ask(rows, row, id, &condition, path);
+
+        } else if (condition.field) {
+            holds = wsb_where_holds(&condition,
+                                    wsb_rows_field(rows, condition.path));
+
+        } else {
+            holds = wsb_where_holds(&condition,
+                                    wsb_rows_value(rows, row, path));
+        }
     }
 
     return holds;

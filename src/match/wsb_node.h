@@ -5,8 +5,9 @@
  *   VALUE    found by an eq or an `in`; linked under each routing key XOR the
  *            hash of column and value
  *   LISTED   linked under the id of its plan, so that an equal plan finds it,
- *            and listed in groups: below the same keys as a VALUE, if too many
- *            are linked there, or, if no value finds it, the routing keys
+ *            and listed in groups: below the same keys as a VALUE or a PLAIN
+ *            one, if too many are linked there; or the routing keys, if it has
+ *            conditions and no value finds it
  *
  * Behind the links of a node come its places in groups, then its terms.
  */
@@ -26,7 +27,7 @@
 
 #define WSB_NODE_KEYS             256     /* routing keys times values */
 #define WSB_NODE_NONE             255     /* no condition to be found by */
-#define WSB_NODE_RUN              8       /* linked below one value */
+#define WSB_NODE_RUN              8       /* linked below one key */
 
 
 typedef struct {
@@ -41,7 +42,8 @@ typedef struct {
     uint16_t              len;            /* bytes of the conditions */
     uint8_t               npaths;
     uint8_t               found;          /* by which condition, or NONE */
-    uint32_t              path[];         /* ids; then the conditions */
+    uint32_t              path[];         /* ids; then the conditions; then
+                                             an id for each that is costly */
 } wsb_terms_t;
 
 
@@ -77,6 +79,15 @@ wsb_terms_bytes(const wsb_terms_t *terms)
 }
 
 
+/* Not aligned. */
+
+static inline uint8_t *
+wsb_terms_memos(const wsb_terms_t *terms)
+{
+    return wsb_terms_bytes(terms) + terms->len;
+}
+
+
 static inline wsb_key_t
 wsb_key_below(const wsb_key_t *key, const wsb_key_t *hash)
 {
@@ -86,6 +97,15 @@ wsb_key_below(const wsb_key_t *key, const wsb_key_t *hash)
     k.h[1] = key->h[1] ^ hash->h[1];
 
     return k;
+}
+
+
+/* Has it conditions?  A LISTED one may have none. */
+
+static inline int
+wsb_node_asks(const wsb_node_t *node)
+{
+    return node->kind != WSB_NODE_PLAIN && wsb_node_terms(node)->len != 0;
 }
 
 

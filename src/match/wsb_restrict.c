@@ -1,5 +1,4 @@
 #include "wsb_restrict.h"
-#include "../json/wsb_text.h"
 
 #include <stdio.h>
 
@@ -27,7 +26,7 @@ typedef struct {
 
 
 static wsb_rc_t wsb_restrict_condition(wsb_restrictor_t *rs);
-static int wsb_restrict_field(wsb_str_t *name, wsb_field_t *field);
+static int wsb_restrict_field(const wsb_str_t *name, wsb_field_t *field);
 static wsb_rc_t wsb_restrict_narrow(wsb_restrictor_t *rs, wsb_field_t field);
 static wsb_rc_t wsb_restrict_join(wsb_restrictor_t *rs, wsb_str_t column,
     int of_event, wsb_field_t field);
@@ -182,6 +181,24 @@ wsb_restrict_apply(const wsb_restrict_t *forced,
 }
 
 
+void
+wsb_restrict_literal(wsb_text_t *t, wsb_str_t value)
+{
+    size_t  i;
+
+    for (i = 0; i < value.len; i++) {
+
+        if (value.data[i] == '%' || value.data[i] == '_'
+            || value.data[i] == '\\')
+        {
+            wsb_text_lit(t, "\\");
+        }
+
+        wsb_text_add(t, &value.data[i], 1);
+    }
+}
+
+
 static wsb_rc_t
 wsb_restrict_condition(wsb_restrictor_t *rs)
 {
@@ -192,7 +209,8 @@ wsb_restrict_condition(wsb_restrictor_t *rs)
     column = rs->condition->field;
 
     if (wsb_where_operator(rs->condition->op) == WSB_WHERE_NEVER) {
-        return wsb_restrict_fail(rs, "unknown operator");
+        return wsb_restrict_fail(rs, "unknown operator, expected one of "
+                                     WSB_WHERE_OPERATORS);
     }
 
     list = rs->condition->value;
@@ -225,10 +243,10 @@ wsb_restrict_condition(wsb_restrictor_t *rs)
 }
 
 
-/* 1: it names a field of the event; 0: *name is the column. */
+/* 1: it names a field of the event; 0: it is a column. */
 
 static int
-wsb_restrict_field(wsb_str_t *name, wsb_field_t *field)
+wsb_restrict_field(const wsb_str_t *name, wsb_field_t *field)
 {
     unsigned  i;
 
@@ -252,11 +270,6 @@ wsb_restrict_field(wsb_str_t *name, wsb_field_t *field)
             *field = fields[i].field;
             return 1;
         }
-    }
-
-    if (name->len > 5 && memcmp(name->data, "data.", 5) == 0) {
-        name->data += 5;
-        name->len -= 5;
     }
 
     return 0;
@@ -470,7 +483,7 @@ wsb_restrict_string(wsb_text_t *t, wsb_str_t value, wsb_field_t field)
 }
 
 
-/* The next of a list with commas, without the spaces around it. */
+/* The next of a list with commas, as it is; nothing is none. */
 
 static int
 wsb_restrict_next(wsb_str_t *list, wsb_str_t *value)
@@ -490,15 +503,6 @@ wsb_restrict_next(wsb_str_t *list, wsb_str_t *value)
 
         list->data += n;
         list->len -= n;
-
-        while (value->len > 0 && value->data[0] == ' ') {
-            value->data++;
-            value->len--;
-        }
-
-        while (value->len > 0 && value->data[value->len - 1] == ' ') {
-            value->len--;
-        }
 
         if (value->len > 0) {
             return 1;

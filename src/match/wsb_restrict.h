@@ -9,9 +9,12 @@
  *   anything else    a column, as in a `where`; "data." in front of it says so
  *                    even if it has one of the names above
  *
- * The value is text.  eq and in compare it as text, with a number by value if
- * it is one in JSON's spelling, and true and false are booleans as well; an
- * `in` takes a list with commas.  gt gte lt lte take a number as a number.
+ * The value is text.  eq and in compare it with a text by bytes, with a number
+ * by value if it is one without an exponent and without a needless zero, and
+ * true and false are booleans as well; an `in` takes a list with commas, of
+ * which nothing is trimmed.  neq is met by what is equal in none of JSON's
+ * spellings.  gt gte lt lte take a number as a number.  What is no scalar
+ * meets nothing.
  * eq and in of the four routing fields narrow the plan's keys, everything else
  * is joined to the conditions, behind those of the client.
  */
@@ -21,6 +24,7 @@
 
 
 #include "wsb_set.h"
+#include "../json/wsb_text.h"
 #include "wsb_where.h"
 
 
@@ -50,6 +54,10 @@ wsb_rc_t wsb_restrict_create(const uint8_t key[16],
     wsb_where_error_t *err);
 
 void wsb_restrict_free(wsb_restrict_t *forced);
+
+/* Adds a value as it stands in the pattern of a `like` that means it alone. */
+
+void wsb_restrict_literal(wsb_text_t *t, wsb_str_t value);
 
 /*
  * Narrows the sets of the routing fields, of which an empty one is a wildcard,

@@ -28,7 +28,7 @@ typedef struct {
 
 typedef struct {
     uint64_t              turn;
-    wsb_value_t           value;
+    wsb_subject_t         subject;
     wsb_key_t             hash;
     unsigned              decoded:1;
     unsigned              hashed:1;       /* hash has been looked at */
@@ -56,11 +56,16 @@ struct wsb_rows_s {
     uint32_t              nbuckets;       /* a power of two */
 
     const wsb_event_t    *event;
-    wsb_value_t           field;          /* the last that was asked for */
+    wsb_subject_t         field;          /* the last that was asked for */
+    wsb_subject_t         none;           /* of a column that is missing */
     uint8_t               norm[WSB_UUID_LEN];
 
     wsb_row_t             row[2];
     uint64_t              turn;
+    uint64_t              begun;          /* the turn of this event */
+    uint64_t              work;
+
+    wsb_memos_t           memos;
 
     uint8_t              *buf;            /* of decoded strings */
     size_t                size;
@@ -105,7 +110,9 @@ wsb_rows_create(const uint8_t key[16])
 
     memset(&hash, 0, sizeof(wsb_key_t));
 
-    if (wsb_rows_add_key(rows, WSB_ROWS_NONE, &hash, &id) != WSB_OK) {
+    if (wsb_memos_init(&rows->memos) != WSB_OK
+        || wsb_rows_add_key(rows, WSB_ROWS_NONE, &hash, &id) != WSB_OK)
+    {
         wsb_rows_destroy(rows);
         return NULL;
     }
@@ -119,6 +126,7 @@ wsb_rows_create(const uint8_t key[16])
 void
 wsb_rows_destroy(wsb_rows_t *rows)
 {
+    wsb_memos_done(&rows->memos);
     wsb_free(rows->paths);
     wsb_free(rows->buckets);
     wsb_free(rows->row[WSB_ROW_NEW].cells);
@@ -199,6 +207,13 @@ wsb_rows_path_hash(const wsb_rows_t *rows, wsb_str_t path)
 }
 
 
+uint32_t
+wsb_rows_path_id(const wsb_rows_t *rows, const wsb_key_t *hash)
+{
+    return wsb_rows_find(rows, hash);
+}
+
+
 const wsb_key_t *
 wsb_rows_path_key(const wsb_rows_t *rows, uint32_t id)
 {
@@ -242,7 +257,7 @@ wsb_rows_begin(wsb_rows_t *rows, const wsb_event_t *ev)
 
     rows->event = ev;
     rows->len = 0;
-    rows->turn++;
+    rows->begun = ++rows->turn;
 
     for (i = 0; i < 2; i++) {
         row = &rows->row[i];
@@ -292,7 +307,7 @@ wsb_rows_begin(wsb_rows_t *rows, const wsb_event_t *ev)
 }
 
 
-const wsb_value_t *
+wsb_subject_t *
 wsb_rows_field(wsb_rows_t *rows, wsb_field_t field)
 {
     wsb_str_t  text = wsb_null_string;
@@ -305,8 +320,9 @@ wsb_rows_field(wsb_rows_t *rows, wsb_field_t field)
         text = wsb_entity_id_norm(text, rows->norm);
     }
 
-    rows->field.type = text.len == 0 ? WSB_JSON_NULL : WSB_JSON_STRING;
-    rows->field.text = text;
+    rows->field.value.type = text.len == 0 ? WSB_JSON_NULL : WSB_JSON_STRING;
+    rows->field.value.text = text;
+    rows->field.parsed = 0;
 
     return &rows->field;
 }
@@ -319,36 +335,36 @@ wsb_rows_present(const wsb_rows_t *rows, unsigned row)
 }
 
 
-const wsb_value_t *
+wsb_subject_t *
 wsb_rows_value(wsb_rows_t *rows, unsigned row, uint32_t id)
 {
     wsb_cell_t  *cell;
 
-    static const wsb_value_t  none = { WSB_JSON_NULL, wsb_null_string };
-
     cell = wsb_rows_cell(rows, row, id);
 
     if (cell == NULL) {
-        return &none;
+        memset(&rows->none, 0, sizeof(wsb_subject_t));
+        return &rows->none;
     }
 
     if (!cell->decoded) {
         cell->decoded = 1;
 
-        if (cell->value.type == WSB_JSON_STRING) {
-            cell->value.text = wsb_rows_decode(rows, cell->value.text);
+        if (cell->subject.value.type == WSB_JSON_STRING) {
+            cell->subject.value.text = wsb_rows_decode(rows,
+                                                cell->subject.value.text);
         }
     }
 
-    return &cell->value;
+    return &cell->subject;
 }
 
 
 const wsb_key_t *
 wsb_rows_hash(wsb_rows_t *rows, unsigned row, uint32_t id)
 {
-    wsb_cell_t         *cell;
-    const wsb_value_t  *value;
+    wsb_cell_t     *cell;
+    wsb_subject_t  *subject;
 
     cell = wsb_rows_cell(rows, row, id);
 
@@ -357,14 +373,85 @@ wsb_rows_hash(wsb_rows_t *rows, unsigned row, uint32_t id)
     }
 
     if (!cell->hashed) {
-        value = wsb_rows_value(rows, row, id);
+        subject = wsb_rows_value(rows, row, id);
 
         cell->hashed = 1;
-        cell->equal = wsb_rows_value_hash(rows, &rows->paths[id].hash, value,
-                                          &cell->hash);
+        cell->equal = wsb_rows_value_hash(rows, &rows->paths[id].hash,
+                                          &subject->value, &cell->hash);
     }
 
     return cell->equal ? &cell->hash : NULL;
+}
+
+
+wsb_rc_t
+wsb_rows_add_memo(wsb_rows_t *rows, const wsb_condition_t *condition,
+    uint32_t path, uint32_t *id)
+{
+    const wsb_key_t  *hash;
+
+    static const wsb_key_t  none;
+
+    hash = condition->field ? &none : &rows->paths[path].hash;
+
+    return wsb_memos_add(&rows->memos, rows->key, condition, hash, id);
+}
+
+
+void
+wsb_rows_remove_memo(wsb_rows_t *rows, uint32_t id)
+{
+    wsb_memos_remove(&rows->memos, id);
+}
+
+
+int
+wsb_rows_ask(wsb_rows_t *rows, unsigned row, uint32_t id,
+    const wsb_condition_t *condition, uint32_t path)
+{
+    wsb_key_t         own;
+    wsb_memo_t       *memo;
+    wsb_subject_t    *subject;
+    const wsb_key_t  *hash;
+
+    memo = &rows->memos.memo[id];
+
+    if (memo->turn[row] == rows->begun) {
+        return memo->holds[row];
+    }
+
+    hash = NULL;
+
+    if (condition->field) {
+        subject = wsb_rows_field(rows, condition->path);
+
+        if (condition->op == WSB_WHERE_IN
+            && wsb_value_hash(rows->key, &subject->value, &own))
+        {
+            hash = &own;
+        }
+
+    } else {
+        subject = wsb_rows_value(rows, row, path);
+
+        if (condition->op == WSB_WHERE_IN) {
+            hash = wsb_rows_hash(rows, row, path);
+        }
+    }
+
+    rows->work += subject->value.text.len;
+
+    memo->turn[row] = rows->begun;
+    memo->holds[row] = wsb_memo_ask(memo, condition, subject, hash);
+
+    return memo->holds[row];
+}
+
+
+uint64_t
+wsb_rows_work(const wsb_rows_t *rows)
+{
+    return rows->work;
 }
 
 
@@ -553,7 +640,8 @@ wsb_rows_walk(wsb_rows_t *rows, wsb_row_t *row, uint32_t id, unsigned depth)
     wsb_json_walk_t    walk;
 
     object.type = WSB_JSON_OBJECT;
-    object.text = id == 0 ? row->text : row->cells[id].value.text;
+    object.text = id == 0 ? row->text
+                              : row->cells[id].subject.value.text;
 
     wsb_json_enter(&walk, &object);
 
@@ -575,8 +663,9 @@ wsb_rows_walk(wsb_rows_t *rows, wsb_row_t *row, uint32_t id, unsigned depth)
         cell = &row->cells[child];
 
         cell->turn = ++rows->turn;
-        cell->value.type = value.type;
-        cell->value.text = value.text;
+        cell->subject.value.type = value.type;
+        cell->subject.value.text = value.text;
+        cell->subject.parsed = 0;
         cell->decoded = 0;
         cell->hashed = 0;
 
@@ -603,6 +692,7 @@ wsb_rows_cell(wsb_rows_t *rows, unsigned n, uint32_t id)
 
     if (!row->walked) {
         row->walked = 1;
+        rows->work += row->text.len;
 
         if (row->text.len != 0 && row->text.data[0] == '{') {
             wsb_rows_walk(rows, row, 0, 0);

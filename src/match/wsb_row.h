@@ -8,6 +8,10 @@
  * the way: so the cost is that of the row's keys, however many columns are in
  * use.  Of a repeated key the last one counts.
  *
+ * Whatever many conditions would find out about a value anew, each event finds
+ * out once: its decoded bytes, its number, its hash, and what each distinct
+ * costly condition says to it.
+ *
  * The memory is used again from event to event.
  */
 
@@ -15,7 +19,7 @@
 #define WSB_ROW_H
 
 
-#include "wsb_where.h"
+#include "wsb_memo.h"
 
 
 #define WSB_ROW_NEW               0       /* data: after the write */
@@ -36,7 +40,10 @@ void wsb_rows_remove_path(wsb_rows_t *rows, uint32_t id);
 /* The hash of a column, in use or not. */
 wsb_key_t wsb_rows_path_hash(const wsb_rows_t *rows, wsb_str_t path);
 
-/* The same of one that is. */
+/* Its id, or UINT32_MAX: it is not in use. */
+uint32_t wsb_rows_path_id(const wsb_rows_t *rows, const wsb_key_t *hash);
+
+/* The hash of one that is. */
 const wsb_key_t *wsb_rows_path_key(const wsb_rows_t *rows, uint32_t id);
 
 /* The hash of column and value.  0: no value is equal to this one. */
@@ -58,14 +65,28 @@ wsb_rc_t wsb_rows_begin(wsb_rows_t *rows, const wsb_event_t *ev);
  * A field of the event, as text; null: it has none.  Good until the next call
  * for a field.
  */
-const wsb_value_t *wsb_rows_field(wsb_rows_t *rows, wsb_field_t field);
+wsb_subject_t *wsb_rows_field(wsb_rows_t *rows, wsb_field_t field);
 
 /* Is there such a row? */
 int wsb_rows_present(const wsb_rows_t *rows, unsigned row);
 
 /* The column's value, null if it is missing; good until the next event. */
-const wsb_value_t *wsb_rows_value(wsb_rows_t *rows, unsigned row,
-    uint32_t id);
+wsb_subject_t *wsb_rows_value(wsb_rows_t *rows, unsigned row, uint32_t id);
+
+/*
+ * Counts a use of a costly condition; path: the id of its column, if it has
+ * one.
+ */
+wsb_rc_t wsb_rows_add_memo(wsb_rows_t *rows,
+    const wsb_condition_t *condition, uint32_t path, uint32_t *id);
+void wsb_rows_remove_memo(wsb_rows_t *rows, uint32_t id);
+
+/* Does it hold?  Asked once for each row of an event. */
+int wsb_rows_ask(wsb_rows_t *rows, unsigned row, uint32_t id,
+    const wsb_condition_t *condition, uint32_t path);
+
+/* How many bytes have been looked at, in all. */
+uint64_t wsb_rows_work(const wsb_rows_t *rows);
 
 /* wsb_rows_value_hash() of it, or NULL. */
 const wsb_key_t *wsb_rows_hash(wsb_rows_t *rows, unsigned row, uint32_t id);

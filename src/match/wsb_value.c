@@ -6,19 +6,6 @@
 #define WSB_HASH_DIGITS    40
 
 
-/*
- * The digits from the first to the last that is not zero, with a point
- * between them perhaps: 0.digits * 10^magnitude.  Zero has none.
- */
-
-typedef struct {
-    int                   negative;
-    int64_t               magnitude;
-    const uint8_t        *first;
-    const uint8_t        *last;
-} wsb_decimal_t;
-
-
 static int wsb_decimal_parse(wsb_str_t s, wsb_decimal_t *d);
 static const uint8_t *wsb_decimal_exponent(const uint8_t *p,
     const uint8_t *last, int64_t *exponent);
@@ -59,96 +46,77 @@ wsb_value_is_text(const wsb_value_t *value)
 }
 
 
-static inline uint8_t
-wsb_value_fold(uint8_t c, int fold)
+wsb_order_t
+wsb_value_compare(const wsb_value_t *a, const wsb_value_t *b)
 {
-    return fold && c >= 'A' && c <= 'Z' ? c | 0x20 : c;
+    wsb_subject_t  subject;
+
+    subject.value = *a;
+    subject.parsed = 0;
+
+    return wsb_subject_compare(&subject, b);
 }
 
 
 wsb_order_t
-wsb_value_compare(const wsb_value_t *a, const wsb_value_t *b)
+wsb_subject_compare(wsb_subject_t *a, const wsb_value_t *b)
 {
-    wsb_decimal_t  x, y;
+    wsb_decimal_t       y;
+    const wsb_value_t  *x;
 
-    if (wsb_value_is_boolean(a) && wsb_value_is_boolean(b)) {
-        return wsb_order(a->type, b->type);
+    x = &a->value;
+
+    if (wsb_value_is_boolean(x) && wsb_value_is_boolean(b)) {
+        return wsb_order(x->type, b->type);
     }
 
-    if (!wsb_value_is_text(a) || !wsb_value_is_text(b)) {
+    if (!wsb_value_is_text(x) || !wsb_value_is_text(b)) {
         return WSB_UNEQUAL;
     }
 
-    if (a->type == WSB_JSON_STRING && b->type == WSB_JSON_STRING) {
-        return wsb_bytes_compare(a->text, b->text);
+    if (x->type == WSB_JSON_STRING && b->type == WSB_JSON_STRING) {
+        return wsb_bytes_compare(x->text, b->text);
     }
 
-    if (!wsb_decimal_parse(a->text, &x) || !wsb_decimal_parse(b->text, &y)) {
+    if (!a->parsed) {
+        a->parsed = 1;
+        a->number = wsb_decimal_parse(x->text, &a->decimal);
+    }
+
+    if (!a->number || !wsb_decimal_parse(b->text, &y)) {
         return WSB_UNEQUAL;
     }
 
-    return wsb_decimal_compare(&x, &y);
+    return wsb_decimal_compare(&a->decimal, &y);
 }
 
 
-/* What follows the last % is tried ever further right, until it fits. */
+int
+wsb_value_is_number(wsb_str_t string)
+{
+    wsb_decimal_t  d;
+
+    return wsb_decimal_parse(string, &d);
+}
+
 
 int
-wsb_value_like(const wsb_value_t *value, wsb_str_t pattern, int fold)
+wsb_value_plain(wsb_str_t number)
 {
-    const uint8_t  *p, *last, *s, *end, *again, *run;
+    size_t          i;
+    const uint8_t  *p;
 
-    if (!wsb_value_is_text(value) && !wsb_value_is_boolean(value)) {
-        return 0;
-    }
+    p = number.data;
 
-    p = pattern.data;
-    last = p + pattern.len;
-    s = value->text.data;
-    end = s + value->text.len;
-    again = NULL;
-    run = NULL;
-
-    while (s < end || p < last) {
-
-        if (p < last && *p == '%') {
-            again = ++p;
-            run = s;
-            continue;
-        }
-
-        if (p < last && s < end && *p == '_') {
-            p++;
-            s++;
-
-            while (s < end && (*s & 0xc0) == 0x80) {
-                s++;
-            }
-
-            continue;
-        }
-
-        if (p < last && s < end
-            && wsb_value_fold(*p, fold) == wsb_value_fold(*s, fold))
-        {
-            p++;
-            s++;
-            continue;
-        }
-
-        if (again == NULL || run == end) {
+    for (i = 0; i < number.len; i++) {
+        if ((p[i] | 0x20) == 'e') {
             return 0;
         }
-
-        if (again == last) {
-            return 1;
-        }
-
-        p = again;
-        s = ++run;
     }
 
-    return 1;
+    return !(number.len == 2 && p[0] == '-' && p[1] == '0')
+           && (p[number.len - 1] != '0'
+               || memchr(p, '.', number.len) == NULL);
 }
 
 

@@ -32,6 +32,32 @@ typedef struct {
 } wsb_value_t;
 
 
+/*
+ * The digits from the first to the last that is not zero, with a point
+ * between them perhaps: 0.digits * 10^magnitude.  Zero has none.
+ */
+
+typedef struct {
+    int64_t               magnitude;
+    const uint8_t        *first;
+    const uint8_t        *last;
+    int                   negative;
+} wsb_decimal_t;
+
+
+/*
+ * A value of which much is asked: whether it is a number, and which, is found
+ * out when it is first wanted.  Whoever sets the value resets `parsed`.
+ */
+
+typedef struct {
+    wsb_value_t           value;
+    wsb_decimal_t         decimal;
+    unsigned              parsed:1;
+    unsigned              number:1;
+} wsb_subject_t;
+
+
 typedef enum {
     WSB_UNEQUAL = 0,
     WSB_LESS,
@@ -41,14 +67,20 @@ typedef enum {
 
 
 wsb_order_t wsb_value_compare(const wsb_value_t *a, const wsb_value_t *b);
+wsb_order_t wsb_subject_compare(wsb_subject_t *a, const wsb_value_t *b);
 
-/*
- * Does the text of a string, number or boolean match as a whole?  % is any
- * run, _ is one code point; nothing escapes them.  With `fold` the letters
- * of ASCII match in either case.
- */
+/* Has a string the spelling of a number? */
+int wsb_value_is_number(wsb_str_t string);
 
-int wsb_value_like(const wsb_value_t *value, wsb_str_t pattern, int fold);
+/* What is a text for a pattern: a string, a number, a boolean. */
+
+static inline int
+wsb_value_is_scalar(const wsb_value_t *value)
+{
+    return value->type == WSB_JSON_STRING || value->type == WSB_JSON_NUMBER
+           || value->type == WSB_JSON_TRUE || value->type == WSB_JSON_FALSE;
+}
+
 
 /*
  * Values that compare as equal have the same hash, but numbers that differ
@@ -58,6 +90,9 @@ int wsb_value_like(const wsb_value_t *value, wsb_str_t pattern, int fold);
 
 int wsb_value_hash(const uint8_t key[16], const wsb_value_t *value,
     wsb_key_t *hash);
+
+/* Is a valid number written as most would: no exponent, no needless zero? */
+int wsb_value_plain(wsb_str_t number);
 
 /* Adds a valid number in the one spelling of its value: digits, exponent. */
 void wsb_value_number(wsb_text_t *t, wsb_str_t number);

@@ -1,6 +1,9 @@
 #include "wsb_where.h"
 
 
+static unsigned wsb_where_digits(const wsb_condition_t *condition);
+static wsb_order_t wsb_where_compare(const uint8_t *p,
+    wsb_subject_t *subject);
 static void wsb_where_copy(wsb_where_t *dst, wsb_text_t *paths,
     const wsb_where_t *src, unsigned flags, unsigned field);
 
@@ -21,6 +24,77 @@ wsb_where_operator(wsb_str_t name)
     }
 
     return WSB_WHERE_NEVER;
+}
+
+
+unsigned
+wsb_where_cost(const wsb_where_t *where)
+{
+    unsigned          cost;
+    wsb_value_t       pattern;
+    const uint8_t    *p, *last;
+    wsb_condition_t   condition, next;
+
+    p = where->bytes;
+    last = p + where->len;
+    cost = 0;
+
+    while (p < last) {
+        p = wsb_where_next(p, &condition);
+
+        next.joined = 0;
+
+        if (p < last) {
+            (void) wsb_where_next(p, &next);
+        }
+
+        if (condition.forced || condition.op == WSB_WHERE_NEVER) {
+            continue;
+        }
+
+        if (condition.op == WSB_WHERE_LIKE
+            || condition.op == WSB_WHERE_ILIKE)
+        {
+            (void) wsb_where_value(condition.values, &pattern);
+            cost += wsb_like_cost(pattern.text);
+            continue;
+        }
+
+        cost += wsb_where_digits(&condition);
+
+        if (condition.joined || next.joined
+            || (condition.op != WSB_WHERE_EQ
+                && condition.op != WSB_WHERE_IN))
+        {
+            cost += 1 + (condition.nvalues - 1) / WSB_WHERE_LIST;
+        }
+    }
+
+    return cost;
+}
+
+
+static unsigned
+wsb_where_digits(const wsb_condition_t *condition)
+{
+    size_t          len;
+    unsigned        i, n;
+    const uint8_t  *p;
+
+    p = condition->values;
+    n = 0;
+
+    for (i = 0; i < condition->nvalues; i++) {
+        len = wsb_where_get16(p + 1);
+
+        if (*p != WSB_JSON_STRING && len != 0) {
+            n += (len - 1) / WSB_WHERE_DIGITS;
+        }
+
+        p += 3 + len;
+    }
+
+    return n;
 }
 
 
@@ -83,7 +157,7 @@ wsb_where_next(const uint8_t *p, wsb_condition_t *condition)
 const uint8_t *
 wsb_where_value(const uint8_t *p, wsb_value_t *value)
 {
-    value->type = p[0];
+    value->type = p[0] & WSB_WHERE_TYPE;
     value->text.len = wsb_where_get16(p + 1);
     value->text.data = p + 3;
 
@@ -92,31 +166,55 @@ wsb_where_value(const uint8_t *p, wsb_value_t *value)
 
 
 int
-wsb_where_holds(const wsb_condition_t *condition, const wsb_value_t *value)
+wsb_where_holds(const wsb_condition_t *condition, wsb_subject_t *subject)
 {
     unsigned        i;
     wsb_order_t     order;
     wsb_value_t     v;
     const uint8_t  *p;
 
-    if (condition->op == WSB_WHERE_NEVER || value->type == WSB_JSON_NULL) {
+    if (condition->op == WSB_WHERE_NEVER
+        || subject->value.type == WSB_JSON_NULL)
+    {
         return 0;
     }
 
-    p = wsb_where_value(condition->values, &v);
+    /* an array that holds the secret is unequal to it: see neq */
+
+    if (condition->forced && (subject->value.type == WSB_JSON_ARRAY
+                              || subject->value.type == WSB_JSON_OBJECT))
+    {
+        return 0;
+    }
+
+    p = condition->values;
 
     if (condition->op == WSB_WHERE_LIKE || condition->op == WSB_WHERE_ILIKE)
     {
-        return wsb_value_like(value, v.text,
-                              condition->op == WSB_WHERE_ILIKE);
+        (void) wsb_where_value(p, &v);
+
+        return wsb_value_is_scalar(&subject->value)
+               && wsb_like_match(v.text, subject->value.text,
+                                 condition->op == WSB_WHERE_ILIKE);
     }
 
-    order = wsb_value_compare(value, &v);
+    if (condition->op == WSB_WHERE_EQ || condition->op == WSB_WHERE_IN) {
+
+        for (i = 1; !wsb_where_equal(condition, p, subject); i++) {
+
+            if (i >= condition->nvalues) {
+                return 0;
+            }
+
+            p = wsb_where_skip(p, 1);
+        }
+
+        return 1;
+    }
+
+    order = wsb_where_compare(p, subject);
 
     switch (condition->op) {
-
-    case WSB_WHERE_EQ:
-        return order == WSB_EQUAL;
 
     case WSB_WHERE_NEQ:
         return order != WSB_EQUAL;
@@ -130,19 +228,51 @@ wsb_where_holds(const wsb_condition_t *condition, const wsb_value_t *value)
     case WSB_WHERE_LT:
         return order == WSB_LESS;
 
-    case WSB_WHERE_LTE:
+    default: /* WSB_WHERE_LTE */
         return order == WSB_LESS || order == WSB_EQUAL;
+    }
+}
 
-    default: /* WSB_WHERE_IN */
-        break;
+
+/*
+ * A forced value is text, and may be somebody's name: it is a number only as
+ * that is usually written, so that a user "1e1" is not user 10.
+ */
+
+int
+wsb_where_equal(const wsb_condition_t *condition, const uint8_t *p,
+    wsb_subject_t *subject)
+{
+    wsb_value_t  v;
+
+    if (wsb_where_compare(p, subject) != WSB_EQUAL) {
+        return 0;
     }
 
-    for (i = 1; order != WSB_EQUAL && i < condition->nvalues; i++) {
-        p = wsb_where_value(p, &v);
-        order = wsb_value_compare(value, &v);
+    if (!condition->forced || subject->value.type != WSB_JSON_NUMBER) {
+        return 1;
     }
 
-    return order == WSB_EQUAL;
+    (void) wsb_where_value(p, &v);
+
+    return v.type != WSB_JSON_STRING || wsb_value_plain(v.text);
+}
+
+
+static wsb_order_t
+wsb_where_compare(const uint8_t *p, wsb_subject_t *subject)
+{
+    wsb_value_t  v;
+
+    (void) wsb_where_value(p, &v);
+
+    /* a long text that is no number is not looked through to find that out */
+
+    if (*p == WSB_JSON_STRING && subject->value.type != WSB_JSON_STRING) {
+        return WSB_UNEQUAL;
+    }
+
+    return wsb_subject_compare(subject, &v);
 }
 
 

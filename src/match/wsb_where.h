@@ -3,11 +3,13 @@
  *
  * An array of {"column","operator","value","logic_operator"?}.  The column is
  * a key of the row, or keys joined by dots that lead through objects; arrays
- * are not entered.  A condition with logic_operator "OR" belongs to the group
+ * are not entered.  A backslash before a dot, a bracket or itself makes it a
+ * character of the key, and "data." before the column says nothing more: it
+ * is where rows are.  A condition with logic_operator "OR" belongs to the group
  * of its predecessor; of each group one must hold.
  *
  *   eq neq gt gte lt lte   as wsb_value.h compares; neq: not equal
- *   like ilike             as wsb_value.h says, ilike folds ASCII only
+ *   like ilike             as wsb_like.h says, ilike folds ASCII only
  *   in                     eq to one of the values, or of the one value
  *
  * A column that is null or missing, or a value that is null, makes any
@@ -18,6 +20,7 @@
 #define WSB_WHERE_H
 
 
+#include "wsb_like.h"
 #include "wsb_value.h"
 
 
@@ -25,7 +28,11 @@
 #define WSB_WHERE_VALUES          256     /* of one `in` */
 #define WSB_WHERE_TEXT            8192    /* bytes of the array */
 #define WSB_WHERE_DEPTH           8       /* keys of one column */
-#define WSB_WHERE_PATTERN         256     /* bytes of a pattern */
+#define WSB_WHERE_PATTERN         WSB_LIKE_PATTERN
+
+/* What costs one comparison more. */
+#define WSB_WHERE_DIGITS          40      /* of a number, beyond the first */
+#define WSB_WHERE_LIST            16      /* values of an `in` */
 
 
 /* How the row after the write and the row before it match. */
@@ -72,7 +79,7 @@ typedef struct {
 
 
 typedef struct {
-    char                  text[80];       /* "where[2]: unknown operator" */
+    char                  text[128];      /* "where[2]: unknown operator" */
     unsigned              element;        /* 2, or 0 */
 } wsb_where_error_t;
 
@@ -88,6 +95,17 @@ wsb_rc_t wsb_where_parse(const wsb_json_t *value, wsb_where_t **where,
 
 /* "eq", "neq", ...; WSB_WHERE_NEVER: it is none. */
 wsb_where_op_t wsb_where_operator(wsb_str_t name);
+
+/* What the operator is called in a message, all of them. */
+#define WSB_WHERE_OPERATORS       "eq neq gt gte lt lte like ilike in"
+
+/*
+ * What it costs to ask an event, in comparisons with a short text: one for
+ * each condition that no hash answers, as it does an eq or an `in` that must
+ * hold, and more for long lists; for a pattern what wsb_like.h says.  Long
+ * numbers cost more wherever they are, forced conditions nothing.
+ */
+unsigned wsb_where_cost(const wsb_where_t *where);
 
 /* The same for equal conditions only. */
 wsb_key_t wsb_where_id(const uint8_t key[16], const wsb_where_t *where);
@@ -135,10 +153,29 @@ const uint8_t *wsb_where_skip(const uint8_t *p, unsigned n);
 
 /* Does it hold for this value of its column? */
 int wsb_where_holds(const wsb_condition_t *condition,
-    const wsb_value_t *value);
+    wsb_subject_t *subject);
+
+/* Is it equal to this one of its values? */
+int wsb_where_equal(const wsb_condition_t *condition, const uint8_t *value,
+    wsb_subject_t *subject);
+
+/* Is the answer to be remembered?  Of an `in` with few values it is not. */
+
+#define WSB_WHERE_FEW             16
+
+static inline int
+wsb_where_costly(const wsb_condition_t *condition)
+{
+    return condition->op == WSB_WHERE_IN
+               ? condition->nvalues > WSB_WHERE_FEW
+               : condition->op >= WSB_WHERE_LIKE;
+}
 
 
 /* What the parser and the reader share. */
+
+#define WSB_WHERE_NUMBER          0x80    /* a string that is one, too */
+#define WSB_WHERE_TYPE            0x7f
 
 /* The number of a column of those in paths, to which it is added if new. */
 unsigned wsb_where_number(wsb_where_t *where, wsb_text_t *paths,

@@ -3,6 +3,10 @@
 #include <stdio.h>
 
 
+#define WSB_WHERE_UNKNOWN                                                    \
+    "unknown operator, expected one of " WSB_WHERE_OPERATORS
+
+
 typedef struct {
     size_t                offset;
     size_t                len;
@@ -47,9 +51,12 @@ static wsb_rc_t wsb_where_values(wsb_where_parser_t *ps,
 static wsb_rc_t wsb_where_scalar(wsb_where_parser_t *ps,
     const wsb_json_t *value, wsb_where_op_t op);
 static wsb_rc_t wsb_where_string(wsb_where_parser_t *ps,
-    const wsb_json_t *value);
+    const wsb_json_t *value, wsb_where_op_t op);
 static wsb_rc_t wsb_where_column(wsb_where_parser_t *ps,
     const wsb_json_t *element);
+static wsb_rc_t wsb_where_keys(wsb_where_parser_t *ps, uint8_t *p,
+    size_t *len);
+static int wsb_where_is_index(const uint8_t *p, size_t len);
 static int wsb_where_insert(const wsb_text_t *t, wsb_span_t *spans,
     unsigned *n, wsb_span_t span);
 static void wsb_where_end_group(wsb_where_parser_t *ps);
@@ -247,7 +254,7 @@ wsb_where_logic(wsb_where_parser_t *ps, const wsb_json_t *element,
     int *joined)
 {
     size_t       i, len;
-    uint8_t      word[8];
+    uint8_t      word[24];                /* with each letter escaped */
     wsb_str_t    text;
     wsb_json_t   value;
 
@@ -300,7 +307,7 @@ wsb_where_get_operator(wsb_where_parser_t *ps, const wsb_json_t *element,
     if (value.text.len > sizeof(name)
         || wsb_json_decode(&value, name, &len) != WSB_OK)
     {
-        return wsb_where_fail(ps, "unknown operator");
+        return wsb_where_fail(ps, WSB_WHERE_UNKNOWN);
     }
 
     text.data = name;
@@ -309,7 +316,7 @@ wsb_where_get_operator(wsb_where_parser_t *ps, const wsb_json_t *element,
     *op = wsb_where_operator(text);
 
     return *op != WSB_WHERE_NEVER ? WSB_OK
-                                  : wsb_where_fail(ps, "unknown operator");
+                                  : wsb_where_fail(ps, WSB_WHERE_UNKNOWN);
 }
 
 
@@ -382,7 +389,7 @@ wsb_where_scalar(wsb_where_parser_t *ps, const wsb_json_t *value,
         return WSB_OK;
 
     case WSB_JSON_STRING:
-        rc = wsb_where_string(ps, value);
+        rc = wsb_where_string(ps, value, op);
         break;
 
     case WSB_JSON_NUMBER:
@@ -426,11 +433,15 @@ wsb_where_scalar(wsb_where_parser_t *ps, const wsb_json_t *value,
 }
 
 
+/* Behind its type and length. */
+
 static wsb_rc_t
-wsb_where_string(wsb_where_parser_t *ps, const wsb_json_t *value)
+wsb_where_string(wsb_where_parser_t *ps, const wsb_json_t *value,
+    wsb_where_op_t op)
 {
-    size_t    len;
-    uint8_t  *p;
+    size_t      len;
+    uint8_t    *p;
+    wsb_str_t   text;
 
     p = wsb_text_reserve(&ps->values, value->text.len);
 
@@ -442,22 +453,30 @@ wsb_where_string(wsb_where_parser_t *ps, const wsb_json_t *value)
         return wsb_where_fail(ps, "value is no text");
     }
 
+    text.data = p;
+    text.len = len;
+
+    if (op == WSB_WHERE_LIKE || op == WSB_WHERE_ILIKE) {
+        len = wsb_like_compile(p, text, op == WSB_WHERE_ILIKE);
+
+    } else if (wsb_value_is_number(text)) {
+        p[-3] |= WSB_WHERE_NUMBER;
+    }
+
     ps->values.len += len;
 
     return WSB_OK;
 }
 
 
-/* The keys of the column, each with a NUL in place of the dot. */
-
 static wsb_rc_t
 wsb_where_column(wsb_where_parser_t *ps, const wsb_json_t *element)
 {
-    size_t        i, len, start;
-    uint8_t      *p;
-    unsigned      depth;
-    wsb_text_t   *t;
-    wsb_json_t    value;
+    size_t       len;
+    uint8_t     *p;
+    wsb_rc_t     rc;
+    wsb_text_t  *t;
+    wsb_json_t   value;
 
     if (wsb_json_get(element, "column", &value) != WSB_OK) {
         return wsb_where_fail(ps, "missing column");
@@ -477,38 +496,98 @@ wsb_where_column(wsb_where_parser_t *ps, const wsb_json_t *element)
         return WSB_NOMEM;
     }
 
-    if (wsb_json_decode(&value, p + 2, &len) != WSB_OK) {
+    p += 2;
+
+    if (wsb_json_decode(&value, p, &len) != WSB_OK) {
         return wsb_where_fail(ps, "column is no text");
     }
 
-    p += 2;
-    p[len] = '.';
+    if (len == 0) {
+        return wsb_where_fail(ps, "column is empty");
+    }
+
+    /* where rows are in an event */
+
+    if (len > 5 && memcmp(p, "data.", 5) == 0) {
+        len -= 5;
+        memmove(p, p + 5, len);
+    }
+
+    rc = wsb_where_keys(ps, p, &len);
+
+    if (rc == WSB_OK) {
+        t->len += 2 + len;
+        wsb_where_set16(t, t->len - len - 2, len);
+    }
+
+    return rc;
+}
+
+
+/*
+ * Each key with a NUL behind it, in place; what a backslash precedes belongs
+ * to the key.  There is room for one byte more.
+ */
+
+static wsb_rc_t
+wsb_where_keys(wsb_where_parser_t *ps, uint8_t *p, size_t *len)
+{
+    size_t    i, n, start, bracket;
+    unsigned  depth;
+
     depth = 0;
     start = 0;
+    bracket = 0;
+    n = 0;
 
-    for (i = 0; i <= len; i++) {
+    for (i = 0; i <= *len; i++) {
 
-        if (p[i] != '.') {
+        if (i < *len && p[i] == '\\' && i + 1 < *len) {
+            p[n++] = p[++i];
             continue;
         }
 
-        if (i == start) {
-            return wsb_where_fail(ps, len == 0 ? "column is empty"
-                                               : "column has an empty key");
+        if (i < *len && p[i] != '.') {
+            bracket = p[i] == '[' ? n + 1 : bracket;
+            p[n++] = p[i];
+            continue;
+        }
+
+        if (n == start) {
+            return wsb_where_fail(ps, "column has an empty key");
+        }
+
+        if (bracket > start && wsb_where_is_index(p + bracket, n - bracket)) {
+            return wsb_where_fail(ps, "arrays are not entered; a bracket "
+                                      "in a key is written \\[");
         }
 
         if (++depth > WSB_WHERE_DEPTH) {
             return wsb_where_fail(ps, "column has more than 8 keys");
         }
 
-        p[i] = '\0';
-        start = i + 1;
+        p[n++] = '\0';
+        start = n;
     }
 
-    t->len += 2 + len + 1;
-    wsb_where_set16(t, t->len - len - 3, len + 1);
+    *len = n;
 
     return WSB_OK;
+}
+
+
+/* What follows a bracket: "0]". */
+
+static int
+wsb_where_is_index(const uint8_t *p, size_t len)
+{
+    size_t  n;
+
+    for (n = 0; n < len && p[n] >= '0' && p[n] <= '9'; n++) {
+        /* void */
+    }
+
+    return n != 0 && n == len - 1 && p[n] == ']';
 }
 
 

@@ -110,6 +110,8 @@ wsb_bus_subscribed(wsb_text_t *t, const wsb_op_t *op, uint32_t ordinal,
                                   : ",\"recovered\":false");
     }
 
+    wsb_ignored_text(t, op->ignored);
+
     wsb_bus_text(t, ",\"id\":", op->id);
     wsb_text_lit(t, "}");
 }

@@ -26,8 +26,11 @@ static void wsb_bus_id(wsb_op_t *op, const wsb_json_t *message);
 static int wsb_bus_options(wsb_op_t *op, const wsb_json_t *message);
 static int wsb_bus_since(wsb_op_t *op, const wsb_json_t *message);
 static int wsb_bus_filter(wsb_op_t *op, const wsb_json_t *message);
+static int wsb_bus_action(wsb_op_t *op, const wsb_json_t *filter);
 static int wsb_bus_where(wsb_op_t *op, const wsb_json_t *message,
     const wsb_json_t *filter);
+static void wsb_bus_ignored(wsb_op_t *op, const char *prefix,
+    const wsb_json_t *object, const char *const *known);
 static int wsb_bus_filter_field(wsb_op_t *op, const wsb_json_t *filter,
     const wsb_bus_name_t *name);
 static int wsb_bus_filter_value(wsb_op_t *op, const wsb_bus_name_t *name,
@@ -139,7 +142,7 @@ wsb_bus_unknown(wsb_op_t *op, const wsb_json_t *type)
 
     wsb_op_refuse(op, "unknown_type",
                   WSB_INVALID "unknown type `%.*s`, expected one of"
-                  " `subscribe`, `unsubscribe`, `ping`",
+                  " `subscribe`, `unsubscribe`, `ping`, `auth`",
                   (int) name.len, (const char *) name.data);
 }
 
@@ -148,6 +151,10 @@ static void
 wsb_bus_subscribe(wsb_op_t *op, const wsb_json_t *message)
 {
     wsb_json_t  id;
+
+    static const char *const  known[] = {
+        "type", "filter", "where", "since", "snapshot", "id", NULL
+    };
 
     if (wsb_bus_get(message, "id", &id) && op->id.data == NULL) {
         wsb_op_refuse(op, "invalid_message",
@@ -161,6 +168,7 @@ wsb_bus_subscribe(wsb_op_t *op, const wsb_json_t *message)
         && wsb_bus_since(op, message))
     {
         op->type = WSB_OP_SUBSCRIBE;
+        wsb_bus_ignored(op, "", message, known);
     }
 }
 
@@ -300,6 +308,11 @@ wsb_bus_filter(wsb_op_t *op, const wsb_json_t *message)
     unsigned    i;
     wsb_json_t  filter;
 
+    static const char *const  known[] = {
+        "entity_type", "entity_id", "event_type", "action", "kind", "where",
+        NULL
+    };
+
     if (!wsb_bus_get(message, "filter", &filter)) {
         wsb_op_refuse(op, "missing_field",
                       WSB_INVALID "missing field `filter`");
@@ -318,7 +331,39 @@ wsb_bus_filter(wsb_op_t *op, const wsb_json_t *message)
         }
     }
 
+    if (!wsb_bus_action(op, &filter)) {
+        return 0;
+    }
+
+    wsb_bus_ignored(op, "filter.", &filter, known);
+
     return wsb_bus_where(op, message, &filter);
+}
+
+
+/* Another name of event_type: what events are published with. */
+
+static int
+wsb_bus_action(wsb_op_t *op, const wsb_json_t *filter)
+{
+    wsb_json_t  action, type;
+
+    static const wsb_bus_name_t  alias = { "action", WSB_ACTION };
+
+    if (!wsb_bus_get(filter, "event_type", &type)) {
+        return wsb_bus_filter_field(op, filter, &alias);
+    }
+
+    if (wsb_bus_get(filter, "action", &action)
+        && (action.text.len != type.text.len
+            || memcmp(action.text.data, type.text.data, type.text.len) != 0))
+    {
+        wsb_op_refuse(op, "bad_filter", WSB_INVALID
+                      "filter.action and filter.event_type differ");
+        return 0;
+    }
+
+    return 1;
 }
 
 
@@ -367,6 +412,40 @@ wsb_bus_where(wsb_op_t *op, const wsb_json_t *message,
     memory->pos += text->len;
 
     return 1;
+}
+
+
+/* Remembers the fields that are none of the known ones. */
+
+static void
+wsb_bus_ignored(wsb_op_t *op, const char *prefix, const wsb_json_t *object,
+    const char *const *known)
+{
+    unsigned         i;
+    wsb_json_t       key, value;
+    wsb_json_walk_t  walk;
+
+    wsb_json_enter(&walk, object);
+
+    while (wsb_json_member(&walk, &key, &value) == WSB_OK) {
+
+        if (value.type == WSB_JSON_NULL) {
+            continue;
+        }
+
+        for (i = 0; known[i] != NULL; i++) {
+            if (wsb_json_key_is(&key, known[i])) {
+                break;
+            }
+        }
+
+        if (known[i] == NULL
+            && wsb_ignored_add(&op->ignored, prefix, &key) != WSB_OK)
+        {
+            op->text.failed = 1;
+            return;
+        }
+    }
 }
 
 

@@ -12,6 +12,7 @@
 #include "../event/wsb_event.h"
 #include "../match/wsb_filter.h"
 #include "../event/wsb_id.h"
+#include "../event/wsb_ignored.h"
 #include "../json/wsb_text.h"
 #include "../log/wsb_position.h"
 
@@ -48,6 +49,7 @@ typedef struct {
     wsb_op_type_t         type;
 
     wsb_filter_t          filter;         /* SUBSCRIBE */
+    wsb_ignored_t        *ignored;        /* NULL: all was understood */
     wsb_since_t           since;
     uint64_t              since_epoch;
     uint64_t              since_seq;

@@ -48,6 +48,7 @@ void
 wsb_op_done(wsb_op_t *op)
 {
     wsb_free(op->filter.where);
+    wsb_free(op->ignored);
     wsb_free(op->memory);
     wsb_text_done(&op->text);
     memset(op, 0, sizeof(wsb_op_t));

@@ -8,6 +8,7 @@
  */
 
 #include "wsb_tenant.h"
+#include "../event/wsb_form.h"
 #include "../json/wsb_json.h"
 
 
@@ -25,8 +26,6 @@ static const char *wsb_tenant_change(wsb_str_t action);
 static void wsb_tenant_changed(wsb_text_t *t, wsb_str_t tenant,
     const char *change);
 static void wsb_tenant_arg(wsb_str_t args, uint8_t *dst, wsb_str_t *tenant);
-static int wsb_tenant_unescape(wsb_str_t s, uint8_t *dst, size_t *len);
-static int wsb_tenant_hex(uint8_t c);
 static const char *wsb_tenant_refuse(wsb_str_t tenant);
 
 
@@ -234,7 +233,7 @@ wsb_tenant_arg(wsb_str_t args, uint8_t *dst, wsb_str_t *tenant)
         name.data = p;
         name.len = eq - p;
 
-        if (!wsb_tenant_unescape(name, dst, &len)
+        if (wsb_form_decode(name, dst, &len) != WSB_OK
             || len != sizeof(WSB_TENANT_ARG) - 1
             || memcmp(dst, WSB_TENANT_ARG, len) != 0)
         {
@@ -248,67 +247,10 @@ wsb_tenant_arg(wsb_str_t args, uint8_t *dst, wsb_str_t *tenant)
         n++;
     }
 
-    if (n == 1 && wsb_tenant_unescape(found, dst, &len)) {
+    if (n == 1 && wsb_form_decode(found, dst, &len) == WSB_OK) {
         tenant->data = dst;
         tenant->len = len;
     }
-}
-
-
-/* dst has room for s.len bytes.  0: there is a "%" that is no escape. */
-
-static int
-wsb_tenant_unescape(wsb_str_t s, uint8_t *dst, size_t *len)
-{
-    int       high, low;
-    size_t    i;
-    uint8_t  *d;
-
-    d = dst;
-
-    for (i = 0; i < s.len; i++) {
-
-        if (s.data[i] == '+') {
-            *d++ = ' ';
-            continue;
-        }
-
-        if (s.data[i] != '%') {
-            *d++ = s.data[i];
-            continue;
-        }
-
-        if (s.len - i < 3) {
-            return 0;
-        }
-
-        high = wsb_tenant_hex(s.data[i + 1]);
-        low = wsb_tenant_hex(s.data[i + 2]);
-
-        if (high == -1 || low == -1) {
-            return 0;
-        }
-
-        *d++ = (uint8_t) (high << 4 | low);
-        i += 2;
-    }
-
-    *len = d - dst;
-
-    return 1;
-}
-
-
-static int
-wsb_tenant_hex(uint8_t c)
-{
-    if (c >= '0' && c <= '9') {
-        return c - '0';
-    }
-
-    c |= 0x20;
-
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
 

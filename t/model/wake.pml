@@ -1,7 +1,7 @@
 /* wake.pml - the wake-up protocol as built: src/log/wsb_slot.c, wsb_interest.c, wsb_zone.c, src/ngx wake.c and fanout.c.
  *
  * 2 publishers, 2 workers with a slot each, a sweeper, and the master, which force-unlocks the zone
- * mutex when its holder is dead and respawns worker 0.  Each slot has pending_from, armed, an eventfd
+ * mutex when its holder is dead and respawns worker 0.  Each slot has pending_from, armed, a signal
  * (a flag: edge), a pid, and an interest table that lives in a chunk with an owner word.
  * A worker has a range in hand, hn..he, which it reads record by record; a subscription may come in between.
  * Everything is interleaved at single shared loads and stores.  End: `timeout` (nobody can move) and

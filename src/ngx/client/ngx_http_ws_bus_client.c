@@ -29,6 +29,14 @@ static const wsb_codec_t  *ngx_http_ws_bus_codecs[] = {
 static size_t  ngx_http_ws_bus_subscriptions =
     offsetof(ngx_http_ws_bus_client_loc_conf_t, max_subscriptions);
 
+static size_t  ngx_http_ws_bus_comparisons =
+    offsetof(ngx_http_ws_bus_client_loc_conf_t, max_comparisons);
+
+static ngx_http_ws_bus_value_t  ngx_http_ws_bus_filters = {
+    ngx_conf_set_size_slot, "a size from 1k to 1g, such as \"256k\"",
+    1024, 1024 * 1024 * 1024, 0
+};
+
 static ngx_http_ws_bus_value_t  ngx_http_ws_bus_interval = {
     ngx_conf_set_msec_slot,
     "a time from 1s to 1d such as \"30s\", or 0 for no heartbeat",
@@ -63,14 +71,14 @@ static ngx_command_t  ngx_http_ws_bus_client_commands[] = {
 
     { ngx_string("ws_bus_schema"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_http_set_complex_value_slot,
+      ngx_http_ws_bus_complex,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_ws_bus_client_loc_conf_t, schema),
       NULL },
 
     { ngx_string("ws_bus_section"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_http_set_complex_value_slot,
+      ngx_http_ws_bus_complex,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_ws_bus_client_loc_conf_t, section),
       NULL },
@@ -104,8 +112,22 @@ static ngx_command_t  ngx_http_ws_bus_client_commands[] = {
       offsetof(ngx_http_ws_bus_client_loc_conf_t, subscription_limits),
       &ngx_http_ws_bus_subscriptions },
 
-    { ngx_string("ws_bus_message_rate"),
+    { ngx_string("ws_bus_max_filters_size"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_ws_bus_value,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_ws_bus_client_loc_conf_t, max_filters_size),
+      &ngx_http_ws_bus_filters },
+
+    { ngx_string("ws_bus_max_comparisons"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,
+      ngx_http_ws_bus_set_limit,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_ws_bus_client_loc_conf_t, comparison_limits),
+      &ngx_http_ws_bus_comparisons },
+
+    { ngx_string("ws_bus_message_rate"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE123,
       ngx_http_ws_bus_message_rate,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
@@ -262,6 +284,10 @@ ngx_http_ws_bus_client_free(ngx_http_ws_bus_client_t *wc)
     wsb_restrict_free(wc->forced);
     ngx_http_ws_bus_unlimit(wc);
 
+    if (wc->quotas != NULL) {
+        ngx_free(wc->quotas);
+    }
+
     if (wc->token != NULL) {
         ngx_free(wc->token);
     }
@@ -349,7 +375,7 @@ ngx_http_ws_bus_client_stop(ngx_http_ws_bus_client_t *wc)
 
     if (wc->fan->worker != NULL) {
         ngx_http_ws_bus_fall_behind(wc);
-        ngx_http_ws_bus_unsubscribe_all(wc);
+        ngx_http_ws_bus_leave(wc);
     }
 }
 
@@ -370,7 +396,8 @@ ngx_http_ws_bus_client_close(ngx_http_ws_bus_client_t *wc)
 
     if (wc->fan->worker != NULL) {
         ngx_http_ws_bus_not_overflowed(wc);
-        ngx_http_ws_bus_unsubscribe_all(wc);
+        wc->behind = 1;
+        ngx_http_ws_bus_leave(wc);
     }
 
     ngx_http_ws_bus_drop_out(wc);
@@ -397,6 +424,15 @@ ngx_http_ws_bus_client_close(ngx_http_ws_bus_client_t *wc)
     wc->connection = NULL;
     wc->fd = (ngx_socket_t) -1;
 
+    if (wc->nleft == 0) {
+        ngx_http_ws_bus_client_discard(wc);
+    }
+}
+
+
+void
+ngx_http_ws_bus_client_discard(ngx_http_ws_bus_client_t *wc)
+{
     ngx_queue_insert_tail(&ngx_http_ws_bus_husks, &wc->link);
     ngx_post_event(&ngx_http_ws_bus_husk_event, &ngx_posted_next_events);
 }
@@ -407,6 +443,8 @@ ngx_http_ws_bus_husk_handler(ngx_event_t *ev)
 {
     ngx_queue_t               *q;
     ngx_http_ws_bus_client_t  *wc;
+
+    ngx_http_ws_bus_turn();
 
     while (!ngx_queue_empty(&ngx_http_ws_bus_husks)) {
         q = ngx_queue_head(&ngx_http_ws_bus_husks);
@@ -447,6 +485,7 @@ ngx_http_ws_bus_client_create_loc_conf(ngx_conf_t *cf)
      *     clcf->conditions = NULL;
      *     clcf->connection_limits = NULL;
      *     clcf->subscription_limits = NULL;
+     *     clcf->comparison_limits = NULL;
      *     clcf->message_burst = 0;
      */
 
@@ -454,6 +493,8 @@ ngx_http_ws_bus_client_create_loc_conf(ngx_conf_t *cf)
     clcf->protocol = NGX_CONF_UNSET_UINT;
     clcf->origins = NGX_CONF_UNSET_PTR;
     clcf->max_subscriptions = NGX_CONF_UNSET;
+    clcf->max_filters_size = NGX_CONF_UNSET_SIZE;
+    clcf->max_comparisons = NGX_CONF_UNSET;
     clcf->message_rate = NGX_CONF_UNSET_UINT;
     clcf->on_gap = NGX_CONF_UNSET_UINT;
     clcf->drain_window = NGX_CONF_UNSET_MSEC;
@@ -481,7 +522,10 @@ ngx_http_ws_bus_client_merge_loc_conf(ngx_conf_t *cf, void *parent,
     }
 
     ngx_conf_merge_uint_value(conf->protocol, prev->protocol, 0);
-    ngx_conf_merge_ptr_value(conf->origins, prev->origins, NULL);
+
+    if (ngx_http_ws_bus_merge_origin(cf, prev, conf) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
 
     ngx_http_ws_bus_merge_value(&conf->tenant, prev->tenant);
 
@@ -494,14 +538,29 @@ ngx_http_ws_bus_client_merge_loc_conf(ngx_conf_t *cf, void *parent,
 
     ngx_conf_merge_value(conf->max_subscriptions,
                          prev->max_subscriptions, 128);
+    ngx_conf_merge_size_value(conf->max_filters_size, prev->max_filters_size,
+                              NGX_CONF_UNSET_SIZE);
+
+    conf->filters_size = conf->max_filters_size;
+    ngx_conf_init_size_value(conf->filters_size,
+                             (size_t) conf->max_subscriptions
+                             * NGX_HTTP_WS_BUS_FILTER_SIZE);
+    ngx_conf_merge_value(conf->max_comparisons,
+                         prev->max_comparisons, 2048);
 
     if (conf->message_rate == NGX_CONF_UNSET_UINT) {
         ngx_conf_merge_uint_value(conf->message_rate, prev->message_rate, 0);
         conf->message_burst = prev->message_burst;
+        conf->control_rate = prev->control_rate;
+        conf->control_burst = prev->control_burst;
     }
 
     if (conf->connection_limits == NULL) {
         conf->connection_limits = prev->connection_limits;
+    }
+
+    if (conf->comparison_limits == NULL) {
+        conf->comparison_limits = prev->comparison_limits;
     }
 
     if (conf->subscription_limits == NULL) {

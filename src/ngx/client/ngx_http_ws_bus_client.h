@@ -33,16 +33,20 @@
 #include "../../protocol/wsb_codec.h"
 
 
-#define NGX_HTTP_WS_BUS_CONTROL_MAX    16384    /* bytes of queued answers */
+#define NGX_HTTP_WS_BUS_CONTROL_MAX    16384    /* memory of queued answers */
 #define NGX_HTTP_WS_BUS_QUEUE_FRAMES   16       /* events of a client */
 #define NGX_HTTP_WS_BUS_QUEUE_BYTES    65536
 #define NGX_HTTP_WS_BUS_MATCH_TIME     2000     /* us of a turn */
 #define NGX_HTTP_WS_BUS_FLUSH_TIME     4000
 #define NGX_HTTP_WS_BUS_BEHIND_TIME    2000
+#define NGX_HTTP_WS_BUS_LEAVE_TIME     2000
 #define NGX_HTTP_WS_BUS_PARK_EVENTS    4        /* queued, before it waits */
 #define NGX_HTTP_WS_BUS_PARK_LAG       2048     /* events of another worker */
+#define NGX_HTTP_WS_BUS_FILTER_SIZE    2048     /* for each subscription */
 #define NGX_HTTP_WS_BUS_CATCH_TIME     1000     /* us, one client's */
 #define NGX_HTTP_WS_BUS_CATCH_RECORDS  256
+#define NGX_HTTP_WS_BUS_CATCH_WORK     16384    /* bytes, between two looks
+                                                   at the clock */
 #define NGX_HTTP_WS_BUS_CACHE_BYTES    (4 * 1024 * 1024)
 #define NGX_HTTP_WS_BUS_CACHE_RECORDS  1024     /* a power of two */
 #define NGX_HTTP_WS_BUS_WHOLE          4        /* frames kept whole */
@@ -93,12 +97,19 @@ typedef struct {
     ngx_http_complex_value_t    *section;
 
     ngx_http_ws_bus_origins_t   *origins;     /* NULL: any */
+    ngx_array_t                 *names;       /* of the server, see origin */
     ngx_array_t                 *conditions;  /* forced: see restrict */
     ngx_array_t                 *connection_limits;   /* see limit */
     ngx_array_t                 *subscription_limits;
+    ngx_array_t                 *comparison_limits;
     ngx_int_t                    max_subscriptions;
-    ngx_uint_t                   message_rate;    /* thousandths a second */
+    size_t                       max_filters_size;    /* as set, or unset */
+    size_t                       filters_size;
+    ngx_int_t                    max_comparisons;
+    ngx_uint_t                   message_rate;    /* thousandths a second; */
     ngx_uint_t                   message_burst;   /* 0: no limit */
+    ngx_uint_t                   control_rate;    /* of control frames */
+    ngx_uint_t                   control_burst;
 
     ngx_uint_t                   on_gap;
     ngx_msec_t                   drain_window;
@@ -200,6 +211,9 @@ struct ngx_http_ws_bus_fan_s {
     ngx_queue_t                  dirty;       /* something to be written */
     ngx_queue_t                  behind;      /* cursors that may write */
 
+    ngx_queue_t                  leaving;     /* closed, with subscriptions */
+    ngx_event_t                  leave_event;
+
     /* records of the log in this process, newest last */
     ngx_queue_t                  records;
     ngx_http_ws_bus_record_t    *recent[NGX_HTTP_WS_BUS_CACHE_RECORDS];
@@ -219,20 +233,28 @@ struct ngx_http_ws_bus_fan_s {
 typedef struct {
     ngx_uint_t                   nconns;      /* counted in */
     ngx_uint_t                   nsubs;
+    ngx_uint_t                   ncosts;
     wsb_quota_t                 *subs;
+    wsb_quota_t                 *costs;       /* of their conditions */
     wsb_quota_t                  quota[];
 } ngx_http_ws_bus_quotas_t;
 
 
 /* A message for one client that is no event. */
 
+typedef enum {
+    NGX_HTTP_WS_BUS_OUT_ANSWER = 0,
+    NGX_HTTP_WS_BUS_OUT_LATEST,           /* of these only the latest waits
+                                             while the peer takes no more */
+    NGX_HTTP_WS_BUS_OUT_LAST              /* nothing comes after it */
+} ngx_http_ws_bus_out_e;
+
+
 struct ngx_http_ws_bus_out_s {
     ngx_http_ws_bus_out_t       *next;
     u_char                      *pos;
     u_char                      *last;
-    ngx_uint_t                   replaces;    /* 0, or: while it waits, the
-                                                 next of this kind takes its
-                                                 place */
+    ngx_http_ws_bus_out_e        kind;
     u_char                       data[];
 };
 
@@ -312,6 +334,7 @@ struct ngx_http_ws_bus_client_s {
     unsigned                     beating:1;   /* in the wheel */
     unsigned                     pinged:1;    /* at pinged_at */
     unsigned                     resumed:1;   /* it was blocked before */
+    unsigned                     asked:1;     /* our ping has no answer yet */
 
     ngx_socket_t                 fd;          /* of a plain socket whose bytes
                                                  we write, or -1 */
@@ -324,13 +347,17 @@ struct ngx_http_ws_bus_client_s {
     /* what is looked at less often */
 
     ngx_http_ws_bus_out_t      **control_last;
-    size_t                       control_size;
+    ngx_http_ws_bus_out_t       *latest;      /* while blocked */
     const ngx_http_ws_bus_transport_t  *transport;
     ngx_connection_t            *connection;  /* what its log lines name */
 
     wsb_sub_t                  **subs;        /* by ordinal */
     uint32_t                     nsubs;
+    uint32_t                     nleft;       /* to be taken out */
+    uint32_t                     nkeys;       /* of all of them */
     uint32_t                     nalloc;
+    size_t                       filters;     /* bytes of their filters */
+    uint32_t                     cost;        /* of all their conditions */
     uint32_t                     last_ordinal;
     uint32_t                     ordinal;
     wsb_cursor_t                 cursor;      /* until it is open: what comes
@@ -341,13 +368,16 @@ struct ngx_http_ws_bus_client_s {
     wsb_restrict_t              *forced;      /* NULL: nothing is */
     ngx_http_ws_bus_quotas_t    *quotas;      /* NULL: none */
     uint32_t                     excess;      /* of messages, in thousandths */
-    uint32_t                     counted_at;  /* ms, when it was */
+    uint32_t                     excess_control;     /* of control frames */
+    uint32_t                     counted_at;  /* ms, when they were */
+    uint32_t                     control_size;       /* with the latest */
     ngx_http_ws_bus_token_t     *token;       /* NULL: none */
 
     ngx_queue_t                  clients;
+    ngx_queue_t                  leaving;     /* while nleft is not 0 */
     ngx_queue_t                  beat;
-    ngx_msec_t                   heard;       /* last sign of life */
-    ngx_msec_t                   pinged_at;
+    uint32_t                     heard;       /* ms, last sign of life */
+    uint32_t                     pinged_at;   /* or due */
     u_char                       id[16];
 
     ngx_http_ws_bus_logged_t    *logged;      /* NULL: no session log */
@@ -433,6 +463,9 @@ void ngx_http_ws_bus_client_last(ngx_http_ws_bus_client_t *wc,
 /* The end: wc is a husk afterwards. */
 void ngx_http_ws_bus_client_close(ngx_http_ws_bus_client_t *wc);
 
+/* Of a husk: the end of the turn frees it. */
+void ngx_http_ws_bus_client_discard(ngx_http_ws_bus_client_t *wc);
+
 /* Those who are of no bus: an echo's. */
 extern ngx_http_ws_bus_fan_t  ngx_http_ws_bus_no_fan;
 
@@ -461,6 +494,11 @@ u_char *ngx_http_ws_bus_request_id(ngx_http_request_t *r);
 
 char *ngx_http_ws_bus_origin(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
+/* Takes the names of the server along: nginx itself does not keep them. */
+ngx_int_t ngx_http_ws_bus_merge_origin(ngx_conf_t *cf,
+    ngx_http_ws_bus_client_loc_conf_t *prev,
+    ngx_http_ws_bus_client_loc_conf_t *conf);
+
 /* Of a handshake with n Origin headers: NGX_OK, or 403, counted and logged. */
 ngx_int_t ngx_http_ws_bus_check_origin(ngx_http_request_t *r,
     ngx_str_t *origin, ngx_uint_t n);
@@ -476,7 +514,8 @@ extern ngx_http_complex_value_t   ngx_http_ws_bus_no_tenant;
 
 /*
  * The value of ws_bus_tenant where there is no client, in the request's
- * pool; len 0: there is none.  Else 400: it is empty, or too long; or 500.
+ * pool; len 0: there is none.  Else 400, which has been logged: no event can
+ * have it; or 500.
  */
 ngx_int_t ngx_http_ws_bus_tenant_of(ngx_http_request_t *r,
     ngx_str_t *tenant);
@@ -488,6 +527,9 @@ ngx_int_t ngx_http_ws_bus_tenant_of(ngx_http_request_t *r,
  */
 ngx_int_t ngx_http_ws_bus_get_tenant(ngx_http_request_t *r,
     ngx_str_t *tenant);
+
+/* Why no event can have it: it is empty, too long, no text; NULL: it can. */
+const char *ngx_http_ws_bus_tenant_wrong(ngx_str_t *tenant);
 
 /*
  * NGX_OK: a client can have it, len 0 is none.  NGX_DONE: it cannot, and
@@ -519,7 +561,8 @@ char *ngx_http_ws_bus_message_rate(ngx_conf_t *cf, ngx_command_t *cmd,
 ngx_int_t ngx_http_ws_bus_limit(ngx_http_request_t *r,
     ngx_http_ws_bus_client_t *wc);
 void ngx_http_ws_bus_unlimit(ngx_http_ws_bus_client_t *wc);
-ngx_int_t ngx_http_ws_bus_count_message(ngx_http_ws_bus_client_t *wc);
+ngx_int_t ngx_http_ws_bus_count_message(ngx_http_ws_bus_client_t *wc,
+    ngx_uint_t control);
 
 
 /* token */
@@ -558,6 +601,10 @@ void ngx_http_ws_bus_op_welcome(ngx_http_ws_bus_client_t *wc);
 /* One more message of a client: NGX_DECLINED, it has been ended for it. */
 ngx_int_t ngx_http_ws_bus_op_count(ngx_http_ws_bus_client_t *wc);
 
+/* The same of a control frame; answer: it may be that to our ping. */
+ngx_int_t ngx_http_ws_bus_op_control(ngx_http_ws_bus_client_t *wc,
+    ngx_uint_t answer);
+
 /* A message, text or binary.  wc may be closed by it. */
 void ngx_http_ws_bus_op_text(ngx_http_ws_bus_client_t *wc, wsb_str_t message);
 void ngx_http_ws_bus_op_binary(ngx_http_ws_bus_client_t *wc);
@@ -582,7 +629,14 @@ void ngx_http_ws_bus_subscribe(ngx_http_ws_bus_client_t *wc, wsb_op_t *op);
 /* To everything of its tenant, for a protocol without subscribe. */
 void ngx_http_ws_bus_subscribe_by_itself(ngx_http_ws_bus_client_t *wc);
 void ngx_http_ws_bus_unsubscribe(ngx_http_ws_bus_client_t *wc, wsb_op_t *op);
-void ngx_http_ws_bus_unsubscribe_all(ngx_http_ws_bus_client_t *wc);
+
+/*
+ * It closes: all its subscriptions are taken out, in this turn or, if that
+ * would be too long, in the next ones.  Until then it must be `behind`, and
+ * it is a husk for longer.
+ */
+void ngx_http_ws_bus_leave(ngx_http_ws_bus_client_t *wc);
+void ngx_http_ws_bus_leave_handler(ngx_event_t *ev);
 
 
 /* position */

@@ -63,6 +63,7 @@ ngx_http_ws_bus_fanout_init_process(ngx_cycle_t *cycle)
         ngx_queue_init(&fan->clients);
         ngx_queue_init(&fan->dirty);
         ngx_queue_init(&fan->behind);
+        ngx_queue_init(&fan->leaving);
         ngx_queue_init(&fan->records);
         ngx_queue_init(&fan->spare);
 
@@ -74,6 +75,10 @@ ngx_http_ws_bus_fanout_init_process(ngx_cycle_t *cycle)
         fan->worker = bus[i]->worker;
         fan->worker->fan = fan;
         fan->worker->event.handler = ngx_http_ws_bus_work_handler;
+
+        fan->leave_event.handler = ngx_http_ws_bus_leave_handler;
+        fan->leave_event.log = cycle->log;
+        fan->leave_event.data = fan;
     }
 
     return NGX_OK;
@@ -178,7 +183,10 @@ ngx_http_ws_bus_busy(ngx_http_ws_bus_zone_t *bus)
 
     head = wsb_log_head(&bus->zone->log);
 
-    for (i = 0; i < bus->zone->nslots && i < WSB_SLOTS; i++) {
+    for (i = wsb_zone_next(bus->zone, 0);
+         i < WSB_SLOTS;
+         i = wsb_zone_next(bus->zone, i + 1))
+    {
         slot = wsb_zone_slot(bus->zone, i);
 
         if (slot->pid != 0 && wsb_slot_pending(bus->zone, i)
@@ -471,13 +479,14 @@ ngx_http_ws_bus_serve_behind(ngx_http_ws_bus_fan_t *fan, uint64_t until)
 static ngx_int_t
 ngx_http_ws_bus_catch(ngx_http_ws_bus_client_t *wc)
 {
-    uint64_t                   until;
+    uint64_t                   until, work, done;
     ngx_int_t                  rc;
     ngx_uint_t                 n;
     ngx_http_ws_bus_fan_t  *fan;
 
     fan = wc->fan;
     until = ngx_http_ws_bus_now() + NGX_HTTP_WS_BUS_CATCH_TIME;
+    work = wsb_index_work(fan->index);
 
     for (n = 0; n < NGX_HTTP_WS_BUS_CATCH_RECORDS; n++) {
 
@@ -515,8 +524,16 @@ ngx_http_ws_bus_catch(ngx_http_ws_bus_client_t *wc)
             return NGX_OK;
         }
 
-        if (n % 16 == 15 && ngx_http_ws_bus_now() >= until) {
-            break;
+        /* a record may cost a hundred others */
+
+        done = wsb_index_work(fan->index);
+
+        if (n % 16 == 15 || done - work >= NGX_HTTP_WS_BUS_CATCH_WORK) {
+            work = done;
+
+            if (ngx_http_ws_bus_now() >= until) {
+                break;
+            }
         }
     }
 

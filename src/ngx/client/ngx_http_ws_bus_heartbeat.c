@@ -1,6 +1,7 @@
 /*
  * The heartbeat of all connections of this process: one timer, and a wheel of
- * seconds in which each connection stands where it is due next.
+ * ticks, four a second, in which each connection stands where it is due next.
+ * It is looked at no sooner, and at most a tick later.
  *
  * Which signs of life count is the protocol's.  If all do, that is a byte read
  * or progress of a write that had blocked, a peer without them for
@@ -15,26 +16,29 @@
 #include "ngx_http_ws_bus_client.h"
 
 
-#define NGX_HTTP_WS_BUS_WHEEL  64         /* seconds, a power of two */
+#define NGX_HTTP_WS_BUS_BEAT   250        /* ms, a tick */
+#define NGX_HTTP_WS_BUS_WHEEL  256        /* ticks, a power of two */
 #define NGX_HTTP_WS_BUS_BEATS  256        /* connections in one turn */
 
 
-static void ngx_http_ws_bus_second_handler(ngx_event_t *ev);
+static void ngx_http_ws_bus_wheel_wait(void);
+static void ngx_http_ws_bus_wheel_handler(ngx_event_t *ev);
 static void ngx_http_ws_bus_beat_handler(ngx_event_t *ev);
 static void ngx_http_ws_bus_beat(ngx_http_ws_bus_client_t *wc);
 static ngx_int_t ngx_http_ws_bus_beat_silent(ngx_http_ws_bus_client_t *wc,
     ngx_msec_t *wait);
 static ngx_int_t ngx_http_ws_bus_beat_steady(ngx_http_ws_bus_client_t *wc,
     ngx_msec_t *wait);
+static void ngx_http_ws_bus_ping(ngx_http_ws_bus_client_t *wc);
 static void ngx_http_ws_bus_schedule(ngx_http_ws_bus_client_t *wc,
     ngx_msec_t wait);
 
 
 static ngx_queue_t       ngx_http_ws_bus_wheel[NGX_HTTP_WS_BUS_WHEEL];
 static ngx_queue_t       ngx_http_ws_bus_due;
-static ngx_event_t       ngx_http_ws_bus_second;
+static ngx_event_t       ngx_http_ws_bus_wheel_event;
 static ngx_event_t       ngx_http_ws_bus_beats;
-static ngx_uint_t        ngx_http_ws_bus_hand;   /* seconds done */
+static ngx_uint_t        ngx_http_ws_bus_wheel_hand;   /* ticks done */
 static ngx_connection_t  ngx_http_ws_bus_nobody; /* debug log wants one */
 
 
@@ -51,35 +55,42 @@ ngx_http_ws_bus_heartbeat_init(ngx_cycle_t *cycle)
     ngx_queue_init(&ngx_http_ws_bus_due);
 
     ngx_http_ws_bus_nobody.fd = (ngx_socket_t) -1;
-    ngx_http_ws_bus_hand = ngx_current_msec / 1000;
+    ngx_http_ws_bus_wheel_hand = ngx_current_msec / NGX_HTTP_WS_BUS_BEAT;
 
     ev = &ngx_http_ws_bus_beats;
     ev->handler = ngx_http_ws_bus_beat_handler;
     ev->log = cycle->log;
     ev->data = &ngx_http_ws_bus_nobody;
 
-    ev = &ngx_http_ws_bus_second;
-    ev->handler = ngx_http_ws_bus_second_handler;
+    ev = &ngx_http_ws_bus_wheel_event;
+    ev->handler = ngx_http_ws_bus_wheel_handler;
     ev->log = cycle->log;
     ev->data = &ngx_http_ws_bus_nobody;
     ev->cancelable = 1;
 
-    ngx_add_timer(ev, 1000);
+    ngx_http_ws_bus_wheel_wait();
+}
+
+
+/* Until the next tick begins: who is due in it does not wait for its end. */
+
+static void
+ngx_http_ws_bus_wheel_wait(void)
+{
+    ngx_add_timer(&ngx_http_ws_bus_wheel_event,
+                  NGX_HTTP_WS_BUS_BEAT
+                  - ngx_current_msec % NGX_HTTP_WS_BUS_BEAT);
 }
 
 
 void
 ngx_http_ws_bus_start_heartbeat(ngx_http_ws_bus_client_t *wc)
 {
-    wc->heard = ngx_current_msec;
+    wc->heard = (uint32_t) ngx_current_msec;
+    wc->pinged_at = wc->heard + (uint32_t) wc->conf->beat_interval;
 
     if (wc->conf->beat_interval != 0) {
         ngx_http_ws_bus_schedule(wc, wc->conf->beat_interval);
-    }
-
-    if (wc->conf->codec->life == WSB_LIFE_CONTROL) {
-        /* as if heard when the tick before the first one was */
-        wc->heard += 1000;
     }
 }
 
@@ -88,7 +99,7 @@ void
 ngx_http_ws_bus_heard(ngx_http_ws_bus_client_t *wc, wsb_life_t life)
 {
     if (wc->conf->codec->life == WSB_LIFE_ANY || life == WSB_LIFE_CONTROL) {
-        wc->heard = ngx_current_msec;
+        wc->heard = (uint32_t) ngx_current_msec;
     }
 }
 
@@ -109,42 +120,43 @@ ngx_http_ws_bus_stop_heartbeat(ngx_http_ws_bus_client_t *wc)
 static void
 ngx_http_ws_bus_schedule(ngx_http_ws_bus_client_t *wc, ngx_msec_t wait)
 {
-    ngx_uint_t  second;
+    ngx_uint_t  tick;
 
-    second = (ngx_current_msec + wait) / 1000 + 1;
+    tick = (ngx_current_msec + wait + NGX_HTTP_WS_BUS_BEAT - 1)
+           / NGX_HTTP_WS_BUS_BEAT;
 
-    if (second <= ngx_http_ws_bus_hand) {
-        second = ngx_http_ws_bus_hand + 1;
+    if (tick <= ngx_http_ws_bus_wheel_hand) {
+        tick = ngx_http_ws_bus_wheel_hand + 1;
     }
 
-    if (second - ngx_http_ws_bus_hand >= NGX_HTTP_WS_BUS_WHEEL) {
-        second = ngx_http_ws_bus_hand + NGX_HTTP_WS_BUS_WHEEL - 1;
+    if (tick - ngx_http_ws_bus_wheel_hand >= NGX_HTTP_WS_BUS_WHEEL) {
+        tick = ngx_http_ws_bus_wheel_hand + NGX_HTTP_WS_BUS_WHEEL - 1;
     }
 
     wc->beating = 1;
-    ngx_queue_insert_tail(&ngx_http_ws_bus_wheel[second
-                                             % NGX_HTTP_WS_BUS_WHEEL],
+    ngx_queue_insert_tail(&ngx_http_ws_bus_wheel[tick
+                                                 % NGX_HTTP_WS_BUS_WHEEL],
                           &wc->beat);
 }
 
 
 static void
-ngx_http_ws_bus_second_handler(ngx_event_t *ev)
+ngx_http_ws_bus_wheel_handler(ngx_event_t *ev)
 {
     ngx_uint_t    now;
     ngx_queue_t  *q;
 
-    now = ngx_current_msec / 1000;
+    now = ngx_current_msec / NGX_HTTP_WS_BUS_BEAT;
 
-    if (now - ngx_http_ws_bus_hand > NGX_HTTP_WS_BUS_WHEEL) {
+    if (now - ngx_http_ws_bus_wheel_hand > NGX_HTTP_WS_BUS_WHEEL) {
         /* the process did not run: all are looked at */
-        ngx_http_ws_bus_hand = now - NGX_HTTP_WS_BUS_WHEEL;
+        ngx_http_ws_bus_wheel_hand = now - NGX_HTTP_WS_BUS_WHEEL;
     }
 
-    while (ngx_http_ws_bus_hand < now) {
-        ngx_http_ws_bus_hand++;
+    while (ngx_http_ws_bus_wheel_hand < now) {
+        ngx_http_ws_bus_wheel_hand++;
 
-        q = &ngx_http_ws_bus_wheel[ngx_http_ws_bus_hand
+        q = &ngx_http_ws_bus_wheel[ngx_http_ws_bus_wheel_hand
                                    % NGX_HTTP_WS_BUS_WHEEL];
 
         if (!ngx_queue_empty(q)) {
@@ -157,7 +169,7 @@ ngx_http_ws_bus_second_handler(ngx_event_t *ev)
         ngx_post_event(&ngx_http_ws_bus_beats, &ngx_posted_events);
     }
 
-    ngx_add_timer(ev, 1000);
+    ngx_http_ws_bus_wheel_wait();
 }
 
 
@@ -217,24 +229,26 @@ ngx_http_ws_bus_beat(ngx_http_ws_bus_client_t *wc)
 }
 
 
-/* Who is silent is pinged.  NGX_DONE: it has been closed. */
+/*
+ * Who is silent is pinged.  NGX_DONE: it has been closed.  Times have 32 bits,
+ * which are enough for more than a day.
+ */
 
 static ngx_int_t
 ngx_http_ws_bus_beat_silent(ngx_http_ws_bus_client_t *wc, ngx_msec_t *wait)
 {
-    ngx_msec_t                   now, limit;
-    ngx_http_ws_bus_client_loc_conf_t  *conf;
+    uint32_t  now, limit, timeout;
 
-    conf = wc->conf;
-    now = ngx_current_msec;
-    limit = conf->beat_interval;
+    now = (uint32_t) ngx_current_msec;
+    limit = (uint32_t) wc->conf->beat_interval;
+    timeout = (uint32_t) wc->conf->beat_timeout;
 
     if (wc->pinged) {
 
-        if ((ngx_msec_int_t) (wc->heard - wc->pinged_at) >= 0) {
+        if ((int32_t) (wc->heard - wc->pinged_at) >= 0) {
             wc->pinged = 0;
 
-        } else if (now - wc->pinged_at >= conf->beat_timeout) {
+        } else if (now - wc->pinged_at >= timeout) {
             ngx_log_error(NGX_LOG_INFO, wc->connection->log, NGX_ETIMEDOUT,
                           "websocket client does not answer a ping");
             ngx_http_ws_bus_client_close(wc);
@@ -246,15 +260,15 @@ ngx_http_ws_bus_beat_silent(ngx_http_ws_bus_client_t *wc, ngx_msec_t *wait)
         wc->pinged = 1;
         wc->pinged_at = now;
 
-        wc->transport->ping(wc);
+        ngx_http_ws_bus_ping(wc);
     }
-
-    *wait = wc->heard + limit - now;
 
     if (wc->pinged) {
         /* a pong that comes sooner must not wait for a long timeout's end */
-        *wait = wc->pinged_at + conf->beat_timeout - now;
-        *wait = ngx_min(*wait, limit);
+        *wait = ngx_min(wc->pinged_at + timeout - now, limit);
+
+    } else {
+        *wait = wc->heard + limit - now;
     }
 
     return NGX_OK;
@@ -262,29 +276,51 @@ ngx_http_ws_bus_beat_silent(ngx_http_ws_bus_client_t *wc, ngx_msec_t *wait)
 
 
 /*
- * Everybody is pinged.  Whole seconds are compared, the finest that the wheel
- * knows: so a timeout of twice the interval always ends with the third tick.
+ * Everybody is pinged.  What counts is when that was due, not when it came to
+ * be done: so nobody drifts, and a timeout of twice the interval always ends
+ * with the third tick.
  */
 
 static ngx_int_t
 ngx_http_ws_bus_beat_steady(ngx_http_ws_bus_client_t *wc, ngx_msec_t *wait)
 {
-    ngx_msec_t  silent;
+    uint32_t  now, due, interval;
 
-    silent = ngx_current_msec / 1000 - wc->heard / 1000;
+    now = (uint32_t) ngx_current_msec;
+    due = wc->pinged_at;
+    interval = (uint32_t) wc->conf->beat_interval;
 
-    if (silent != 0 && (silent - 1) * 1000 >= wc->conf->beat_timeout) {
+    if ((int32_t) (due - now) > 0) {
+        *wait = due - now;
+        return NGX_OK;
+    }
+
+    if ((int32_t) (due - wc->heard) > (int32_t) wc->conf->beat_timeout) {
         ngx_log_error(NGX_LOG_INFO, wc->connection->log, NGX_ETIMEDOUT,
                       "websocket client has sent neither ping nor pong");
         ngx_http_ws_bus_client_end(wc, NGX_HTTP_WS_BUS_END_SILENT, "no pong");
         return NGX_DONE;
     }
 
-    wc->transport->ping(wc);
+    ngx_http_ws_bus_ping(wc);
 
-    /* schedule() rounds up: this is the interval after this tick */
+    due += interval;
 
-    *wait = wc->conf->beat_interval - 1000;
+    if ((int32_t) (due - now) <= 0) {
+        /* the process did not run */
+        due = now + interval;
+    }
+
+    wc->pinged_at = due;
+    *wait = due - now;
 
     return NGX_OK;
+}
+
+
+static void
+ngx_http_ws_bus_ping(ngx_http_ws_bus_client_t *wc)
+{
+    wc->asked = 1;
+    wc->transport->ping(wc);
 }

@@ -1,12 +1,14 @@
 /*
- * Limits: of connections and subscriptions, which are counted in the zone,
- * and of the rate of messages, which is each connection's own.
+ * Limits: of connections, subscriptions and comparisons, which are counted in
+ * the zone, and of the rate of messages, which is each connection's own.
  */
 
 #include "ngx_http_ws_bus_client.h"
 
 
-#define NGX_HTTP_WS_BUS_LIMITS    8       /* of one kind at one location */
+#define NGX_HTTP_WS_BUS_LIMITS         8      /* of one kind at one location */
+#define NGX_HTTP_WS_BUS_CONTROL_RATE   10000  /* thousandths a second */
+#define NGX_HTTP_WS_BUS_CONTROL_BURST  5      /* seconds of it */
 
 
 /* At most n for each value of the key. */
@@ -24,6 +26,7 @@ static ngx_int_t ngx_http_ws_bus_limit_number(ngx_conf_t *cf,
     ngx_uint_t *n);
 static ngx_int_t ngx_http_ws_bus_limit_key(ngx_conf_t *cf,
     ngx_http_ws_bus_limit_t *limit);
+static ngx_int_t ngx_http_ws_bus_rate(ngx_str_t s);
 static ngx_int_t ngx_http_ws_bus_count_conn(ngx_http_request_t *r,
     ngx_http_ws_bus_client_t *wc, ngx_uint_t n, ngx_uint_t tenant);
 static void ngx_http_ws_bus_quota(ngx_http_ws_bus_client_t *wc, unsigned domain,
@@ -36,8 +39,8 @@ static ngx_int_t ngx_http_ws_bus_quotas(ngx_http_request_t *r,
 
 
 /*
- * ws_bus_max_connections, and ws_bus_max_subscriptions with a key: of several
- * all must be kept.
+ * ws_bus_max_connections; ws_bus_max_subscriptions and ws_bus_max_comparisons
+ * with a key: of several all must be kept.
  */
 
 char *
@@ -175,7 +178,7 @@ ngx_http_ws_bus_limit_number(ngx_conf_t *cf, ngx_uint_t *n)
 static ngx_int_t
 ngx_http_ws_bus_limit_key(ngx_conf_t *cf, ngx_http_ws_bus_limit_t *limit)
 {
-    ngx_str_t                         *value;
+    ngx_str_t                         *value, key;
     ngx_http_compile_complex_value_t   ccv;
 
     value = cf->args->elts;
@@ -196,26 +199,35 @@ ngx_http_ws_bus_limit_key(ngx_conf_t *cf, ngx_http_ws_bus_limit_t *limit)
         return NGX_ERROR;
     }
 
+    key = limit->name;
+
+    if (ngx_http_ws_bus_decode_args(cf, &key) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
 
     ccv.cf = cf;
-    ccv.value = &limit->name;
+    ccv.value = &key;
     ccv.complex_value = limit->key;
 
     return ngx_http_compile_complex_value(&ccv);
 }
 
 
-/* "10r/s" or "600r/m", as nginx writes rates; burst=n messages at once. */
+/*
+ * "10r/s" or "600r/m", as nginx writes rates; burst=n messages at once.
+ * control=10r/s is the rate of Ping and Pong frames.
+ */
 
 char *
 ngx_http_ws_bus_message_rate(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_ws_bus_client_loc_conf_t  *wlcf = conf;
 
-    ngx_int_t    n, burst;
+    ngx_int_t    rate, burst, control;
     ngx_str_t   *value, s;
-    ngx_uint_t   scale;
+    ngx_uint_t   i;
 
     if (wlcf->message_rate != NGX_CONF_UNSET_UINT) {
         return "is duplicate";
@@ -228,19 +240,9 @@ ngx_http_ws_bus_message_rate(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_OK;
     }
 
-    s = value[1];
-    scale = 0;
+    rate = ngx_http_ws_bus_rate(value[1]);
 
-    if (s.len > 3 && ngx_strncmp(s.data + s.len - 3, "r/s", 3) == 0) {
-        scale = 1;
-
-    } else if (s.len > 3 && ngx_strncmp(s.data + s.len - 3, "r/m", 3) == 0) {
-        scale = 60;
-    }
-
-    n = scale ? ngx_atoi(s.data, s.len - 3) : NGX_ERROR;
-
-    if (n < 1 || n > 1000000) {
+    if (rate == NGX_ERROR) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "invalid rate \"%V\" in \"%V\": expected "
                            "messages a second or a minute, such as \"10r/s\" "
@@ -249,64 +251,113 @@ ngx_http_ws_bus_message_rate(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    burst = (n + scale - 1) / scale;
+    burst = (rate + 999) / 1000;
+    control = NGX_HTTP_WS_BUS_CONTROL_RATE;
 
-    if (cf->args->nelts == 3) {
-        s = value[2];
+    for (i = 2; i < cf->args->nelts; i++) {
+        s = value[i];
 
-        burst = s.len > 6 && ngx_strncmp(s.data, "burst=", 6) == 0
-                    ? ngx_atoi(s.data + 6, s.len - 6)
-                    : NGX_ERROR;
+        if (s.len > 6 && ngx_strncmp(s.data, "burst=", 6) == 0) {
+            burst = ngx_atoi(s.data + 6, s.len - 6);
 
-        if (burst < 1 || burst > 1000000) {
+        } else if (s.len > 8 && ngx_strncmp(s.data, "control=", 8) == 0) {
+            s.data += 8;
+            s.len -= 8;
+            control = ngx_http_ws_bus_rate(s);
+
+        } else {
+            burst = NGX_ERROR;
+        }
+
+        if (burst < 1 || burst > 1000000 || control == NGX_ERROR) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "invalid parameter \"%V\" in \"%V\": expected "
-                               "\"burst=\" and a number from 1 to 1000000",
-                               &value[2], &value[0]);
+                               "\"burst=\" and a number from 1 to 1000000, "
+                               "or \"control=\" and a rate",
+                               &value[i], &value[0]);
             return NGX_CONF_ERROR;
         }
     }
 
-    /* in thousandths of a message, as limit_req counts */
-
-    wlcf->message_rate = n * 1000 / scale;
+    wlcf->message_rate = rate;
     wlcf->message_burst = burst * 1000;
+    wlcf->control_rate = control;
+    wlcf->control_burst = ngx_min(ngx_max(control, 1000), 100000000)
+                          * NGX_HTTP_WS_BUS_CONTROL_BURST;
 
     return NGX_CONF_OK;
 }
 
 
+/* In thousandths a second, as limit_req counts; or NGX_ERROR. */
+
+static ngx_int_t
+ngx_http_ws_bus_rate(ngx_str_t s)
+{
+    ngx_int_t   n;
+    ngx_uint_t  scale;
+
+    if (s.len <= 3) {
+        return NGX_ERROR;
+    }
+
+    if (ngx_strncmp(s.data + s.len - 3, "r/s", 3) == 0) {
+        scale = 1;
+
+    } else if (ngx_strncmp(s.data + s.len - 3, "r/m", 3) == 0) {
+        scale = 60;
+
+    } else {
+        return NGX_ERROR;
+    }
+
+    n = ngx_atoi(s.data, s.len - 3);
+
+    return n < 1 || n > 1000000 ? NGX_ERROR : n * 1000 / (ngx_int_t) scale;
+}
+
+
 /*
- * One more message.  NGX_DECLINED: it is one too many.  The excess runs off
- * at the rate; a connection starts with all of its burst.
+ * One more message, or control frame.  NGX_DECLINED: it is one too many.  The
+ * excess runs off at the rate; a connection starts with all of its burst.
  */
 
 ngx_int_t
-ngx_http_ws_bus_count_message(ngx_http_ws_bus_client_t *wc)
+ngx_http_ws_bus_count_message(ngx_http_ws_bus_client_t *wc, ngx_uint_t control)
 {
-    uint32_t  ms;
-    uint64_t  off;
+    uint32_t                     ms, *excess;
+    uint64_t                     off, off_control;
+    ngx_uint_t                   burst;
+    ngx_http_ws_bus_client_loc_conf_t  *conf;
 
-    if (wc->conf->message_rate == 0) {
+    conf = wc->conf;
+
+    if (conf->message_rate == 0) {
         return NGX_OK;
     }
 
     ms = (uint32_t) ngx_current_msec - wc->counted_at;
-    off = (uint64_t) wc->conf->message_rate * ms / 1000;
+    off = (uint64_t) conf->message_rate * ms / 1000;
+    off_control = (uint64_t) conf->control_rate * ms / 1000;
 
-    /* what is less than a thousandth of a message is not forgotten */
+    /* what is less than a thousandth of either is not forgotten */
 
-    if (off != 0) {
+    if (off != 0 && off_control != 0) {
         wc->counted_at += ms;
+
+        wc->excess = wc->excess > off ? wc->excess - (uint32_t) off : 0;
+        wc->excess_control = wc->excess_control > off_control
+                             ? wc->excess_control - (uint32_t) off_control : 0;
     }
 
-    wc->excess = wc->excess > off ? wc->excess - (uint32_t) off : 0;
+    excess = control ? &wc->excess_control : &wc->excess;
+    burst = control ? conf->control_burst : conf->message_burst;
 
-    if (wc->excess + 1000 > wc->conf->message_burst) {
+    if (*excess + 1000 > burst) {
         return NGX_DECLINED;
     }
 
-    wc->excess += 1000;
+    *excess += 1000;
 
     return NGX_OK;
 }
@@ -323,8 +374,8 @@ ngx_http_ws_bus_limit(ngx_http_request_t *r, ngx_http_ws_bus_client_t *wc)
 {
     ngx_int_t                     rc;
     ngx_str_t                     none;
-    ngx_uint_t                    nconns, n, tenant;
-    wsb_quota_t                   quotas[2 * NGX_HTTP_WS_BUS_LIMITS + 3];
+    ngx_uint_t                    nconns, nsubs, n, tenant;
+    wsb_quota_t                   quotas[3 * NGX_HTTP_WS_BUS_LIMITS + 4];
     ngx_http_ws_bus_client_loc_conf_t   *wlcf;
     ngx_http_ws_bus_client_main_conf_t  *wmcf;
 
@@ -361,6 +412,18 @@ ngx_http_ws_bus_limit(ngx_http_request_t *r, ngx_http_ws_bus_client_t *wc)
     if (rc == NGX_OK && tenant) {
         ngx_http_ws_bus_quota(wc, WSB_DOMAIN_SUBSCRIPTIONS, &wc->tenant,
                               &quotas[n++]);
+
+        /* and whether it has little */
+
+        ngx_http_ws_bus_quota(wc, WSB_DOMAIN_KEYS, &wc->tenant, &quotas[n]);
+        quotas[n++].weighs = 1;
+    }
+
+    nsubs = n - nconns;
+
+    if (rc == NGX_OK) {
+        rc = ngx_http_ws_bus_quotas(r, wc, wlcf->comparison_limits,
+                                    WSB_DOMAIN_COMPARISONS, quotas, &n);
     }
 
     if (rc != NGX_OK || n == 0) {
@@ -374,8 +437,10 @@ ngx_http_ws_bus_limit(ngx_http_request_t *r, ngx_http_ws_bus_client_t *wc)
     }
 
     wc->quotas->nconns = 0;
-    wc->quotas->nsubs = n - nconns;
+    wc->quotas->nsubs = nsubs;
     wc->quotas->subs = &wc->quotas->quota[nconns];
+    wc->quotas->ncosts = n - nconns - nsubs;
+    wc->quotas->costs = &wc->quotas->quota[nconns + nsubs];
 
     ngx_memcpy(wc->quotas->quota, quotas, n * sizeof(wsb_quota_t));
 
@@ -406,7 +471,7 @@ ngx_http_ws_bus_count_conn(ngx_http_request_t *r, ngx_http_ws_bus_client_t *wc,
          * page does not tell of him, nor of his subscriptions
          */
 
-        wc->quotas->nsubs--;
+        wc->quotas->nsubs -= 2;
         n = 0;
         rc = WSB_OK;
     }
@@ -445,6 +510,7 @@ ngx_http_ws_bus_quota(ngx_http_ws_bus_client_t *wc, unsigned domain,
 
     quota->key = wsb_quota_key(wc->fan->worker->zone->key, domain, none, value);
     quota->max = WSB_QUOTA_NONE;
+    quota->weighs = 0;
 }
 
 
@@ -510,6 +576,7 @@ ngx_http_ws_bus_quotas(ngx_http_request_t *r, ngx_http_ws_bus_client_t *wc,
         quotas[*n].key = wsb_quota_key(wc->fan->worker->zone->key, domain, name,
                                        text);
         quotas[*n].max = limit[i].n;
+        quotas[*n].weighs = (domain != WSB_DOMAIN_CONNECTIONS);
 
         (*n)++;
     }
@@ -518,28 +585,25 @@ ngx_http_ws_bus_quotas(ngx_http_request_t *r, ngx_http_ws_bus_client_t *wc,
 }
 
 
-/* The connection is counted out. */
+/* The connection is counted out; its subscriptions may still be in. */
 
 void
 ngx_http_ws_bus_unlimit(ngx_http_ws_bus_client_t *wc)
 {
     ngx_http_ws_bus_worker_t  *w;
 
-    if (wc->quotas == NULL) {
+    if (wc->quotas == NULL || wc->quotas->nconns == 0) {
         return;
     }
 
     w = wc->fan->worker;
 
-    if (wc->quotas->nconns != 0) {
-        ngx_shmtx_lock(&w->shpool->mutex);
+    ngx_shmtx_lock(&w->shpool->mutex);
 
-        wsb_quota_give_locked(w->zone, (unsigned) w->slot, wc->quotas->quota,
-                              wc->quotas->nconns);
+    wsb_quota_give_locked(w->zone, (unsigned) w->slot, wc->quotas->quota,
+                          wc->quotas->nconns);
 
-        ngx_shmtx_unlock(&w->shpool->mutex);
-    }
+    ngx_shmtx_unlock(&w->shpool->mutex);
 
-    ngx_free(wc->quotas);
-    wc->quotas = NULL;
+    wc->quotas->nconns = 0;
 }

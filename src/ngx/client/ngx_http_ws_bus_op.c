@@ -6,6 +6,8 @@
 #include "ngx_http_ws_bus_client.h"
 
 
+static void ngx_http_ws_bus_op_too_many(ngx_http_ws_bus_client_t *wc,
+    const char *what);
 static void ngx_http_ws_bus_ignore(ngx_http_ws_bus_client_t *wc,
     const char *why);
 static void ngx_http_ws_bus_pong(ngx_http_ws_bus_client_t *wc, wsb_op_t *op);
@@ -47,18 +49,46 @@ ngx_http_ws_bus_op_count(ngx_http_ws_bus_client_t *wc)
         wc->logged->messages_in++;
     }
 
-    if (ngx_http_ws_bus_count_message(wc) == NGX_OK) {
+    if (ngx_http_ws_bus_count_message(wc, 0) == NGX_OK) {
         return NGX_OK;
     }
 
+    ngx_http_ws_bus_op_too_many(wc, "too many messages");
+
+    return NGX_DECLINED;
+}
+
+
+/* The answer to our own Ping is not counted: the rate may be below its. */
+
+ngx_int_t
+ngx_http_ws_bus_op_control(ngx_http_ws_bus_client_t *wc, ngx_uint_t answer)
+{
+    ngx_http_ws_bus_heard(wc, WSB_LIFE_CONTROL);
+
+    if (answer && wc->asked) {
+        wc->asked = 0;
+        return NGX_OK;
+    }
+
+    if (ngx_http_ws_bus_count_message(wc, 1) == NGX_OK) {
+        return NGX_OK;
+    }
+
+    ngx_http_ws_bus_op_too_many(wc, "too many control frames");
+
+    return NGX_DECLINED;
+}
+
+
+static void
+ngx_http_ws_bus_op_too_many(ngx_http_ws_bus_client_t *wc, const char *what)
+{
     if (wc->fan->worker != NULL) {
         ngx_http_ws_bus_counters(wc->fan->worker)->limited++;
     }
 
-    ngx_http_ws_bus_client_end(wc, NGX_HTTP_WS_BUS_END_LIMIT,
-                               "too many messages");
-
-    return NGX_DECLINED;
+    ngx_http_ws_bus_client_end(wc, NGX_HTTP_WS_BUS_END_LIMIT, what);
 }
 
 

@@ -28,6 +28,7 @@ struct ngx_http_ws_bus_origins_s {
     ngx_uint_t                   null;        /* "Origin: null" */
     ngx_uint_t                   required;
     ngx_array_t                  items;   /* ngx_http_ws_bus_origin_item_t */
+    ngx_http_ws_bus_place_t      place;
 };
 
 
@@ -46,6 +47,11 @@ static ngx_uint_t ngx_http_ws_bus_origin_listed(ngx_http_request_t *r,
     wsb_origin_t *origin);
 static ngx_uint_t ngx_http_ws_bus_origin_own(ngx_http_request_t *r,
     wsb_origin_t *origin);
+static ngx_uint_t ngx_http_ws_bus_origin_no_name(wsb_str_t *host);
+static void ngx_http_ws_bus_origin_warn(ngx_conf_t *cf,
+    ngx_http_ws_bus_client_loc_conf_t *conf);
+static ngx_uint_t ngx_http_ws_bus_origin_named(ngx_http_server_name_t *sn,
+    wsb_str_t *host, ngx_uint_t asked);
 
 
 char *
@@ -63,6 +69,10 @@ ngx_http_ws_bus_origin(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     origins = ngx_pcalloc(cf->pool, sizeof(ngx_http_ws_bus_origins_t));
+
+    if (origins != NULL) {
+        ngx_http_ws_bus_here(cf, &origins->place);
+    }
 
     if (origins == NULL
         || ngx_array_init(&origins->items, cf->pool, 4,
@@ -290,10 +300,8 @@ ngx_http_ws_bus_check_origin(ngx_http_request_t *r, ngx_str_t *text,
         return NGX_OK;
     }
 
-    /* the header itself may hold anything, and is not repeated */
-
-    ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                  "websocket handshake refused: %s", reason);
+    ngx_http_ws_bus_log_refusal(r, NGX_LOG_ERR,
+                                "websocket handshake refused: %s", reason);
 
     if (wlcf->zone != NULL && wlcf->zone->worker != NULL
         && wlcf->zone->worker->slot != -1)
@@ -396,16 +404,23 @@ ngx_http_ws_bus_origin_listed(ngx_http_request_t *r,
 }
 
 
-/* Is it that of the request: $scheme, and the Host header? */
+/*
+ * Is it that of the request: $scheme, and the Host header?  That alone would
+ * let in a page whose name has been made to lead here (DNS rebinding): it is
+ * of one origin with all that it asks for.  So the name must be configured.
+ */
 
 static ngx_uint_t
 ngx_http_ws_bus_origin_own(ngx_http_request_t *r, wsb_origin_t *origin)
 {
-    u_char        *p;
-    ngx_str_t     *host;
-    wsb_str_t      s;
-    const char    *scheme;
-    wsb_origin_t   own;
+    u_char                      *p;
+    ngx_str_t                   *host;
+    wsb_str_t                    s, name;
+    ngx_uint_t                   i, asked;
+    const char                  *scheme;
+    wsb_origin_t                 own;
+    ngx_http_server_name_t      *sn;
+    ngx_http_ws_bus_client_loc_conf_t  *wlcf;
 
     if (r->headers_in.host == NULL) {
         return 0;
@@ -422,6 +437,195 @@ ngx_http_ws_bus_origin_own(ngx_http_request_t *r, wsb_origin_t *origin)
     s.data = p;
     s.len = ngx_sprintf(p, "%s://%V", scheme, host) - p;
 
-    return wsb_origin_parse(s, &own) == WSB_OK
-           && wsb_origin_equal(&own, origin);
+    if (wsb_origin_parse(s, &own) != WSB_OK) {
+        return 0;
+    }
+
+    asked = wsb_origin_equal(&own, origin);
+
+    if (asked && ngx_http_ws_bus_origin_no_name(&own.host)) {
+        return 1;
+    }
+
+    /* but for the name */
+
+    name = own.host;
+    own.host = origin->host;
+
+    if (!wsb_origin_equal(&own, origin)) {
+        return 0;
+    }
+
+    ngx_strlow(p, (u_char *) name.data, name.len);
+    name.data = p;
+
+    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_client_module);
+    sn = wlcf->names->elts;
+
+    for (i = 0; i < wlcf->names->nelts; i++) {
+        if (ngx_http_ws_bus_origin_named(&sn[i],
+                                         asked ? &name : &origin->host,
+                                         asked))
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+/* An address, or this machine: no name server is asked for it. */
+
+static ngx_uint_t
+ngx_http_ws_bus_origin_no_name(wsb_str_t *host)
+{
+    size_t  i;
+
+    if (host->data[0] == '[') {
+        return 1;
+    }
+
+    if (host->len == sizeof("localhost") - 1
+        && ngx_strncasecmp((u_char *) host->data, (u_char *) "localhost",
+                           host->len)
+           == 0)
+    {
+        return 1;
+    }
+
+    for (i = 0; i < host->len; i++) {
+        if (host->data[i] != '.'
+            && (host->data[i] < '0' || host->data[i] > '9'))
+        {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+/*
+ * asked: the Host header says the same, in lower case here.  Else only a name
+ * that is written out counts: below one domain there may be pages of many.
+ * One with an asterisk at its end is anybody's.
+ */
+
+static ngx_uint_t
+ngx_http_ws_bus_origin_named(ngx_http_server_name_t *sn, wsb_str_t *host,
+    ngx_uint_t asked)
+{
+    size_t      n;
+    u_char     *name;
+    ngx_str_t   s;
+
+    s.data = (u_char *) host->data;
+    s.len = host->len;
+
+#if (NGX_PCRE)
+    if (sn->regex != NULL) {
+        return asked && ngx_regex_exec(sn->regex->regex, &s, NULL, 0) >= 0;
+    }
+#endif
+
+    name = sn->name.data;
+    n = sn->name.len;
+
+    if (n > 1 && name[0] == '*') {
+        name++;
+        n--;
+
+    } else if (n == 0 || name[0] != '.') {
+        return n == s.len && ngx_strncasecmp(name, s.data, n) == 0;
+    }
+
+    /* ".name": names below it, and that itself if no asterisk was before it */
+
+    if (!asked) {
+        return 0;
+    }
+
+    if (s.len > n) {
+        return ngx_memcmp(s.data + s.len - n, name, n) == 0;
+    }
+
+    return name == sn->name.data && s.len == n - 1
+           && ngx_memcmp(s.data, name + 1, s.len) == 0;
+}
+
+
+ngx_int_t
+ngx_http_ws_bus_merge_origin(ngx_conf_t *cf,
+    ngx_http_ws_bus_client_loc_conf_t *prev,
+    ngx_http_ws_bus_client_loc_conf_t *conf)
+{
+    ngx_http_server_name_t    *sn;
+    ngx_http_core_loc_conf_t  *clcf;
+    ngx_http_core_srv_conf_t  *cscf;
+
+    ngx_conf_merge_ptr_value(conf->origins, prev->origins, NULL);
+
+    conf->names = prev->names;
+
+    if (conf->names == NULL) {
+        cscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_core_module);
+
+        conf->names = ngx_array_create(cf->pool,
+                                       cscf->server_names.nelts + 1,
+                                       sizeof(ngx_http_server_name_t));
+        if (conf->names == NULL) {
+            return NGX_ERROR;
+        }
+
+        sn = ngx_array_push_n(conf->names, cscf->server_names.nelts);
+        if (sn == NULL) {
+            return NGX_ERROR;
+        }
+
+        ngx_memcpy(sn, cscf->server_names.elts,
+                   cscf->server_names.nelts * sizeof(ngx_http_server_name_t));
+    }
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (conf->handler != NULL && clcf->handler == conf->handler
+        && conf->origins != NULL && conf->origins->same)
+    {
+        ngx_http_ws_bus_origin_warn(cf, conf);
+    }
+
+    return NGX_OK;
+}
+
+
+/* "same" needs a name to compare with. */
+
+static void
+ngx_http_ws_bus_origin_warn(ngx_conf_t *cf,
+    ngx_http_ws_bus_client_loc_conf_t *conf)
+{
+    ngx_uint_t                 i;
+    ngx_http_server_name_t    *sn;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    if (conf->origins->items.nelts != 0) {
+        return;
+    }
+
+    sn = conf->names->elts;
+
+    for (i = 0; i < conf->names->nelts; i++) {
+        if (sn[i].name.len > 1) {
+            return;
+        }
+    }
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    ngx_http_ws_bus_log_at(NGX_LOG_WARN, cf, &conf->origins->place,
+                           "\"ws_bus_origin same\" for location \"%V\" of a "
+                           "server without a \"server_name\": only pages at "
+                           "an address or at \"localhost\" can connect",
+                           &clcf->name);
 }

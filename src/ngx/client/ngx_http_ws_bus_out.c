@@ -10,8 +10,9 @@
 #include "ngx_http_ws_bus_client.h"
 
 
-static void ngx_http_ws_bus_replace(ngx_http_ws_bus_client_t *wc,
-    ngx_uint_t kind);
+static void ngx_http_ws_bus_append(ngx_http_ws_bus_client_t *wc,
+    ngx_http_ws_bus_out_t *out);
+static void ngx_http_ws_bus_append_latest(ngx_http_ws_bus_client_t *wc);
 static ngx_int_t ngx_http_ws_bus_more_items(ngx_http_ws_bus_client_t *wc);
 static void ngx_http_ws_bus_give_items(ngx_http_ws_bus_client_t *wc);
 static void ngx_http_ws_bus_drop_items(ngx_http_ws_bus_client_t *wc,
@@ -26,6 +27,15 @@ static void ngx_http_ws_bus_piece(ngx_http_ws_bus_write_t *w, u_char *pos,
 static void ngx_http_ws_bus_written(ngx_http_ws_bus_client_t *wc, size_t n);
 static size_t ngx_http_ws_bus_written_items(ngx_http_ws_bus_client_t *wc,
     size_t n, ngx_uint_t max);
+
+
+/* What is counted of a message is memory: tiny ones are not free. */
+
+static ngx_inline size_t
+ngx_http_ws_bus_out_size(const ngx_http_ws_bus_out_t *out)
+{
+    return sizeof(ngx_http_ws_bus_out_t) + (size_t) (out->last - out->pos);
+}
 
 
 /* One for the process: flushes do not nest. */
@@ -65,7 +75,7 @@ ngx_http_ws_bus_new_out(ngx_http_ws_bus_client_t *wc, size_t len)
     }
 
     out->next = NULL;
-    out->replaces = 0;
+    out->kind = NGX_HTTP_WS_BUS_OUT_ANSWER;
     out->pos = out->data;
     out->last = out->data;
 
@@ -77,43 +87,44 @@ void
 ngx_http_ws_bus_enqueue(ngx_http_ws_bus_client_t *wc,
     ngx_http_ws_bus_out_t *out)
 {
-    if (out->replaces && wc->blocked) {
-        ngx_http_ws_bus_replace(wc, out->replaces);
+    wc->control_size += (uint32_t) ngx_http_ws_bus_out_size(out);
+
+    if (out->kind == NGX_HTTP_WS_BUS_OUT_LATEST && wc->blocked) {
+
+        if (wc->latest != NULL) {
+            wc->control_size -= (uint32_t)
+                                ngx_http_ws_bus_out_size(wc->latest);
+            ngx_free(wc->latest);
+        }
+
+        wc->latest = out;
+        return;
     }
 
-    wc->control_size += out->last - out->pos;
+    if (out->kind == NGX_HTTP_WS_BUS_OUT_LAST) {
+        /* nothing comes after it */
+        ngx_http_ws_bus_append_latest(wc);
+    }
 
+    ngx_http_ws_bus_append(wc, out);
+}
+
+
+static void
+ngx_http_ws_bus_append(ngx_http_ws_bus_client_t *wc, ngx_http_ws_bus_out_t *out)
+{
     *wc->control_last = out;
     wc->control_last = &out->next;
 }
 
 
-/*
- * Of what replaces its like only the latest waits; one that has been begun is
- * finished.
- */
-
 static void
-ngx_http_ws_bus_replace(ngx_http_ws_bus_client_t *wc, ngx_uint_t kind)
+ngx_http_ws_bus_append_latest(ngx_http_ws_bus_client_t *wc)
 {
-    ngx_http_ws_bus_out_t  *out, **p;
-
-    p = &wc->control;
-
-    while (*p != NULL) {
-        out = *p;
-
-        if (out->replaces != kind || out->pos != out->data) {
-            p = &out->next;
-            continue;
-        }
-
-        *p = out->next;
-        wc->control_size -= out->last - out->pos;
-        ngx_free(out);
+    if (wc->latest != NULL) {
+        ngx_http_ws_bus_append(wc, wc->latest);
+        wc->latest = NULL;
     }
-
-    wc->control_last = p;
 }
 
 
@@ -358,6 +369,8 @@ ngx_http_ws_bus_drop_out(ngx_http_ws_bus_client_t *wc)
 {
     ngx_http_ws_bus_out_t  *out;
 
+    ngx_http_ws_bus_append_latest(wc);
+
     while (wc->control != NULL) {
         out = wc->control;
         wc->control = out->next;
@@ -378,6 +391,8 @@ ngx_http_ws_bus_writable(ngx_http_ws_bus_client_t *wc)
 {
     wc->resumed = wc->blocked;
     wc->blocked = 0;
+
+    ngx_http_ws_bus_append_latest(wc);
 
     if (ngx_http_ws_bus_flush(wc) == NGX_OK && wc->behind && !wc->closing) {
         ngx_http_ws_bus_catch_up(wc);
@@ -586,12 +601,12 @@ ngx_http_ws_bus_written(ngx_http_ws_bus_client_t *wc, size_t n)
 
         if (n < len) {
             out->pos += n;
-            wc->control_size -= n;
+            wc->control_size -= (uint32_t) n;
             return;
         }
 
         n -= len;
-        wc->control_size -= len;
+        wc->control_size -= (uint32_t) ngx_http_ws_bus_out_size(out);
         wc->control = out->next;
 
         if (wc->control == NULL) {

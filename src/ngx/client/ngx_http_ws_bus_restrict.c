@@ -6,13 +6,31 @@
 #include "ngx_http_ws_bus_client.h"
 
 
+/* A piece of a pattern: what is made of variables means itself. */
+
+typedef struct {
+    ngx_http_complex_value_t     value;
+    ngx_uint_t                   literal;
+} ngx_http_ws_bus_piece_t;
+
+
 typedef struct {
     ngx_str_t                    field;
     ngx_str_t                    op;
     ngx_http_complex_value_t     value;
+    ngx_array_t                 *pieces;      /* of a pattern with variables,
+                                                 else NULL */
 } ngx_http_ws_bus_condition_t;
 
 
+static char *ngx_http_ws_bus_pieces(ngx_conf_t *cf,
+    ngx_http_ws_bus_condition_t *condition, ngx_str_t *value);
+static size_t ngx_http_ws_bus_piece_len(ngx_str_t *value,
+    ngx_uint_t *literal);
+static ngx_int_t ngx_http_ws_bus_compile(ngx_conf_t *cf, ngx_str_t *value,
+    ngx_http_complex_value_t *cv);
+static ngx_int_t ngx_http_ws_bus_condition_value(ngx_http_request_t *r,
+    ngx_http_ws_bus_condition_t *condition, wsb_str_t *value);
 static ngx_int_t ngx_http_ws_bus_check_condition(ngx_conf_t *cf,
     ngx_http_ws_bus_condition_t *condition);
 static ngx_uint_t ngx_http_ws_bus_many_conditions(ngx_conf_t *cf,
@@ -36,9 +54,9 @@ ngx_http_ws_bus_restrict(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_ws_bus_client_loc_conf_t  *wlcf = conf;
 
-    ngx_str_t                         *value;
-    ngx_http_ws_bus_condition_t       *condition;
-    ngx_http_compile_complex_value_t   ccv;
+    char                         *rv;
+    ngx_str_t                    *value;
+    ngx_http_ws_bus_condition_t  *condition;
 
     if (wlcf->conditions == NULL) {
         wlcf->conditions = ngx_array_create(cf->pool, 4,
@@ -64,19 +82,145 @@ ngx_http_ws_bus_restrict(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     condition->field = value[1];
     condition->op = value[2];
 
-    ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
+    if (ngx_strcmp(value[2].data, "in") == 0
+        && (ngx_strstr(value[3].data, ", ") != NULL
+            || ngx_strstr(value[3].data, " ,") != NULL))
+    {
+        ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
+                           "a space beside a comma in \"%V\" belongs to an "
+                           "element: write the list without spaces",
+                           &value[3]);
+    }
 
-    ccv.cf = cf;
-    ccv.value = &value[3];
-    ccv.complex_value = &condition->value;
-
-    if (ngx_http_compile_complex_value(&ccv) != NGX_OK) {
+    if (ngx_http_ws_bus_decode_args(cf, &value[3]) != NGX_OK
+        || ngx_http_ws_bus_compile(cf, &value[3], &condition->value)
+           != NGX_OK)
+    {
         return NGX_CONF_ERROR;
+    }
+
+    if (condition->value.lengths != NULL
+        && (ngx_strcmp(value[2].data, "like") == 0
+            || ngx_strcmp(value[2].data, "ilike") == 0))
+    {
+        rv = ngx_http_ws_bus_pieces(cf, condition, &value[3]);
+
+        if (rv != NGX_CONF_OK) {
+            return rv;
+        }
     }
 
     return ngx_http_ws_bus_check_condition(cf, condition) == NGX_OK
                ? NGX_CONF_OK
                : NGX_CONF_ERROR;
+}
+
+
+/* By turns the text of the configuration, in which "%" and "_" are any. */
+
+static char *
+ngx_http_ws_bus_pieces(ngx_conf_t *cf,
+    ngx_http_ws_bus_condition_t *condition, ngx_str_t *value)
+{
+    ngx_str_t                 rest, text;
+    ngx_uint_t                literal, i;
+    ngx_http_ws_bus_piece_t  *piece;
+
+    condition->pieces = ngx_array_create(cf->pool, 4,
+                                         sizeof(ngx_http_ws_bus_piece_t));
+    if (condition->pieces == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    for (rest = *value; rest.len != 0; rest.len -= text.len) {
+
+        text.data = rest.data;
+        text.len = ngx_http_ws_bus_piece_len(&rest, &literal);
+        rest.data += text.len;
+
+        /* one in front of a variable would take its first byte */
+
+        for (i = 0; i < text.len && text.data[text.len - 1 - i] == '\\'; i++)
+        {
+            /* void */
+        }
+
+        if (!literal && (i & 1) && text.len != rest.len) {
+            return "has a backslash in front of a variable: write two for "
+                   "one that means itself";
+        }
+
+        piece = ngx_array_push(condition->pieces);
+        if (piece == NULL) {
+            return NGX_CONF_ERROR;
+        }
+
+        piece->literal = literal;
+
+        if (ngx_http_ws_bus_compile(cf, &text, &piece->value) != NGX_OK) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+/* Of the variable, or of the text, that the value begins with. */
+
+static size_t
+ngx_http_ws_bus_piece_len(ngx_str_t *value, ngx_uint_t *literal)
+{
+    u_char  *p, *last, ch;
+
+    p = value->data;
+    last = p + value->len;
+
+    *literal = (*p == '$');
+
+    if (*p != '$') {
+        p = ngx_strlchr(p, last, '$');
+        return (p ? p : last) - value->data;
+    }
+
+    p++;
+
+    if (p < last && *p == '{') {
+        p = ngx_strlchr(p, last, '}');
+        return (p ? p + 1 : last) - value->data;
+    }
+
+    if (p < last && *p >= '1' && *p <= '9') {
+        return 2;
+    }
+
+    for ( /* void */ ; p < last; p++) {
+        ch = *p;
+
+        if (!((ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z')
+              || (ch >= '0' && ch <= '9') || ch == '_'))
+        {
+            break;
+        }
+    }
+
+    return p - value->data;
+}
+
+
+static ngx_int_t
+ngx_http_ws_bus_compile(ngx_conf_t *cf, ngx_str_t *value,
+    ngx_http_complex_value_t *cv)
+{
+    ngx_http_compile_complex_value_t  ccv;
+
+    ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
+
+    ccv.cf = cf;
+    ccv.value = value;
+    ccv.complex_value = cv;
+
+    return ngx_http_compile_complex_value(&ccv);
 }
 
 
@@ -189,7 +333,6 @@ ngx_int_t
 ngx_http_ws_bus_force(ngx_http_request_t *r, ngx_http_ws_bus_client_t *wc)
 {
     wsb_rc_t                      rc;
-    ngx_str_t                     value;
     ngx_uint_t                    i, n;
     wsb_forced_t                  forced[WSB_RESTRICT_CONDITIONS];
     wsb_where_error_t             err;
@@ -204,26 +347,92 @@ ngx_http_ws_bus_force(ngx_http_request_t *r, ngx_http_ws_bus_client_t *wc)
 
     for (i = 0; i < n; i++) {
 
-        if (ngx_http_complex_value(r, &condition[i].value, &value) != NGX_OK)
+        if (ngx_http_ws_bus_condition_value(r, &condition[i],
+                                            &forced[i].value)
+            != NGX_OK)
         {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
 
         forced[i].field = ngx_http_ws_bus_str(&condition[i].field);
         forced[i].op = ngx_http_ws_bus_str(&condition[i].op);
-        forced[i].value = ngx_http_ws_bus_str(&value);
     }
 
     rc = wsb_restrict_create(wc->fan->worker->zone->key, forced, n, &wc->forced,
                              &err);
 
     if (rc == WSB_ERROR) {
-        ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                      "websocket handshake refused by \"ws_bus_restrict "
-                      "%V %V\": %s", &condition[err.element].field,
-                      &condition[err.element].op, err.text);
+        ngx_http_ws_bus_log_refusal(r, NGX_LOG_ERR,
+                                    "websocket handshake refused by "
+                                    "\"ws_bus_restrict %V %V\": %s",
+                                    &condition[err.element].field,
+                                    &condition[err.element].op, err.text);
         return NGX_HTTP_FORBIDDEN;
     }
 
     return rc == WSB_OK ? NGX_OK : NGX_HTTP_INTERNAL_SERVER_ERROR;
+}
+
+
+/*
+ * In a pattern no variable has a wildcard.  One that is empty makes the whole
+ * of it empty, since "$name%" would be anything.
+ */
+
+static ngx_int_t
+ngx_http_ws_bus_condition_value(ngx_http_request_t *r,
+    ngx_http_ws_bus_condition_t *condition, wsb_str_t *value)
+{
+    u_char                   *p;
+    ngx_str_t                 s;
+    wsb_text_t                text;
+    ngx_uint_t                i;
+    ngx_http_ws_bus_piece_t  *piece;
+
+    if (condition->pieces == NULL) {
+
+        if (ngx_http_complex_value(r, &condition->value, &s) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        *value = ngx_http_ws_bus_str(&s);
+        return NGX_OK;
+    }
+
+    ngx_memzero(&text, sizeof(wsb_text_t));
+
+    piece = condition->pieces->elts;
+
+    for (i = 0; i < condition->pieces->nelts; i++) {
+
+        if (ngx_http_complex_value(r, &piece[i].value, &s) != NGX_OK) {
+            wsb_text_done(&text);
+            return NGX_ERROR;
+        }
+
+        if (piece[i].literal && s.len == 0) {
+            wsb_text_done(&text);
+            break;
+        }
+
+        if (piece[i].literal) {
+            wsb_restrict_literal(&text, ngx_http_ws_bus_str(&s));
+
+        } else {
+            wsb_text_str(&text, ngx_http_ws_bus_str(&s));
+        }
+    }
+
+    p = text.failed ? NULL : ngx_pnalloc(r->pool, text.len + 1);
+
+    if (p != NULL && text.len != 0) {
+        ngx_memcpy(p, text.data, text.len);
+    }
+
+    value->data = p;
+    value->len = text.len;
+
+    wsb_text_done(&text);
+
+    return p == NULL ? NGX_ERROR : NGX_OK;
 }

@@ -42,8 +42,6 @@ static ngx_int_t ngx_http_ws_bus_log_name(ngx_str_t *line, size_t *i,
     ngx_str_t *name);
 static ngx_int_t ngx_http_ws_bus_log_variable(ngx_conf_t *cf,
     ngx_array_t *parts, ngx_str_t *name);
-static void ngx_http_ws_bus_log_escape(wsb_text_t *t, u_char *data,
-    size_t len);
 static void ngx_http_ws_bus_log_late(wsb_text_t *t,
     ngx_http_ws_bus_client_t *wc, ngx_uint_t late);
 static ngx_int_t ngx_http_ws_bus_variable_connection_id(
@@ -76,6 +74,9 @@ static ngx_http_variable_t  ngx_http_ws_bus_variables[] = {
     { ngx_string("ws_bus_tenant"), NULL,
       ngx_http_ws_bus_variable_tenant, 0,
       NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("ws_bus_arg_"), NULL, ngx_http_ws_bus_variable_arg, 0,
+      NGX_HTTP_VAR_NOCACHEABLE|NGX_HTTP_VAR_PREFIX, 0 },
 
     { ngx_string("ws_bus_close_code"), NULL, ngx_http_ws_bus_variable_late,
       ngx_http_ws_bus_late_close_code, 0, 0 },
@@ -304,6 +305,7 @@ ngx_http_ws_bus_log_variable(ngx_conf_t *cf, ngx_array_t *parts,
 void
 ngx_http_ws_bus_log_begin(ngx_http_request_t *r, ngx_http_ws_bus_client_t *wc)
 {
+    wsb_str_t                   value;
     ngx_uint_t                  i;
     wsb_text_t                  t;
     ngx_http_ws_bus_part_t     *part;
@@ -333,7 +335,10 @@ ngx_http_ws_bus_log_begin(ngx_http_request_t *r, ngx_http_ws_bus_client_t *wc)
         v = ngx_http_get_flushed_variable(r, part[i].index);
 
         if (v != NULL && !v->not_found) {
-            ngx_http_ws_bus_log_escape(&t, v->data, v->len);
+            value.data = v->data;
+            value.len = v->len;
+
+            wsb_text_line(&t, value);
         }
     }
 
@@ -348,29 +353,6 @@ ngx_http_ws_bus_log_begin(ngx_http_request_t *r, ngx_http_ws_bus_client_t *wc)
     wc->logged->line.data = t.data;
     wc->logged->line.len = t.len;
     wc->logged->opened = ngx_current_msec;
-}
-
-
-/* Good for a line of text as for a JSON string. */
-
-static void
-ngx_http_ws_bus_log_escape(wsb_text_t *t, u_char *data, size_t len)
-{
-    size_t  i;
-    u_char  buf[6];
-
-    for (i = 0; i < len; i++) {
-
-        if (data[i] >= 0x20 && data[i] != '"' && data[i] != '\\'
-            && data[i] != 0x7f)
-        {
-            wsb_text_add(t, &data[i], 1);
-            continue;
-        }
-
-        (void) ngx_sprintf(buf, "\\u%04xd", (ngx_uint_t) data[i]);
-        wsb_text_add(t, buf, 6);
-    }
 }
 
 
@@ -451,6 +433,7 @@ ngx_http_ws_bus_log_late(wsb_text_t *t, ngx_http_ws_bus_client_t *wc,
     ngx_uint_t late)
 {
     u_char      buf[NGX_INT64_LEN + 8];
+    wsb_str_t   reason;
     ngx_msec_t  ms;
 
     switch (late) {
@@ -461,8 +444,10 @@ ngx_http_ws_bus_log_late(wsb_text_t *t, ngx_http_ws_bus_client_t *wc,
         break;
 
     case ngx_http_ws_bus_late_close_reason:
-        ngx_http_ws_bus_log_escape(t, wc->logged->close_reason.data,
-                                   wc->logged->close_reason.len);
+        reason.data = wc->logged->close_reason.data;
+        reason.len = wc->logged->close_reason.len;
+
+        wsb_text_line(t, reason);
         break;
 
     case ngx_http_ws_bus_late_messages_in:

@@ -10,10 +10,17 @@ static wsb_sub_t *ngx_http_ws_bus_add_sub(ngx_http_ws_bus_client_t *wc,
     wsb_op_t *op, const char **code, const char **text);
 static ngx_int_t ngx_http_ws_bus_count_in(ngx_http_ws_bus_client_t *wc,
     wsb_sub_t *sub, wsb_plan_t *plan, wsb_op_t *op);
+static wsb_rc_t ngx_http_ws_bus_take_quotas_locked(
+    ngx_http_ws_bus_client_t *wc, wsb_sub_t *sub, uint32_t nkeys,
+    ngx_uint_t *costly);
+static void ngx_http_ws_bus_give_quotas_locked(ngx_http_ws_bus_client_t *wc,
+    uint32_t nkeys, uint32_t cost);
 static void ngx_http_ws_bus_start(ngx_http_ws_bus_client_t *wc, wsb_sub_t *sub,
     wsb_op_t *op);
 static void ngx_http_ws_bus_remove_sub(ngx_http_ws_bus_client_t *wc,
     wsb_sub_t *sub);
+static ngx_int_t ngx_http_ws_bus_leave_until(ngx_http_ws_bus_client_t *wc,
+    uint64_t until);
 
 
 void
@@ -75,7 +82,8 @@ static wsb_sub_t *
 ngx_http_ws_bus_add_sub(ngx_http_ws_bus_client_t *wc, wsb_op_t *op,
     const char **code, const char **text)
 {
-    uint32_t     n;
+    size_t       bytes;
+    uint32_t     n, cost;
     wsb_str_t    tenant;
     ngx_int_t    rc;
     wsb_sub_t   *sub, **subs;
@@ -86,6 +94,28 @@ ngx_http_ws_bus_add_sub(ngx_http_ws_bus_client_t *wc, wsb_op_t *op,
 
         *code = "too_many_subscriptions";
         *text = "Too many subscriptions on this connection";
+        return NULL;
+    }
+
+    bytes = wsb_index_bytes(&op->filter);
+
+    if (bytes > wc->conf->filters_size - wc->filters) {
+        ngx_http_ws_bus_counters(wc->fan->worker)->limited++;
+
+        *code = "filters_too_large";
+        *text = "The filters of this connection are too large together";
+        return NULL;
+    }
+
+    /* whatever is forced is the configuration's affair */
+
+    cost = op->filter.where ? wsb_where_cost(op->filter.where) : 0;
+
+    if (wc->cost + cost > (uint32_t) wc->conf->max_comparisons) {
+        ngx_http_ws_bus_counters(wc->fan->worker)->limited++;
+
+        *code = "too_costly";
+        *text = "The conditions on this connection cost too many comparisons";
         return NULL;
     }
 
@@ -119,7 +149,9 @@ ngx_http_ws_bus_add_sub(ngx_http_ws_bus_client_t *wc, wsb_op_t *op,
         ngx_memzero(sub, sizeof(wsb_sub_t));
 
         sub->owner = wc;
+        sub->bytes = (uint32_t) bytes;
         sub->ordinal = wc->last_ordinal + 1;
+        sub->cost = cost;
 
         if (wsb_index_add(wc->fan->index, plan, sub) != WSB_OK) {
             wsb_free(sub);
@@ -137,6 +169,12 @@ ngx_http_ws_bus_add_sub(ngx_http_ws_bus_client_t *wc, wsb_op_t *op,
             *code = "too_many_subscriptions";
             *text = "Too many subscriptions";
 
+        } else if (rc == NGX_ABORT) {
+            ngx_http_ws_bus_counters(wc->fan->worker)->limited++;
+
+            *code = "too_costly";
+            *text = "The conditions cost too many comparisons";
+
         } else {
             *code = "registry_full";
             *text = "Subscription refused: the registry of the bus is full";
@@ -147,12 +185,16 @@ ngx_http_ws_bus_add_sub(ngx_http_ws_bus_client_t *wc, wsb_op_t *op,
         sub = NULL;
     }
 
+    n = plan->nkeys;
     wsb_free(plan);
 
     if (sub == NULL) {
         return NULL;
     }
 
+    wc->nkeys += n;
+    wc->filters += bytes;
+    wc->cost += cost;
     wc->last_ordinal++;
     wc->subs[wc->nsubs++] = sub;
 
@@ -166,22 +208,30 @@ ngx_http_ws_bus_add_sub(ngx_http_ws_bus_client_t *wc, wsb_op_t *op,
  * Under one hold of the mutex: what is pending is taken, so that whatever a
  * later take skips is newer than this subscription, and the subscription is
  * counted in.  It begins behind the head.  NGX_BUSY: there are as many as the
- * connection's keys may have; NGX_DECLINED: the registry is full.
+ * connection's keys may have; NGX_ABORT: their conditions cost as much as they
+ * may; NGX_DECLINED: the registry is full.
  */
 
 static ngx_int_t
 ngx_http_ws_bus_count_in(ngx_http_ws_bus_client_t *wc, wsb_sub_t *sub,
     wsb_plan_t *plan, wsb_op_t *op)
 {
+    uint32_t                   reserve;
     wsb_rc_t                   rc;
     wsb_key_t                  tenant;
     wsb_str_t                  filter;
     wsb_text_t                 text;
+    unsigned                   n;
+    ngx_uint_t                 costly;
     wsb_node_t                *node;
+    wsb_quota_t               *quotas;
     ngx_http_ws_bus_worker_t  *w;
 
     w = wc->fan->worker;
     node = sub->node;
+
+    quotas = wc->quotas ? wc->quotas->subs : NULL;
+    n = wc->quotas ? (unsigned) wc->quotas->nsubs : 0;
 
     ngx_memzero(&text, sizeof(wsb_text_t));
 
@@ -197,22 +247,18 @@ ngx_http_ws_bus_count_in(ngx_http_ws_bus_client_t *wc, wsb_sub_t *sub,
 
     ngx_shmtx_lock(&w->shpool->mutex);
 
-    rc = WSB_OK;
-
-    if (wc->quotas != NULL) {
-        rc = wsb_quota_take_locked(w->zone, (unsigned) w->slot,
-                                   wc->quotas->subs,
-                                   (unsigned) wc->quotas->nsubs);
-    }
+    costly = 0;
+    rc = ngx_http_ws_bus_take_quotas_locked(wc, sub, plan->nkeys, &costly);
 
     if (rc == WSB_OK) {
-        rc = wsb_interest_add_locked(w->zone, (unsigned) w->slot, plan->keys,
-                                     plan->nkeys, plan->mask);
+        reserve = wsb_quota_reserve_locked(w->zone, quotas, n,
+                                           wc->nkeys + plan->nkeys);
 
-        if (rc != WSB_OK && wc->quotas != NULL) {
-            wsb_quota_give_locked(w->zone, (unsigned) w->slot,
-                                  wc->quotas->subs,
-                                  (unsigned) wc->quotas->nsubs);
+        rc = wsb_interest_add_within_locked(w->zone, (unsigned) w->slot,
+                                            plan->keys, plan->nkeys,
+                                            plan->mask, reserve);
+        if (rc != WSB_OK) {
+            ngx_http_ws_bus_give_quotas_locked(wc, plan->nkeys, sub->cost);
         }
     }
 
@@ -237,7 +283,8 @@ ngx_http_ws_bus_count_in(ngx_http_ws_bus_client_t *wc, wsb_sub_t *sub,
     wsb_text_done(&text);
 
     if (rc != WSB_OK) {
-        return rc == WSB_CONFLICT ? NGX_BUSY : NGX_DECLINED;
+        return rc != WSB_CONFLICT ? NGX_DECLINED : costly ? NGX_ABORT
+                                                          : NGX_BUSY;
     }
 
     if (!wsb_hand_empty(&w->hand)) {
@@ -245,6 +292,64 @@ ngx_http_ws_bus_count_in(ngx_http_ws_bus_client_t *wc, wsb_sub_t *sub,
     }
 
     return NGX_OK;
+}
+
+
+/* All or none; costly: it is the conditions that are refused. */
+
+static wsb_rc_t
+ngx_http_ws_bus_take_quotas_locked(ngx_http_ws_bus_client_t *wc,
+    wsb_sub_t *sub, uint32_t nkeys, ngx_uint_t *costly)
+{
+    wsb_rc_t                   rc;
+    ngx_http_ws_bus_worker_t  *w;
+
+    if (wc->quotas == NULL) {
+        return WSB_OK;
+    }
+
+    w = wc->fan->worker;
+
+    rc = wsb_quota_take_many_locked(w->zone, (unsigned) w->slot,
+                                    wc->quotas->subs,
+                                    (unsigned) wc->quotas->nsubs, nkeys);
+    if (rc != WSB_OK) {
+        return rc;
+    }
+
+    rc = wsb_quota_take_many_locked(w->zone, (unsigned) w->slot,
+                                    wc->quotas->costs,
+                                    (unsigned) wc->quotas->ncosts,
+                                    sub->cost);
+    if (rc != WSB_OK) {
+        *costly = 1;
+        wsb_quota_give_many_locked(w->zone, (unsigned) w->slot,
+                                   wc->quotas->subs,
+                                   (unsigned) wc->quotas->nsubs, nkeys);
+    }
+
+    return rc;
+}
+
+
+static void
+ngx_http_ws_bus_give_quotas_locked(ngx_http_ws_bus_client_t *wc,
+    uint32_t nkeys, uint32_t cost)
+{
+    ngx_http_ws_bus_worker_t  *w;
+
+    if (wc->quotas == NULL) {
+        return;
+    }
+
+    w = wc->fan->worker;
+
+    wsb_quota_give_many_locked(w->zone, (unsigned) w->slot,
+                               wc->quotas->subs,
+                               (unsigned) wc->quotas->nsubs, nkeys);
+    wsb_quota_give_many_locked(w->zone, (unsigned) w->slot,
+                               wc->quotas->costs,
+                               (unsigned) wc->quotas->ncosts, cost);
 }
 
 
@@ -359,7 +464,7 @@ ngx_http_ws_bus_unsubscribe(ngx_http_ws_bus_client_t *wc, wsb_op_t *op)
 static void
 ngx_http_ws_bus_remove_sub(ngx_http_ws_bus_client_t *wc, wsb_sub_t *sub)
 {
-    uint32_t                   n, text, left;
+    uint32_t                   n, text, left, cost;
     wsb_key_t                  keys[WSB_FILTER_VALUES];
     wsb_node_t                *node;
     ngx_http_ws_bus_worker_t  *w;
@@ -372,6 +477,12 @@ ngx_http_ws_bus_remove_sub(ngx_http_ws_bus_client_t *wc, wsb_sub_t *sub)
     n = wsb_node_keys(wc->fan->index, node, keys);
     left = node->nsubs - 1;
     text = node->text;
+    cost = sub->cost;
+
+    wc->cost -= cost;
+
+    wc->nkeys -= n;
+    wc->filters -= sub->bytes;
 
     wsb_index_remove(wc->fan->index, sub);
     wsb_free(sub);
@@ -380,10 +491,7 @@ ngx_http_ws_bus_remove_sub(ngx_http_ws_bus_client_t *wc, wsb_sub_t *sub)
 
     wsb_interest_remove_locked(w->zone, (unsigned) w->slot, keys, n);
 
-    if (wc->quotas != NULL) {
-        wsb_quota_give_locked(w->zone, (unsigned) w->slot, wc->quotas->subs,
-                              (unsigned) wc->quotas->nsubs);
-    }
+    ngx_http_ws_bus_give_quotas_locked(wc, n, cost);
 
     wsb_filter_text_count_locked(w->zone, text, left);
 
@@ -393,13 +501,86 @@ ngx_http_ws_bus_remove_sub(ngx_http_ws_bus_client_t *wc, wsb_sub_t *sub)
 }
 
 
-void
-ngx_http_ws_bus_unsubscribe_all(ngx_http_ws_bus_client_t *wc)
-{
-    while (wc->nsubs > 0) {
-        wc->nsubs--;
+/*
+ * One client may have thousands of keys, and many can close at once: what
+ * does not fit into the turn goes on in the next ones.
+ */
 
-        ngx_http_ws_bus_unqueue(wc, wc->subs[wc->nsubs]->ordinal);
-        ngx_http_ws_bus_remove_sub(wc, wc->subs[wc->nsubs]);
+void
+ngx_http_ws_bus_leave(ngx_http_ws_bus_client_t *wc)
+{
+    uint64_t                   until;
+    ngx_http_ws_bus_fan_t     *fan;
+
+    if (wc->nsubs == 0) {
+        return;
+    }
+
+    fan = wc->fan;
+    until = ngx_http_ws_bus_turn_began() + NGX_HTTP_WS_BUS_LEAVE_TIME;
+
+    wc->nleft = wc->nsubs;
+    wc->nsubs = 0;
+
+    if (ngx_queue_empty(&fan->leaving)
+        && ngx_http_ws_bus_leave_until(wc, until) == NGX_OK)
+    {
+        return;
+    }
+
+    ngx_queue_insert_tail(&fan->leaving, &wc->leaving);
+    ngx_post_event(&fan->leave_event, &ngx_posted_next_events);
+}
+
+
+/* NGX_AGAIN: it has been long enough. */
+
+static ngx_int_t
+ngx_http_ws_bus_leave_until(ngx_http_ws_bus_client_t *wc, uint64_t until)
+{
+    do {
+
+        if (ngx_http_ws_bus_now() >= until) {
+            return NGX_AGAIN;
+        }
+
+        ngx_http_ws_bus_remove_sub(wc, wc->subs[wc->nleft - 1]);
+
+    } while (--wc->nleft > 0);
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_ws_bus_leave_handler(ngx_event_t *ev)
+{
+    uint64_t                   until;
+    ngx_queue_t               *q;
+    ngx_http_ws_bus_client_t    *wc;
+    ngx_http_ws_bus_fan_t     *fan;
+
+    fan = ev->data;
+
+    ngx_http_ws_bus_turn();
+
+    /* a share of its own, whatever else the turn has been long for */
+
+    until = ngx_http_ws_bus_now() + NGX_HTTP_WS_BUS_LEAVE_TIME;
+
+    while (!ngx_queue_empty(&fan->leaving)) {
+        q = ngx_queue_head(&fan->leaving);
+        wc = ngx_queue_data(q, ngx_http_ws_bus_client_t, leaving);
+
+        if (ngx_http_ws_bus_leave_until(wc, until) != NGX_OK) {
+            ngx_post_event(ev, &ngx_posted_next_events);
+            return;
+        }
+
+        ngx_queue_remove(q);
+
+        if (wc->closed) {
+            ngx_http_ws_bus_client_discard(wc);
+        }
     }
 }

@@ -29,17 +29,17 @@ ngx_http_ws_bus_tenant_value(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_OK;
     }
 
-    rv = ngx_http_set_complex_value_slot(cf, cmd, conf);
+    rv = ngx_http_ws_bus_complex(cf, cmd, conf);
 
     if (rv != NGX_CONF_OK || wlcf->tenant->lengths != NULL) {
         return rv;
     }
 
-    if (value[1].len == 0 || value[1].len > WSB_TENANT_MAX) {
+    if (ngx_http_ws_bus_tenant_wrong(&value[1]) != NULL) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "invalid tenant of %uz bytes in "
-                           "\"ws_bus_tenant\": write one of 1 to %d bytes, "
-                           "or \"off\" for none",
+                           "\"ws_bus_tenant\": write one of 1 to %d bytes "
+                           "of UTF-8, or \"off\" for none",
                            value[1].len, WSB_TENANT_MAX);
         return NGX_CONF_ERROR;
     }
@@ -98,10 +98,31 @@ ngx_http_ws_bus_get_tenant(ngx_http_request_t *r, ngx_str_t *tenant)
 }
 
 
+const char *
+ngx_http_ws_bus_tenant_wrong(ngx_str_t *tenant)
+{
+    wsb_str_t  s;
+
+    if (tenant->len == 0) {
+        return "it is empty";
+    }
+
+    if (tenant->len > WSB_TENANT_MAX) {
+        return "it is longer than 256 bytes";
+    }
+
+    s.data = tenant->data;
+    s.len = tenant->len;
+
+    return wsb_text_valid(s) ? NULL : "it is not UTF-8, or has a NUL";
+}
+
+
 ngx_int_t
 ngx_http_ws_bus_tenant_of(ngx_http_request_t *r, ngx_str_t *tenant)
 {
-    ngx_int_t  rc;
+    ngx_int_t    rc;
+    const char  *wrong;
 
     rc = ngx_http_ws_bus_get_tenant(r, tenant);
 
@@ -113,8 +134,16 @@ ngx_http_ws_bus_tenant_of(ngx_http_request_t *r, ngx_str_t *tenant)
         return NGX_OK;
     }
 
-    return tenant->len == 0 || tenant->len > WSB_TENANT_MAX
-           ? NGX_HTTP_BAD_REQUEST : NGX_OK;
+    wrong = ngx_http_ws_bus_tenant_wrong(tenant);
+
+    if (wrong == NULL) {
+        return NGX_OK;
+    }
+
+    ngx_http_ws_bus_log_refusal(r, NGX_LOG_ERR,
+                                "request refused by its tenant: %s", wrong);
+
+    return NGX_HTTP_BAD_REQUEST;
 }
 
 
@@ -123,7 +152,7 @@ ngx_http_ws_bus_check_tenant(ngx_http_request_t *r, ngx_str_t *tenant)
 {
     ngx_int_t                    rc;
     wsb_str_t                    s;
-    const char                  *text;
+    const char                  *text, *wrong;
     ngx_http_ws_bus_client_loc_conf_t  *wlcf;
 
     wlcf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_client_module);
@@ -148,13 +177,17 @@ ngx_http_ws_bus_check_tenant(ngx_http_request_t *r, ngx_str_t *tenant)
 
     text = wlcf->codec->refuse_tenant ? wlcf->codec->refuse_tenant(s) : NULL;
 
-    if (text == NULL && s.len != 0 && s.len <= WSB_TENANT_MAX) {
+    wrong = ngx_http_ws_bus_tenant_wrong(tenant);
+
+    if (text == NULL && wrong == NULL) {
         return NGX_OK;
     }
 
-    ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                  "websocket handshake without a tenant, or with one that "
-                  "is empty or wrong");
+    /* the client's own is its own fault, the configured one is looked for */
+
+    ngx_http_ws_bus_log_refusal(r, wlcf->tenant ? NGX_LOG_ERR : NGX_LOG_INFO,
+                                "websocket handshake refused by its tenant: "
+                                "%s", wrong ? wrong : text);
 
     if (text == NULL) {
         return NGX_HTTP_BAD_REQUEST;

@@ -8,6 +8,9 @@
  *   wake      sleeping and waking
  *   turn      how long a turn of the event loop takes
  *   http      headers, bodies and answers of requests
+ *   arg       arguments of the query string, decoded
+ *   place     where a directive stands
+ *   refusal   a refusal in the error log
  */
 
 #ifndef NGX_HTTP_WS_BUS_CORE_H
@@ -156,6 +159,9 @@ void ngx_http_ws_bus_wake(ngx_http_ws_bus_zone_t *bus,
 /* Measures how long one turn of the loop takes; called by each handler. */
 void ngx_http_ws_bus_turn(void);
 
+/* When this one began. */
+uint64_t ngx_http_ws_bus_turn_began(void);
+
 /* Monotonic, microseconds. */
 uint64_t ngx_http_ws_bus_now(void);
 
@@ -170,12 +176,54 @@ ngx_int_t ngx_http_ws_bus_add_header(ngx_http_request_t *r, const char *name,
 ngx_str_t *ngx_http_ws_bus_find_header(ngx_list_t *headers,
     const ngx_str_t *name);
 
+/* Is it the header of this name, whatever its case? */
+ngx_uint_t ngx_http_ws_bus_header_is(ngx_table_elt_t *h, const char *name);
+
 /* Is the peer on loopback or a unix socket? */
 ngx_uint_t ngx_http_ws_bus_local(ngx_http_request_t *r);
 
 /* data lives in the request's pool. */
 ngx_int_t ngx_http_ws_bus_send_body(ngx_http_request_t *r,
     ngx_uint_t status, const char *type, u_char *data, size_t len);
+
+
+/* arg */
+
+/*
+ * In the text of a value: arguments of the query string are read decoded.
+ * For each directive whose value may be made of one.
+ */
+ngx_int_t ngx_http_ws_bus_decode_args(ngx_conf_t *cf, ngx_str_t *value);
+
+/* ngx_http_set_complex_value_slot() with that. */
+char *ngx_http_ws_bus_complex(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+ngx_int_t ngx_http_ws_bus_variable_arg(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+
+
+/* place */
+
+/* Where a directive stands, for what is found out later. */
+
+typedef struct {
+    ngx_str_t                    file;
+    ngx_uint_t                   line;        /* 0: unknown */
+} ngx_http_ws_bus_place_t;
+
+/* The line that is being read. */
+void ngx_http_ws_bus_here(ngx_conf_t *cf, ngx_http_ws_bus_place_t *place);
+
+/* As ngx_conf_log_error(), but there. */
+void ngx_http_ws_bus_log_at(ngx_uint_t level, ngx_conf_t *cf,
+    ngx_http_ws_bus_place_t *place, const char *fmt, ...);
+
+
+/* refusal */
+
+/* One line: the reason, the location, and the Origin if there is one. */
+void ngx_http_ws_bus_log_refusal(ngx_http_request_t *r, ngx_uint_t level,
+    const char *fmt, ...);
 
 
 static ngx_inline wsb_counters_t *

@@ -1,35 +1,44 @@
 /*
  * Sleeping and waking, and this process's slot in each zone.
  *
- * A worker has one eventfd for all zones.  They are made by the master, so
- * that every worker of every generation has those of all others; one is
- * chosen by nginx's process slot, which a successor inherits.
+ * A worker is woken, for all zones, by a signal that it has blocked and reads
+ * from a signalfd.  All that others need for it is its pid, which stands in
+ * its slot: the master makes nothing, no worker has a descriptor for another,
+ * and it makes no difference which of the two was started first.
+ *
+ * The signal is SIGURG, since a process that does not want it ignores it: a
+ * pid may be a stranger's by the time it is signalled.  It goes to the main
+ * thread, as another may not have blocked it.
  */
 
 #include "ngx_http_ws_bus_core.h"
 
-#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <sys/syscall.h>
 
 
 #define NGX_HTTP_WS_BUS_TICK   250        /* ms */
 #define NGX_HTTP_WS_BUS_SWEEP  4          /* ticks */
+#define NGX_HTTP_WS_BUS_SWEPT  16         /* slots at a time */
+
+#define NGX_HTTP_WS_BUS_WAKE   SIGURG
 
 
 static ngx_int_t ngx_http_ws_bus_create_worker(ngx_cycle_t *cycle,
     ngx_http_ws_bus_zone_t *bus);
-static ngx_int_t ngx_http_ws_bus_enter(ngx_cycle_t *cycle,
-    ngx_http_ws_bus_worker_t *w);
-static ngx_int_t ngx_http_ws_bus_listen(ngx_cycle_t *cycle);
-static void ngx_http_ws_bus_eventfd_handler(ngx_event_t *ev);
+static void ngx_http_ws_bus_enter(ngx_http_ws_bus_worker_t *w, ngx_log_t *log);
+static void ngx_http_ws_bus_listen(ngx_cycle_t *cycle);
+static void ngx_http_ws_bus_not_listening(ngx_log_t *log, ngx_err_t err,
+    const char *what);
+static void ngx_http_ws_bus_signal(ngx_http_ws_bus_zone_t *bus, unsigned slot);
+static void ngx_http_ws_bus_signal_handler(ngx_event_t *ev);
 static void ngx_http_ws_bus_tick_handler(ngx_event_t *ev);
 static void ngx_http_ws_bus_sweep(ngx_http_ws_bus_worker_t *w);
 static void ngx_http_ws_bus_turn_handler(ngx_event_t *ev);
 
 
-/* Made in the master, inherited by all workers; -1: not made. */
+/* Counted by the master, inherited by its workers. */
 
-static int                      ngx_http_ws_bus_eventfd[NGX_MAX_PROCESSES];
-static ngx_uint_t               ngx_http_ws_bus_neventfd;
 static ngx_uint_t               ngx_http_ws_bus_generation;
 
 /* Of this process. */
@@ -40,54 +49,26 @@ static ngx_event_t              ngx_http_ws_bus_tick;
 static ngx_uint_t               ngx_http_ws_bus_ticks;
 static ngx_event_t              ngx_http_ws_bus_turn_event;
 static uint64_t                 ngx_http_ws_bus_turn_start;
+static ngx_uint_t               ngx_http_ws_bus_listening;
+static ngx_uint_t               ngx_http_ws_bus_logged;  /* not listening */
 
 
-/*
- * Runs in the master before it forks, also for "nginx -t".  On a reload the
- * workers of the old cycle do not get the eventfds that are new: they are
- * made for more processes than there are, and what a missing one misses the
- * timer repairs.
- */
+/* Runs in the master before it forks, also for "nginx -t". */
 
 ngx_int_t
 ngx_http_ws_bus_wake_init_module(ngx_cycle_t *cycle)
 {
-    int                           fd;
-    ngx_uint_t                    n;
-    ngx_core_conf_t              *ccf;
-    ngx_http_ws_bus_main_conf_t  *wmcf;
-
-    wmcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_ws_bus_module);
-
-    if (wmcf == NULL || wmcf->zones.nelts == 0 || ngx_test_config) {
-        return NGX_OK;
-    }
-
     ngx_http_ws_bus_generation++;
-
-    ccf = (ngx_core_conf_t *) ngx_get_conf(cycle->conf_ctx, ngx_core_module);
-
-    n = 4 * ccf->worker_processes + 16;
-
-    if (n > NGX_MAX_PROCESSES) {
-        n = NGX_MAX_PROCESSES;
-    }
-
-    while (ngx_http_ws_bus_neventfd < n) {
-
-        fd = eventfd(0, EFD_NONBLOCK|EFD_CLOEXEC);
-        if (fd == -1) {
-            ngx_log_error(NGX_LOG_EMERG, cycle->log, ngx_errno,
-                          "eventfd() failed");
-            return NGX_ERROR;
-        }
-
-        ngx_http_ws_bus_eventfd[ngx_http_ws_bus_neventfd++] = fd;
-    }
 
     return NGX_OK;
 }
 
+
+/*
+ * A worker that fails here would not be started again.  So each thing that is
+ * missing costs what it is needed for, and no more: a worker without a zone or
+ * a slot refuses the clients of that zone, one without a wake is late.
+ */
 
 ngx_int_t
 ngx_http_ws_bus_wake_init_process(ngx_cycle_t *cycle)
@@ -122,13 +103,13 @@ ngx_http_ws_bus_wake_init_process(ngx_cycle_t *cycle)
 
     for (i = 0; i < wmcf->zones.nelts; i++) {
         if (ngx_http_ws_bus_create_worker(cycle, bus[i]) != NGX_OK) {
-            return NGX_ERROR;
+            ngx_log_error(NGX_LOG_ALERT, cycle->log, 0,
+                          "no memory for ws_bus zone \"%V\": this worker "
+                          "refuses its clients", &bus[i]->name);
         }
     }
 
-    if (ngx_http_ws_bus_listen(cycle) != NGX_OK) {
-        return NGX_ERROR;
-    }
+    ngx_http_ws_bus_listen(cycle);
 
     ev = &ngx_http_ws_bus_tick;
     ev->handler = ngx_http_ws_bus_tick_handler;
@@ -165,60 +146,87 @@ ngx_http_ws_bus_create_worker(ngx_cycle_t *cycle, ngx_http_ws_bus_zone_t *bus)
 
     bus->worker = w;
 
-    return ngx_http_ws_bus_enter(cycle, w);
-}
-
-
-static ngx_int_t
-ngx_http_ws_bus_enter(ngx_cycle_t *cycle, ngx_http_ws_bus_worker_t *w)
-{
-    ngx_shmtx_lock(&w->shpool->mutex);
-
-    w->slot = wsb_slot_enter_locked(w->zone, (uint32_t) ngx_pid,
-                                    (uint32_t) ngx_process_slot,
-                                    ngx_http_ws_bus_generation,
-                                    ngx_http_ws_bus_gone, &w->hand);
-
-    ngx_shmtx_unlock(&w->shpool->mutex);
+    ngx_http_ws_bus_enter(w, cycle->log);
 
     if (w->slot == -1) {
         ngx_log_error(NGX_LOG_ALERT, cycle->log, 0,
-                      "all %d worker slots of ws_bus zone \"%V\" are taken: "
-                      "this worker refuses its clients until one is free",
-                      WSB_SLOTS, &w->bus->name);
-        return NGX_OK;
-    }
-
-    /* it sleeps until the first event that concerns it */
-
-    if (wsb_slot_arm(w->zone, (unsigned) w->slot)) {
-        ngx_post_event(&w->event, &ngx_posted_events);
+                      "no worker slot of ws_bus zone \"%V\" is free: %d "
+                      "processes have one, or the zone is full; this worker "
+                      "refuses its clients until one is free",
+                      &bus->name, WSB_SLOTS);
     }
 
     return NGX_OK;
 }
 
 
-static ngx_int_t
+static void
+ngx_http_ws_bus_enter(ngx_http_ws_bus_worker_t *w, ngx_log_t *log)
+{
+    ngx_shmtx_lock(&w->shpool->mutex);
+
+    w->slot = wsb_slot_enter_locked(w->zone, (uint32_t) ngx_pid,
+                                    ngx_http_ws_bus_generation,
+                                    ngx_http_ws_bus_gone, &w->hand);
+
+    ngx_shmtx_unlock(&w->shpool->mutex);
+
+    if (w->slot == -1) {
+        return;
+    }
+
+    ngx_log_debug2(NGX_LOG_DEBUG_EVENT, log, 0,
+                   "ws bus zone \"%V\": slot %i", &w->bus->name, w->slot);
+
+    /* it sleeps until the first event that concerns it */
+
+    if (wsb_slot_arm(w->zone, (unsigned) w->slot)) {
+        ngx_post_event(&w->event, &ngx_posted_events);
+    }
+}
+
+
+static void
 ngx_http_ws_bus_listen(ngx_cycle_t *cycle)
 {
+    int                fd;
+    sigset_t           set;
     ngx_connection_t  *c;
 
-    if ((ngx_uint_t) ngx_process_slot >= ngx_http_ws_bus_neventfd) {
-        ngx_log_error(NGX_LOG_WARN, cycle->log, 0,
-                      "ws_bus has no eventfd for process slot %P: "
-                      "events from other workers arrive up to %d ms late",
-                      (ngx_pid_t) ngx_process_slot, NGX_HTTP_WS_BUS_TICK);
-        return NGX_OK;
+    sigemptyset(&set);
+    sigaddset(&set, NGX_HTTP_WS_BUS_WAKE);
+
+    if (sigprocmask(SIG_BLOCK, &set, NULL) == -1) {
+        ngx_http_ws_bus_not_listening(cycle->log, ngx_errno,
+                                      "sigprocmask() failed");
+        return;
     }
 
-    c = ngx_get_connection(ngx_http_ws_bus_eventfd[ngx_process_slot],
-                           cycle->log);
+    if (cycle->free_connection_n == 0) {
+        /* before nginx closes a client's, and logs it, for this */
+        ngx_http_ws_bus_not_listening(cycle->log, 0,
+                                      "none of worker_connections is free");
+        return;
+    }
+
+    fd = signalfd(-1, &set, SFD_NONBLOCK|SFD_CLOEXEC);
+
+    if (fd == -1) {
+        ngx_http_ws_bus_not_listening(cycle->log, ngx_errno,
+                                      "signalfd() failed");
+        return;
+    }
+
+    c = ngx_get_connection(fd, cycle->log);
+
     if (c == NULL) {
-        return NGX_ERROR;
+        ngx_http_ws_bus_not_listening(cycle->log, 0,
+                                      "no connection for its signals");
+        (void) close(fd);
+        return;
     }
 
-    c->read->handler = ngx_http_ws_bus_eventfd_handler;
+    c->read->handler = ngx_http_ws_bus_signal_handler;
     c->read->log = cycle->log;
     c->write->log = cycle->log;
 
@@ -230,11 +238,32 @@ ngx_http_ws_bus_listen(ngx_cycle_t *cycle)
                           ? NGX_CLEAR_EVENT : 0)
         != NGX_OK)
     {
+        ngx_http_ws_bus_not_listening(cycle->log, 0,
+                                      "no event for its signals");
         ngx_free_connection(c);
-        return NGX_ERROR;
+        (void) close(fd);
+        return;
     }
 
-    return NGX_OK;
+    ngx_http_ws_bus_listening = 1;
+}
+
+
+/* It is tried again each second, and said once. */
+
+static void
+ngx_http_ws_bus_not_listening(ngx_log_t *log, ngx_err_t err, const char *what)
+{
+    if (ngx_http_ws_bus_logged) {
+        return;
+    }
+
+    ngx_http_ws_bus_logged = 1;
+
+    ngx_log_error(NGX_LOG_ALERT, log, err,
+                  "%s: until this is mended, the clients of this worker get "
+                  "the events of ws_bus from others up to %d ms late",
+                  what, NGX_HTTP_WS_BUS_TICK);
 }
 
 
@@ -272,12 +301,11 @@ void
 ngx_http_ws_bus_wake(ngx_http_ws_bus_zone_t *bus,
     const wsb_appended_t *appended)
 {
-    uint64_t                   bits, one;
-    unsigned                   i, slot, process;
+    uint64_t                   bits;
+    unsigned                   i, slot;
     ngx_http_ws_bus_worker_t  *w;
 
     w = bus->worker;
-    one = 1;
 
     for (i = 0; i < WSB_SLOTS / 64; i++) {
 
@@ -293,40 +321,59 @@ ngx_http_ws_bus_wake(ngx_http_ws_bus_zone_t *bus,
                 continue;
             }
 
-            process = wsb_zone_slot(bus->zone, slot)->process;
-
-            /* a full counter wakes as well: EAGAIN is no failure */
-
-            if (process < ngx_http_ws_bus_neventfd
-                && write(ngx_http_ws_bus_eventfd[process], &one,
-                         sizeof(one))
-                   == -1
-                && ngx_errno != NGX_EAGAIN)
-            {
-                ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, ngx_errno,
-                              "ws bus write() to eventfd failed");
-            }
+            ngx_http_ws_bus_signal(bus, slot);
         }
     }
 }
 
 
 static void
-ngx_http_ws_bus_eventfd_handler(ngx_event_t *ev)
+ngx_http_ws_bus_signal(ngx_http_ws_bus_zone_t *bus, unsigned slot)
 {
-    uint64_t                    n;
+    pid_t              pid;
+    static ngx_uint_t  logged;
+
+    pid = (pid_t) wsb_zone_slot(bus->zone, slot)->pid;
+
+    /* pid 0, and one that is gone: the slot was left meanwhile, or will be */
+
+    if (pid == 0
+        || syscall(SYS_tgkill, pid, pid, NGX_HTTP_WS_BUS_WAKE) == 0
+        || ngx_errno == ESRCH || logged)
+    {
+        return;
+    }
+
+    /* it may run as another user, for one, if "user" was changed */
+
+    logged = 1;
+
+    ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, ngx_errno,
+                  "ws_bus cannot signal worker %P: its clients, and perhaps "
+                  "those of others, get the events of this worker up to "
+                  "%d ms late", pid, NGX_HTTP_WS_BUS_TICK);
+}
+
+
+static void
+ngx_http_ws_bus_signal_handler(ngx_event_t *ev)
+{
     ngx_uint_t                  i;
     ngx_connection_t           *c;
     ngx_http_ws_bus_zone_t    **bus;
     ngx_http_ws_bus_worker_t   *w;
+    struct signalfd_siginfo     info[2];
 
     c = ev->data;
 
-    if (!(ngx_event_flags & NGX_USE_CLEAR_EVENT)
-        && read(c->fd, &n, sizeof(n)) == -1 && ngx_errno != NGX_EAGAIN)
-    {
+    /*
+     * A signal that is still pending is not sent again: so it is read before
+     * anything is looked at.  Two may be, one of them for all threads.
+     */
+
+    if (read(c->fd, info, sizeof(info)) == -1 && ngx_errno != NGX_EAGAIN) {
         ngx_log_error(NGX_LOG_ALERT, ev->log, ngx_errno,
-                      "ws bus read() of eventfd failed");
+                      "ws bus read() of signalfd failed");
     }
 
     bus = ngx_http_ws_bus_zones->elts;
@@ -334,7 +381,7 @@ ngx_http_ws_bus_eventfd_handler(ngx_event_t *ev)
     for (i = 0; i < ngx_http_ws_bus_zones->nelts; i++) {
         w = bus[i]->worker;
 
-        if (w->slot == -1) {
+        if (w == NULL || w->slot == -1) {
             continue;
         }
 
@@ -369,11 +416,21 @@ ngx_http_ws_bus_tick_handler(ngx_event_t *ev)
     bus = ngx_http_ws_bus_zones->elts;
     ngx_http_ws_bus_ticks++;
 
+    if (!ngx_http_ws_bus_listening
+        && ngx_http_ws_bus_ticks % NGX_HTTP_WS_BUS_SWEEP == 0)
+    {
+        ngx_http_ws_bus_listen((ngx_cycle_t *) ngx_cycle);
+    }
+
     for (i = 0; i < ngx_http_ws_bus_zones->nelts; i++) {
         w = bus[i]->worker;
 
+        if (w == NULL) {
+            continue;
+        }
+
         if (w->slot == -1) {
-            (void) ngx_http_ws_bus_enter((ngx_cycle_t *) ngx_cycle, w);
+            ngx_http_ws_bus_enter(w, ngx_cycle->log);
             continue;
         }
 
@@ -393,14 +450,32 @@ ngx_http_ws_bus_tick_handler(ngx_event_t *ev)
 }
 
 
+/*
+ * Each worker looks at those behind its own slot, in a circle: so what all of
+ * them look at grows with the number of workers, not with its square.
+ */
+
 static void
 ngx_http_ws_bus_sweep(ngx_http_ws_bus_worker_t *w)
 {
     uint32_t     pid;
-    unsigned     i;
+    unsigned     i, n;
     wsb_slot_t  *slot;
 
-    for (i = 0; i < w->zone->nslots && i < WSB_SLOTS; i++) {
+    i = (unsigned) w->slot;
+
+    for (n = 0; n < NGX_HTTP_WS_BUS_SWEPT; n++) {
+
+        i = wsb_zone_next(w->zone, i + 1);
+
+        if (i == WSB_SLOTS) {
+            i = wsb_zone_next(w->zone, 0);
+        }
+
+        if (i == WSB_SLOTS || i == (unsigned) w->slot) {
+            return;
+        }
+
         slot = wsb_zone_slot(w->zone, i);
         pid = slot->pid;
 
@@ -449,7 +524,10 @@ ngx_http_ws_bus_succeeded(void)
 
     for (n = 0; n < ngx_http_ws_bus_zones->nelts; n++) {
 
-        for (i = 0; i < bus[n]->zone->nslots && i < WSB_SLOTS; i++) {
+        for (i = wsb_zone_next(bus[n]->zone, 0);
+             i < WSB_SLOTS;
+             i = wsb_zone_next(bus[n]->zone, i + 1))
+        {
             slot = wsb_zone_slot(bus[n]->zone, i);
 
             if (slot->pid != 0
@@ -498,6 +576,14 @@ ngx_http_ws_bus_turn(void)
 }
 
 
+uint64_t
+ngx_http_ws_bus_turn_began(void)
+{
+    return ngx_http_ws_bus_turn_start ? ngx_http_ws_bus_turn_start
+                                      : ngx_http_ws_bus_now();
+}
+
+
 static void
 ngx_http_ws_bus_turn_handler(ngx_event_t *ev)
 {
@@ -520,7 +606,7 @@ ngx_http_ws_bus_turn_handler(ngx_event_t *ev)
     for (i = 0; i < ngx_http_ws_bus_zones->nelts; i++) {
         w = bus[i]->worker;
 
-        if (w->slot == -1) {
+        if (w == NULL || w->slot == -1) {
             continue;
         }
 

@@ -281,12 +281,26 @@ ngx_http_ws_bus_zone_same_size(ngx_conf_t *cf, ngx_http_ws_bus_zone_t *bus)
 ngx_http_ws_bus_zone_t *
 ngx_http_ws_bus_zone_get(ngx_conf_t *cf, ngx_str_t *name)
 {
+    ngx_str_t                    *directive;
     ngx_http_ws_bus_zone_t       *bus, **p;
     ngx_http_ws_bus_main_conf_t  *wmcf;
 
     bus = ngx_http_ws_bus_zone_find(cf, name);
     if (bus != NULL) {
         return bus;
+    }
+
+    directive = cf->args->elts;
+
+    if (ngx_strcmp(name->data, "on") == 0
+        && ngx_strcmp(directive->data, "ws_bus_zone") != 0)
+    {
+        /* else a zone of that name would be proposed */
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\" needs the name of a zone, not \"on\": "
+                           "that of a \"ws_bus_zone\", such as \"events\" "
+                           "of \"ws_bus_zone zone=events:64m;\"", directive);
+        return NULL;
     }
 
     wmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_ws_bus_module);

@@ -11,13 +11,6 @@ static char *ngx_http_ws_bus_jwt(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static ngx_uint_t ngx_http_ws_bus_jwt_source_is(ngx_str_t *value,
     const char *prefix);
-static char *ngx_http_ws_bus_jwt_key_file(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
-static ngx_int_t ngx_http_ws_bus_jwt_key_algs(ngx_conf_t *cf, ngx_str_t *arg,
-    unsigned *algs);
-static ngx_int_t ngx_http_ws_bus_jwt_read_file(ngx_conf_t *cf,
-    ngx_str_t *name, wsb_str_t *text);
-static void ngx_http_ws_bus_jwt_keys_cleanup(void *data);
 static char *ngx_http_ws_bus_jwt_strings(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_ws_bus_jwt_expiry(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -44,7 +37,7 @@ static ngx_command_t  ngx_http_ws_bus_jwt_commands[] = {
       NULL },
 
     { ngx_string("ws_bus_jwt_key_file"),
-      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
       ngx_http_ws_bus_jwt_key_file,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
@@ -141,6 +134,8 @@ ngx_http_ws_bus_jwt(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return "is duplicate";
     }
 
+    ngx_http_ws_bus_here(cf, &jlcf->place);
+
     value = cf->args->elts;
 
     if (cf->args->nelts == 2 && ngx_strcmp(value[1].data, "off") == 0) {
@@ -172,12 +167,18 @@ ngx_http_ws_bus_jwt(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
         source->list =
              ngx_http_ws_bus_jwt_source_is(&value[i],
-                                           "http_sec_websocket_protocol");
+                                           "http_sec_websocket_protocol")
+             && value[i].len - 2 * (value[i].data[1] == '{')
+                == sizeof("$http_sec_websocket_protocol") - 1;
 
         if (!ngx_http_ws_bus_jwt_source_is(&value[i], "http_")
             && !ngx_http_ws_bus_jwt_source_is(&value[i], "cookie_"))
         {
             jlcf->in_line = 1;
+        }
+
+        if (ngx_http_ws_bus_decode_args(cf, &value[i]) != NGX_OK) {
+            return NGX_CONF_ERROR;
         }
 
         ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
@@ -208,181 +209,6 @@ ngx_http_ws_bus_jwt_source_is(ngx_str_t *value, const char *prefix)
     return value->data[0] == '$'
            && ngx_strncasecmp(p, (u_char *) prefix, ngx_strlen(prefix)) == 0
            && ngx_strchr(p, '$') == NULL;
-}
-
-
-/* Each adds to the keys of its level. */
-
-static char *
-ngx_http_ws_bus_jwt_key_file(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
-{
-    ngx_http_ws_bus_jwt_loc_conf_t  *jlcf = conf;
-
-    wsb_rc_t             rc;
-    unsigned             algs;
-    ngx_str_t           *value;
-    wsb_str_t            text;
-    wsb_jwk_error_t      err;
-    ngx_pool_cleanup_t  *cln;
-
-    value = cf->args->elts;
-    algs = 0;
-
-    if (cf->args->nelts == 3
-        && ngx_http_ws_bus_jwt_key_algs(cf, &value[2], &algs) != NGX_OK)
-    {
-        return NGX_CONF_ERROR;
-    }
-
-    if (jlcf->keys == NULL) {
-        jlcf->keys = ngx_pcalloc(cf->pool, sizeof(wsb_jwks_t));
-        if (jlcf->keys == NULL) {
-            return NGX_CONF_ERROR;
-        }
-
-        cln = ngx_pool_cleanup_add(cf->pool, 0);
-        if (cln == NULL) {
-            return NGX_CONF_ERROR;
-        }
-
-        cln->handler = ngx_http_ws_bus_jwt_keys_cleanup;
-        cln->data = jlcf->keys;
-    }
-
-    if (ngx_conf_full_name(cf->cycle, &value[1], 1) != NGX_OK
-        || ngx_http_ws_bus_jwt_read_file(cf, &value[1], &text) != NGX_OK)
-    {
-        return NGX_CONF_ERROR;
-    }
-
-    rc = wsb_jwks_add(jlcf->keys, text, algs, &err);
-
-    ngx_explicit_memzero((void *) text.data, text.len);
-    ngx_free((void *) text.data);
-
-    if (rc != WSB_OK) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "key file \"%V\" %s",
-                           &value[1], err.text);
-        return NGX_CONF_ERROR;
-    }
-
-    return NGX_CONF_OK;
-}
-
-
-/* alg=name[,name ...] */
-
-static ngx_int_t
-ngx_http_ws_bus_jwt_key_algs(ngx_conf_t *cf, ngx_str_t *arg, unsigned *algs)
-{
-    u_char      *p, *last, *end, names[256];
-    wsb_str_t    name;
-    wsb_jwa_t    jwa;
-    ngx_uint_t   i;
-
-    last = arg->data + arg->len;
-
-    if (ngx_strncmp(arg->data, "alg=", 4) != 0) {
-        goto invalid;
-    }
-
-    for (p = arg->data + 4; p <= last; p = end + 1) {
-
-        end = ngx_strlchr(p, last, ',');
-        end = end ? end : last;
-
-        name.data = p;
-        name.len = end - p;
-        jwa = wsb_jwa_find(name);
-
-        if (jwa == WSB_JWA_NUMBER) {
-            goto invalid;
-        }
-
-        *algs |= WSB_JWA_BIT(jwa);
-    }
-
-    return NGX_OK;
-
-invalid:
-
-    p = names;
-
-    for (i = 0; i < WSB_JWA_NUMBER; i++) {
-        p = ngx_slprintf(p, names + sizeof(names), "%s%s", i ? ", " : "",
-                         wsb_jwa_names[i]);
-    }
-
-    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                       "invalid parameter \"%V\" in \"ws_bus_jwt_key_file\": "
-                       "expected \"alg=\" and names joined by commas, of %*s",
-                       arg, (size_t) (p - names), names);
-
-    return NGX_ERROR;
-}
-
-
-/* The text is to be freed. */
-
-static ngx_int_t
-ngx_http_ws_bus_jwt_read_file(ngx_conf_t *cf, ngx_str_t *name,
-    wsb_str_t *text)
-{
-    size_t      size;
-    u_char     *buf;
-    ssize_t     n;
-    ngx_file_t  file;
-
-    ngx_memzero(&file, sizeof(ngx_file_t));
-
-    file.name = *name;
-    file.log = cf->log;
-
-    file.fd = ngx_open_file(name->data, NGX_FILE_RDONLY, NGX_FILE_OPEN, 0);
-
-    if (file.fd == NGX_INVALID_FILE) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
-                           ngx_open_file_n " \"%V\" failed", name);
-        return NGX_ERROR;
-    }
-
-    /* one byte more, so that a longer file is seen to be one */
-
-    size = WSB_JWK_FILE_MAX + 1;
-    n = NGX_ERROR;
-
-    buf = ngx_alloc(size, cf->log);
-
-    if (buf != NULL) {
-        n = ngx_read_file(&file, buf, size, 0);
-
-        if (n == NGX_ERROR) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
-                               ngx_read_file_n " \"%V\" failed", name);
-            ngx_free(buf);
-        }
-    }
-
-    if (ngx_close_file(file.fd) == NGX_FILE_ERROR) {
-        ngx_log_error(NGX_LOG_ALERT, cf->log, ngx_errno,
-                      ngx_close_file_n " \"%V\" failed", name);
-    }
-
-    if (n == NGX_ERROR) {
-        return NGX_ERROR;
-    }
-
-    text->data = buf;
-    text->len = n;
-
-    return NGX_OK;
-}
-
-
-static void
-ngx_http_ws_bus_jwt_keys_cleanup(void *data)
-{
-    wsb_jwks_done(data);
 }
 
 
@@ -501,6 +327,8 @@ ngx_http_ws_bus_jwt_require(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_http_complex_value_t          *cv;
     ngx_http_compile_complex_value_t   ccv;
 
+    ngx_http_ws_bus_here(cf, &jlcf->require_place);
+
     if (jlcf->require == NULL) {
         jlcf->require = ngx_array_create(cf->pool, 4,
                                          sizeof(ngx_http_complex_value_t));
@@ -578,18 +406,13 @@ ngx_http_ws_bus_jwt_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_http_ws_bus_jwt_loc_conf_t  *prev = parent;
     ngx_http_ws_bus_jwt_loc_conf_t  *conf = child;
 
-    ngx_uint_t                 required, location;
-    ngx_http_core_loc_conf_t  *clcf;
+    ngx_uint_t  own;
 
-    /* a server may leave it to its locations to complete this */
+    own = conf->sources != NGX_CONF_UNSET_PTR;
 
-    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
-
-    location = clcf->name.len != 0 || clcf->noname;
-    required = conf->require != NULL && location;
-
-    if (conf->sources == NGX_CONF_UNSET_PTR) {
+    if (!own) {
         conf->in_line = prev->in_line;
+        conf->place = prev->place;
     }
 
     ngx_conf_merge_ptr_value(conf->sources, prev->sources, NULL);
@@ -603,28 +426,14 @@ ngx_http_ws_bus_jwt_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         conf->keys = prev->keys;
     }
 
-    if (ngx_http_ws_bus_jwt_merge_require(conf, prev) != NGX_OK) {
+    if (ngx_http_ws_bus_jwt_merge_require(conf, prev) != NGX_OK
+        || ngx_http_ws_bus_jwt_check(cf, conf, own) != NGX_OK)
+    {
         return NGX_CONF_ERROR;
     }
 
     if (conf->sources == NULL) {
-
-        if (required) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "\"ws_bus_jwt_require\" without a token to "
-                               "look at: write where it comes from by "
-                               "\"ws_bus_jwt\", here or further out");
-            return NGX_CONF_ERROR;
-        }
-
         return NGX_CONF_OK;
-    }
-
-    if (conf->keys == NULL && location) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"ws_bus_jwt\" without a key to verify tokens: "
-                           "add \"ws_bus_jwt_key_file\"");
-        return NGX_CONF_ERROR;
     }
 
     if (conf->issuers != NULL) {

@@ -2,6 +2,8 @@
  * Tokens (JWT) in nginx: the module ngx_http_ws_bus_jwt_module.
  *
  *   jwt          directives
+ *   jwt_key      files of keys
+ *   jwt_check    what is wrong with all of them together
  *   jwt_access   a request's token: found, verified once, or refused
  *   jwt_claim    its claims as variables
  */
@@ -24,12 +26,21 @@ typedef struct {
 } ngx_http_ws_bus_jwt_source_t;
 
 
+/* Shared by all levels that inherit it. */
+
+typedef struct {
+    wsb_jwks_t                   set;
+    ngx_http_ws_bus_place_t  place;       /* of the first file */
+    ngx_uint_t                   warned;
+} ngx_http_ws_bus_jwt_keys_t;
+
+
 typedef struct {
     ngx_array_t                 *sources;     /* NULL: off */
     ngx_uint_t                   in_line;     /* one is not a header of its
                                                  own: the request line may
                                                  hold a token */
-    wsb_jwks_t                  *keys;
+    ngx_http_ws_bus_jwt_keys_t  *keys;
     ngx_array_t                 *issuers;     /* const char * */
     ngx_array_t                 *audiences;
     time_t                       leeway;
@@ -37,6 +48,8 @@ typedef struct {
     ngx_array_t                 *require;     /* complex values, with those
                                                  of outer levels */
     wsb_claims_rules_t           rules;
+    ngx_http_ws_bus_place_t  place;       /* of ws_bus_jwt */
+    ngx_http_ws_bus_place_t  require_place;
 } ngx_http_ws_bus_jwt_loc_conf_t;
 
 
@@ -52,6 +65,19 @@ typedef struct {
     ngx_array_t                  reads;       /* ngx_str_t: paths of claims
                                                  that were asked for */
 } ngx_http_ws_bus_jwt_ctx_t;
+
+
+/* key */
+
+char *ngx_http_ws_bus_jwt_key_file(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+
+/* check */
+
+/* Of the merged conf of a location; own: ws_bus_jwt is written in it. */
+ngx_int_t ngx_http_ws_bus_jwt_check(ngx_conf_t *cf,
+    ngx_http_ws_bus_jwt_loc_conf_t *conf, ngx_uint_t own);
 
 
 /* access */
@@ -77,6 +103,13 @@ wsb_rc_t ngx_http_ws_bus_jwt_judge(ngx_http_ws_bus_jwt_loc_conf_t *jlcf,
 /* claim */
 
 ngx_int_t ngx_http_ws_bus_jwt_add_variables(ngx_conf_t *cf);
+
+/*
+ * What a map, or the like, makes of a claim is not kept: the claims of a
+ * request are others once it has come to a location of other keys.
+ */
+ngx_int_t ngx_http_ws_bus_jwt_wrap_variables(ngx_conf_t *cf);
+
 char *ngx_http_ws_bus_jwt_claim_set(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 

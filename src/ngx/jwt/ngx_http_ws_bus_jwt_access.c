@@ -17,6 +17,7 @@ static ngx_int_t ngx_http_ws_bus_jwt_required(ngx_http_request_t *r,
     ngx_http_ws_bus_jwt_loc_conf_t *jlcf);
 static ngx_int_t ngx_http_ws_bus_jwt_unauthorized(ngx_http_request_t *r,
     ngx_http_ws_bus_jwt_ctx_t *ctx);
+static ngx_uint_t ngx_http_ws_bus_jwt_level(ngx_http_request_t *r);
 static void ngx_http_ws_bus_jwt_count(ngx_http_request_t *r);
 static ngx_http_ws_bus_jwt_ctx_t *ngx_http_ws_bus_jwt_create_ctx(
     ngx_http_request_t *r);
@@ -27,6 +28,8 @@ static ngx_uint_t ngx_http_ws_bus_jwt_same(
 static ngx_int_t ngx_http_ws_bus_jwt_find(ngx_http_request_t *r,
     ngx_http_ws_bus_jwt_loc_conf_t *jlcf, wsb_str_t *token);
 static ngx_uint_t ngx_http_ws_bus_jwt_take(ngx_str_t *value, wsb_str_t *token);
+static ngx_uint_t ngx_http_ws_bus_jwt_find_entry(ngx_http_request_t *r,
+    wsb_str_t *token);
 static ngx_uint_t ngx_http_ws_bus_jwt_take_entry(ngx_str_t *value,
     wsb_str_t *token);
 static ngx_int_t ngx_http_ws_bus_jwt_rewrite_handler(ngx_http_request_t *r);
@@ -56,7 +59,7 @@ ngx_http_ws_bus_jwt_init(ngx_conf_t *cf)
 
     *h = ngx_http_ws_bus_jwt_handler;
 
-    return NGX_OK;
+    return ngx_http_ws_bus_jwt_wrap_variables(cf);
 }
 
 
@@ -71,6 +74,8 @@ ngx_http_ws_bus_jwt_handler(ngx_http_request_t *r)
     if (jlcf->sources == NULL) {
         return NGX_DECLINED;
     }
+
+    ngx_http_ws_bus_turn();
 
     ctx = ngx_http_ws_bus_jwt_look(r, jlcf);
     if (ctx == NULL) {
@@ -112,8 +117,11 @@ ngx_http_ws_bus_jwt_required(ngx_http_request_t *r,
             || (value.len == 5
                 && ngx_strncmp(value.data, "false", 5) == 0))
         {
-            ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                          "token lacks what \"ws_bus_jwt_require\" wants");
+            ngx_http_ws_bus_log_refusal(r, ngx_http_ws_bus_jwt_level(r),
+                                        "token lacks what "
+                                        "\"ws_bus_jwt_require\" wants: %V is "
+                                        "empty, \"0\" or \"false\"",
+                                        &cv[i].value);
             ngx_http_ws_bus_jwt_count(r);
             return NGX_HTTP_FORBIDDEN;
         }
@@ -149,13 +157,14 @@ ngx_http_ws_bus_jwt_unauthorized(ngx_http_request_t *r,
     ngx_http_ws_bus_jwt_count(r);
 
     if (!ctx->present) {
-        ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                      "client sent no token");
+        ngx_http_ws_bus_log_refusal(r, ngx_http_ws_bus_jwt_level(r),
+                                    "client sent no token");
         return NGX_HTTP_UNAUTHORIZED;
     }
 
-    ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                  "client sent a token that is refused: %s", ctx->reason);
+    ngx_http_ws_bus_log_refusal(r, ngx_http_ws_bus_jwt_level(r),
+                                "client sent a token that is refused: %s",
+                                ctx->reason);
 
     p = ngx_pnalloc(r->pool, sizeof(NGX_HTTP_WS_BUS_JWT_REALM) + 64
                              + ngx_strlen(ctx->reason));
@@ -170,6 +179,19 @@ ngx_http_ws_bus_jwt_unauthorized(ngx_http_request_t *r,
                    - p;
 
     return NGX_HTTP_UNAUTHORIZED;
+}
+
+
+/* That of nginx's own: with "satisfy any" it may be let in all the same. */
+
+static ngx_uint_t
+ngx_http_ws_bus_jwt_level(ngx_http_request_t *r)
+{
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    return clcf->satisfy == NGX_HTTP_SATISFY_ALL ? NGX_LOG_ERR : NGX_LOG_INFO;
 }
 
 
@@ -263,7 +285,9 @@ ngx_http_ws_bus_jwt_judge(ngx_http_ws_bus_jwt_loc_conf_t *jlcf,
         return WSB_ERROR;
     }
 
-    if (wsb_jwt_verify(token, jlcf->keys, buf, claims, reason) != WSB_OK) {
+    if (wsb_jwt_verify(token, &jlcf->keys->set, buf, claims, reason)
+        != WSB_OK)
+    {
         return WSB_ERROR;
     }
 
@@ -358,21 +382,27 @@ ngx_http_ws_bus_jwt_find(ngx_http_request_t *r,
     ngx_http_ws_bus_jwt_loc_conf_t *jlcf, wsb_str_t *token)
 {
     ngx_str_t                      value;
-    ngx_uint_t                     i, found;
+    ngx_uint_t                     i;
     ngx_http_ws_bus_jwt_source_t  *source;
 
     source = jlcf->sources->elts;
 
     for (i = 0; i < jlcf->sources->nelts; i++) {
 
+        if (source[i].list) {
+
+            if (ngx_http_ws_bus_jwt_find_entry(r, token)) {
+                return NGX_OK;
+            }
+
+            continue;
+        }
+
         if (ngx_http_complex_value(r, &source[i].value, &value) != NGX_OK) {
             return NGX_ERROR;
         }
 
-        found = source[i].list ? ngx_http_ws_bus_jwt_take_entry(&value, token)
-                               : ngx_http_ws_bus_jwt_take(&value, token);
-
-        if (found) {
+        if (ngx_http_ws_bus_jwt_take(&value, token)) {
             return NGX_OK;
         }
     }
@@ -412,6 +442,31 @@ ngx_http_ws_bus_jwt_take(ngx_str_t *value, wsb_str_t *token)
     token->len = last - p;
 
     return p < last && ngx_strlchr(p, last, ' ') == NULL;
+}
+
+
+/* The list may be spread over several lines, of which a variable has one. */
+
+static ngx_uint_t
+ngx_http_ws_bus_jwt_find_entry(ngx_http_request_t *r, wsb_str_t *token)
+{
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    for (part = &r->headers_in.headers.part; part; part = part->next) {
+        h = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+            if (ngx_http_ws_bus_header_is(&h[i], "sec-websocket-protocol")
+                && ngx_http_ws_bus_jwt_take_entry(&h[i].value, token))
+            {
+                return 1;
+            }
+        }
+    }
+
+    return 0;
 }
 
 

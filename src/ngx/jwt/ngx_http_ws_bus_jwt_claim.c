@@ -13,10 +13,25 @@ static ngx_int_t ngx_http_ws_bus_jwt_prefix_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_ws_bus_jwt_path_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_uint_t ngx_http_ws_bus_jwt_claims_used(
+    ngx_http_core_main_conf_t *cmcf);
+static ngx_int_t ngx_http_ws_bus_jwt_wrapped_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_ws_bus_jwt_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, u_char *path, size_t len);
 static ngx_int_t ngx_http_ws_bus_jwt_remember(ngx_http_request_t *r,
     ngx_http_ws_bus_jwt_ctx_t *ctx, u_char *path, size_t len);
+
+
+/* A variable that is made of others, perhaps of claims. */
+
+typedef struct {
+    ngx_http_get_variable_pt     handler;
+    uintptr_t                    data;
+} ngx_http_ws_bus_jwt_wrapped_t;
+
+
+static ngx_uint_t  ngx_http_ws_bus_jwt_asked;     /* claims, ever */
 
 
 ngx_int_t
@@ -97,6 +112,112 @@ ngx_http_ws_bus_jwt_claim_set(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
+/*
+ * Whoever makes a variable has said all, and nginx has not yet taken over
+ * what is said.
+ */
+
+ngx_int_t
+ngx_http_ws_bus_jwt_wrap_variables(ngx_conf_t *cf)
+{
+    ngx_uint_t                      i;
+    ngx_hash_key_t                 *key;
+    ngx_http_variable_t            *var;
+    ngx_http_core_main_conf_t      *cmcf;
+    ngx_http_ws_bus_jwt_wrapped_t  *wrapped;
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+
+    if (!ngx_http_ws_bus_jwt_claims_used(cmcf)) {
+        return NGX_OK;
+    }
+
+    key = cmcf->variables_keys->keys.elts;
+
+    for (i = 0; i < cmcf->variables_keys->keys.nelts; i++) {
+        var = key[i].value;
+
+        if (var == NULL || var->get_handler == NULL
+            || var->set_handler != NULL
+            || !(var->flags & NGX_HTTP_VAR_CHANGEABLE)
+            || (var->flags & NGX_HTTP_VAR_NOCACHEABLE))
+        {
+            continue;
+        }
+
+        wrapped = ngx_palloc(cf->pool, sizeof(ngx_http_ws_bus_jwt_wrapped_t));
+        if (wrapped == NULL) {
+            return NGX_ERROR;
+        }
+
+        wrapped->handler = var->get_handler;
+        wrapped->data = var->data;
+
+        var->get_handler = ngx_http_ws_bus_jwt_wrapped_variable;
+        var->data = (uintptr_t) wrapped;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_ws_bus_jwt_claims_used(ngx_http_core_main_conf_t *cmcf)
+{
+    ngx_uint_t            i;
+    ngx_hash_key_t       *key;
+    ngx_http_variable_t  *var;
+
+    var = cmcf->variables.elts;
+
+    for (i = 0; i < cmcf->variables.nelts; i++) {
+        if (var[i].name.len >= sizeof(NGX_HTTP_WS_BUS_JWT_CLAIM) - 1
+            && ngx_strncmp(var[i].name.data, NGX_HTTP_WS_BUS_JWT_CLAIM,
+                           sizeof(NGX_HTTP_WS_BUS_JWT_CLAIM) - 1)
+               == 0)
+        {
+            return 1;
+        }
+    }
+
+    key = cmcf->variables_keys->keys.elts;
+
+    for (i = 0; i < cmcf->variables_keys->keys.nelts; i++) {
+        var = key[i].value;
+
+        if (var != NULL
+            && var->get_handler == ngx_http_ws_bus_jwt_path_variable)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static ngx_int_t
+ngx_http_ws_bus_jwt_wrapped_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_http_ws_bus_jwt_wrapped_t  *wrapped;
+
+    ngx_int_t   rc;
+    ngx_uint_t  asked;
+
+    wrapped = (ngx_http_ws_bus_jwt_wrapped_t *) data;
+    asked = ngx_http_ws_bus_jwt_asked;
+
+    rc = wrapped->handler(r, v, wrapped->data);
+
+    if (asked != ngx_http_ws_bus_jwt_asked) {
+        v->no_cacheable = 1;
+    }
+
+    return rc;
+}
+
+
 /* In the name of a variable two underscores stand for a dot. */
 
 static ngx_int_t
@@ -145,6 +266,8 @@ ngx_http_ws_bus_jwt_variable(ngx_http_request_t *r,
     ngx_http_ws_bus_jwt_loc_conf_t  *jlcf;
 
     v->not_found = 1;
+
+    ngx_http_ws_bus_jwt_asked++;
 
     if (r != r->main) {
         /* no access phase: what is known of the main request */

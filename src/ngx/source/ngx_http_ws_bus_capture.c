@@ -17,6 +17,13 @@ static ngx_http_ws_bus_captured_t *ngx_http_ws_bus_captured(
     ngx_http_request_t *r, ngx_uint_t create);
 static ngx_int_t ngx_http_ws_bus_capture_header(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_ws_bus_capture_starts(ngx_http_request_t *r);
+static ngx_uint_t ngx_http_ws_bus_capture_interim(ngx_http_request_t *r);
+static ngx_int_t ngx_http_ws_bus_capture_wait(ngx_http_request_t *r,
+    ngx_http_ws_bus_captured_t *cap);
+static void ngx_http_ws_bus_capture_proper(ngx_http_request_t *r,
+    ngx_http_ws_bus_captured_t *cap, ngx_chain_t *in);
+static void ngx_http_ws_bus_capture_identity(
+    ngx_http_ws_bus_captured_t *cap);
 static ngx_uint_t ngx_http_ws_bus_capture_redirected(ngx_http_request_t *r,
     ngx_http_ws_bus_captured_t *cap);
 static ngx_int_t ngx_http_ws_bus_capture_body(ngx_http_request_t *r,
@@ -27,6 +34,10 @@ static ngx_int_t ngx_http_ws_bus_capture_log(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_ws_bus_capture_complete(ngx_http_request_t *r);
 static void ngx_http_ws_bus_capture_cleanup(void *data);
 
+
+static const char  ngx_http_ws_bus_capture_unknown[] =
+    "the backend has begun with a response of 1xx, such as \"103 Early "
+    "Hints\", and how it has answered then is not known";
 
 static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
 static ngx_http_output_body_filter_pt    ngx_http_next_body_filter;
@@ -116,6 +127,8 @@ ngx_http_ws_bus_capture_remember(ngx_http_request_t *r)
         cap->clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
         cap->method = r->method;
         cap->uri = r->uri;
+        cap->raw = r->unparsed_uri;
+        cap->rewritten = !r->valid_unparsed_uri;
     }
 
     return cap;
@@ -157,6 +170,10 @@ ngx_http_ws_bus_capture_cleanup(void *data)
     ngx_http_ws_bus_captured_t  *cap = data;
 
     wsb_text_done(&cap->body);
+
+    if (cap->proper != NULL) {
+        wsb_response_done(cap->proper);
+    }
 }
 
 
@@ -164,6 +181,7 @@ static ngx_int_t
 ngx_http_ws_bus_capture_header(ngx_http_request_t *r)
 {
     ngx_str_t                   *value;
+    ngx_uint_t                   interim;
     ngx_http_ws_bus_captured_t  *cap;
 
     static const ngx_str_t  location = ngx_string("Location");
@@ -184,9 +202,13 @@ ngx_http_ws_bus_capture_header(ngx_http_request_t *r)
         }
     }
 
-    if (!(r->method & NGX_HTTP_WS_BUS_MUTATIONS)
-        || !ngx_http_ws_bus_capture_starts(r))
-    {
+    if (!(r->method & NGX_HTTP_WS_BUS_MUTATIONS)) {
+        return ngx_http_next_header_filter(r);
+    }
+
+    interim = ngx_http_ws_bus_capture_interim(r);
+
+    if (!interim && !ngx_http_ws_bus_capture_starts(r)) {
         return ngx_http_next_header_filter(r);
     }
 
@@ -196,6 +218,11 @@ ngx_http_ws_bus_capture_header(ngx_http_request_t *r)
 
     if (cap == NULL || cap->done || cap->active) {
         return ngx_http_next_header_filter(r);
+    }
+
+    if (interim) {
+        return ngx_http_ws_bus_capture_wait(r, cap) == NGX_OK
+               ? ngx_http_next_header_filter(r) : NGX_ERROR;
     }
 
     cap->active = 1;
@@ -212,11 +239,7 @@ ngx_http_ws_bus_capture_header(ngx_http_request_t *r)
         cap->encoding = r->headers_out.content_encoding->value;
     }
 
-    if (cap->encoding.len == 8
-        && ngx_strncasecmp(cap->encoding.data, (u_char *) "identity", 8) == 0)
-    {
-        cap->encoding.len = 0;
-    }
+    ngx_http_ws_bus_capture_identity(cap);
 
     if (r->headers_out.status == NGX_HTTP_NO_CONTENT || r->header_only
         || r->headers_out.content_length_n == 0)
@@ -251,6 +274,117 @@ ngx_http_ws_bus_capture_starts(ngx_http_request_t *r)
            || (r->upstream->headers_in.status_n >= 200
                && r->upstream->headers_in.status_n <= 299)
            || r->upstream->headers_in.status_n == 0;
+}
+
+
+/*
+ * nginx takes a response from 100 to 199, but for 101, for the whole of it,
+ * and passes on as its body whatever comes until the connection is closed.
+ */
+
+static ngx_uint_t
+ngx_http_ws_bus_capture_interim(ngx_http_request_t *r)
+{
+    ngx_uint_t                   status;
+    ngx_http_ws_bus_source_loc_conf_t  *slcf;
+
+    slcf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_source_module);
+
+    if (slcf->capture == NULL || r->upstream == NULL) {
+        return 0;
+    }
+
+    status = r->upstream->headers_in.status_n;
+
+    return status >= 100 && status <= 199
+           && status != NGX_HTTP_SWITCHING_PROTOCOLS
+           && status == r->headers_out.status;
+}
+
+
+static ngx_int_t
+ngx_http_ws_bus_capture_wait(ngx_http_request_t *r,
+    ngx_http_ws_bus_captured_t *cap)
+{
+    cap->proper = ngx_pcalloc(r->pool, sizeof(wsb_response_t));
+
+    if (cap->proper == NULL) {
+        return NGX_ERROR;
+    }
+
+    cap->active = 1;
+    cap->proper->max_body = cap->conf->capture_max_body;
+
+    r->filter_need_in_memory = 1;
+
+    return NGX_OK;
+}
+
+
+/*
+ * The response proper, in what nginx takes for the body of the first.  That
+ * one may last as long as the connection, so the event does not wait for it.
+ */
+
+static void
+ngx_http_ws_bus_capture_proper(ngx_http_request_t *r,
+    ngx_http_ws_bus_captured_t *cap, ngx_chain_t *in)
+{
+    wsb_rc_t         rc;
+    ngx_buf_t       *b;
+    ngx_chain_t     *cl;
+    wsb_response_t  *res;
+
+    res = cap->proper;
+
+    for (cl = in; cl; cl = cl->next) {
+        b = cl->buf;
+
+        rc = !ngx_buf_in_memory(b) && b->in_file
+             ? WSB_ERROR : wsb_response_feed(res, b->pos, b->last - b->pos);
+
+        if (rc == WSB_AGAIN && b->last_buf && wsb_response_closed(res)) {
+            rc = WSB_OK;
+        }
+
+        if (rc == WSB_OK && res->status >= 200 && res->status <= 299) {
+
+            cap->body = res->body;
+            cap->lost = res->lost;
+            ngx_memzero(&res->body, sizeof(wsb_text_t));
+
+            cap->location.data = res->location.data;
+            cap->location.len = res->location.len;
+            cap->encoding.data = res->encoding.data;
+            cap->encoding.len = res->encoding.len;
+
+            ngx_http_ws_bus_capture_identity(cap);
+            ngx_http_ws_bus_capture_emit(r, cap);
+            return;
+        }
+
+        if (rc != WSB_AGAIN || b->last_buf) {
+
+            if (rc == WSB_ERROR || res->state <= WSB_RESPONSE_HEADER) {
+                ngx_http_ws_bus_capture_refused(r, cap,
+                                     ngx_http_ws_bus_capture_unknown);
+            }
+
+            cap->done = 1;
+            return;
+        }
+    }
+}
+
+
+static void
+ngx_http_ws_bus_capture_identity(ngx_http_ws_bus_captured_t *cap)
+{
+    if (cap->encoding.len == 8
+        && ngx_strncasecmp(cap->encoding.data, (u_char *) "identity", 8) == 0)
+    {
+        cap->encoding.len = 0;
+    }
 }
 
 
@@ -306,6 +440,11 @@ ngx_http_ws_bus_capture_body(ngx_http_request_t *r, ngx_chain_t *in)
     cap = ngx_http_ws_bus_captured(r, 0);
 
     if (cap == NULL || !cap->active || cap->done) {
+        return ngx_http_next_body_filter(r, in);
+    }
+
+    if (cap->proper != NULL) {
+        ngx_http_ws_bus_capture_proper(r, cap, in);
         return ngx_http_next_body_filter(r, in);
     }
 
@@ -366,9 +505,18 @@ ngx_http_ws_bus_capture_log(ngx_http_request_t *r)
 
     cap = ngx_http_ws_bus_captured(r, 0);
 
-    if (cap == NULL || !cap->active || cap->done
-        || !ngx_http_ws_bus_capture_complete(r))
-    {
+    if (cap == NULL || !cap->active || cap->done) {
+        return NGX_OK;
+    }
+
+    if (cap->proper != NULL) {
+        /* who has left, or was cut off, has not seen it either */
+        ngx_http_ws_bus_capture_refused(r, cap,
+                                        ngx_http_ws_bus_capture_unknown);
+        return NGX_OK;
+    }
+
+    if (!ngx_http_ws_bus_capture_complete(r)) {
         return NGX_OK;
     }
 

@@ -9,8 +9,9 @@
 
 #include "ngx_http_ws_bus_source.h"
 
+#include "../../event/wsb_mutation.h"
+#include "../../event/wsb_response.h"
 
-#define NGX_HTTP_WS_BUS_FIELD_MAX  256    /* bytes of a routing field */
 
 #define NGX_HTTP_WS_BUS_MUTATIONS  (NGX_HTTP_POST|NGX_HTTP_PUT               \
                                     |NGX_HTTP_PATCH|NGX_HTTP_DELETE)
@@ -24,11 +25,16 @@ typedef struct {
     ngx_http_core_loc_conf_t    *clcf;
     ngx_uint_t                   method;
     ngx_str_t                    uri;
+    ngx_str_t                    raw;         /* as the client has sent it */
     ngx_str_t                    location;    /* the header */
     ngx_str_t                    encoding;
     wsb_text_t                   body;        /* of the response */
     ngx_str_t                    id;          /* of the first event */
 
+    /* "103 Early Hints" came first: what follows; else NULL */
+    wsb_response_t              *proper;
+
+    unsigned                     rewritten:1; /* uri is not that of raw */
     unsigned                     active:1;    /* its response passes by */
     unsigned                     lost:1;      /* the body is not known */
     unsigned                     done:1;      /* the event is out */
@@ -37,6 +43,10 @@ typedef struct {
 
 /* A header of the client, else an id of the request; len 0: there is none. */
 wsb_str_t ngx_http_ws_bus_capture_origin(ngx_http_request_t *r);
+
+/* A line in the error log: which location, and why. */
+void ngx_http_ws_bus_capture_refused(ngx_http_request_t *r,
+    ngx_http_ws_bus_captured_t *cap, const char *reason);
 
 /* Publishes what has been captured, once. */
 void ngx_http_ws_bus_capture_emit(ngx_http_request_t *r,

@@ -48,7 +48,7 @@ ngx_http_ws_bus_origin_valid(u_char *data, size_t len)
 {
     size_t  n;
 
-    if (len == 0 || len > NGX_HTTP_WS_BUS_FIELD_MAX) {
+    if (len == 0 || len > WSB_MUTATION_FIELD) {
         return 0;
     }
 

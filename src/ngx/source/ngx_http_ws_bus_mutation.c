@@ -1,72 +1,88 @@
 /*
- * From a captured response to its events.
- *
- * An odd body never loses the event: what cannot be used is left out, and the
- * metadata say "truncated".
+ * From a captured response to its events: what nginx knows of it goes to
+ * wsb_mutation.c, and what that makes of it to the log.
  */
 
 #include "ngx_http_ws_bus_capture.h"
 
 #include "../../event/wsb_gunzip.h"
-#include "../../json/wsb_json.h"
 
 
-#define NGX_HTTP_WS_BUS_DEPTH      512
+/* A directive whose value becomes a field. */
 
+typedef struct {
+    const char                  *directive;
+    size_t                       offset;      /* in the loc conf, */
+    ngx_uint_t                   client;      /* in that of the room client */
+    wsb_field_t                  field;
+} ngx_http_ws_bus_field_t;
 
-/* All that the events of one mutation have in common. */
 
 typedef struct {
     ngx_http_request_t          *request;
     ngx_http_ws_bus_captured_t  *cap;
-    wsb_event_t                  event;
-    wsb_publish_conf_t           conf;
-    wsb_batch_t                  batch;
+    wsb_mutation_t               row;
     wsb_text_t                   request_body;
-    wsb_str_t                    origin;
-    ngx_str_t                    id_path;     /* in the response's body */
-    unsigned                     truncated:1;
 } ngx_http_ws_bus_mutation_t;
 
 
-static void ngx_http_ws_bus_mutation(ngx_http_ws_bus_mutation_t *m);
+static void ngx_http_ws_bus_mutation_inflate(ngx_http_ws_bus_captured_t *cap);
 static ngx_uint_t ngx_http_ws_bus_mutation_fields(
     ngx_http_ws_bus_mutation_t *m);
-static ngx_uint_t ngx_http_ws_bus_value_of(ngx_http_ws_bus_mutation_t *m,
-    ngx_http_complex_value_t *cv, size_t max, wsb_str_t *value);
-static void ngx_http_ws_bus_mutation_entity(ngx_http_ws_bus_mutation_t *m);
-static wsb_str_t ngx_http_ws_bus_mutation_action(
-    ngx_http_ws_bus_mutation_t *m);
-static ngx_uint_t ngx_http_ws_bus_mutation_body(
-    ngx_http_ws_bus_mutation_t *m, wsb_json_t *body);
+static ngx_uint_t ngx_http_ws_bus_mutation_value(
+    ngx_http_ws_bus_mutation_t *m, const ngx_http_ws_bus_field_t *f);
+static void ngx_http_ws_bus_mutation_bodies(ngx_http_ws_bus_mutation_t *m);
 static ngx_uint_t ngx_http_ws_bus_mutation_request(
-    ngx_http_ws_bus_mutation_t *m, wsb_json_t *body);
-static void ngx_http_ws_bus_mutation_events(ngx_http_ws_bus_mutation_t *m,
-    const wsb_json_t *response);
-static wsb_rc_t ngx_http_ws_bus_mutation_rows(ngx_http_ws_bus_mutation_t *m,
-    const wsb_json_t *response, ngx_uint_t kind);
-static ngx_uint_t ngx_http_ws_bus_same_length(const wsb_json_t *a,
-    const wsb_json_t *b);
-static wsb_rc_t ngx_http_ws_bus_mutation_add(ngx_http_ws_bus_mutation_t *m,
-    const wsb_json_t *row, const wsb_json_t *data);
-static void ngx_http_ws_bus_mutation_metadata(ngx_http_ws_bus_mutation_t *m,
-    wsb_text_t *t);
-static wsb_str_t ngx_http_ws_bus_mutation_id(ngx_http_ws_bus_mutation_t *m,
-    const wsb_json_t *row);
-static ngx_uint_t ngx_http_ws_bus_id_in_row(ngx_http_ws_bus_mutation_t *m,
-    const wsb_json_t *row, wsb_str_t *id);
-static wsb_str_t ngx_http_ws_bus_last_segment(ngx_str_t *uri);
+    ngx_http_ws_bus_mutation_t *m);
+static wsb_mutation_method_t ngx_http_ws_bus_mutation_method(
+    ngx_uint_t method);
 static void ngx_http_ws_bus_mutation_append(ngx_http_ws_bus_mutation_t *m);
+
+
+static const ngx_http_ws_bus_field_t  ngx_http_ws_bus_mutation_values[] = {
+
+    { "ws_bus_tenant", offsetof(ngx_http_ws_bus_client_loc_conf_t, tenant),
+      1, WSB_TENANT },
+
+    { "ws_bus_schema", offsetof(ngx_http_ws_bus_client_loc_conf_t, schema),
+      1, WSB_SCHEMA },
+
+    { "ws_bus_section", offsetof(ngx_http_ws_bus_client_loc_conf_t, section),
+      1, WSB_SECTION },
+
+    { "ws_bus_capture_action",
+      offsetof(ngx_http_ws_bus_source_loc_conf_t, capture_action),
+      0, WSB_ACTION },
+
+    { "ws_bus_capture_entity",
+      offsetof(ngx_http_ws_bus_source_loc_conf_t, capture_entity),
+      0, WSB_ENTITY_TYPE },
+
+    { "ws_bus_capture_id",
+      offsetof(ngx_http_ws_bus_source_loc_conf_t, capture_id),
+      0, WSB_ENTITY_ID },
+
+    { NULL, 0, 0, 0 }
+};
+
+
+static ngx_inline wsb_str_t
+ngx_http_ws_bus_mutation_str(const ngx_str_t *s)
+{
+    wsb_str_t  str;
+
+    str.data = s->data;
+    str.len = s->len;
+
+    return str;
+}
 
 
 void
 ngx_http_ws_bus_capture_emit(ngx_http_request_t *r,
     ngx_http_ws_bus_captured_t *cap)
 {
-    uint8_t                     *plain;
-    size_t                       len;
-    wsb_str_t                    body;
-    ngx_http_ws_bus_mutation_t   m;
+    ngx_http_ws_bus_mutation_t  m;
 
     cap->done = 1;
 
@@ -75,307 +91,245 @@ ngx_http_ws_bus_capture_emit(ngx_http_request_t *r,
     m.request = r;
     m.cap = cap;
 
-    if (!cap->lost && cap->encoding.len != 0 && cap->body.len != 0) {
+    ngx_http_ws_bus_mutation_inflate(cap);
 
-        body.data = cap->body.data;
-        body.len = cap->body.len;
+    if (ngx_http_ws_bus_mutation_fields(&m)) {
 
-        if (wsb_gunzip(body, cap->conf->capture_max_body, &plain, &len)
-            == WSB_OK)
-        {
-            wsb_text_done(&cap->body);
+        ngx_http_ws_bus_mutation_bodies(&m);
 
-            cap->body.data = plain;
-            cap->body.len = len;
-            cap->body.size = len;
+        if (wsb_mutation_events(&m.row) != WSB_OK || m.row.nrefused != 0) {
+            ngx_http_ws_bus_capture_refused(r, cap, m.row.reason);
+        }
 
-        } else {
-            cap->lost = 1;
+        if (m.row.batch.nentries != 0) {
+            ngx_http_ws_bus_mutation_append(&m);
         }
     }
 
-    ngx_http_ws_bus_mutation(&m);
-
-    wsb_batch_done(&m.batch);
+    wsb_batch_done(&m.row.batch);
     wsb_text_done(&m.request_body);
     wsb_text_done(&cap->body);
 }
 
 
-static void
-ngx_http_ws_bus_mutation(ngx_http_ws_bus_mutation_t *m)
+void
+ngx_http_ws_bus_capture_refused(ngx_http_request_t *r,
+    ngx_http_ws_bus_captured_t *cap, const char *reason)
 {
-    wsb_zone_t  *zone;
-    wsb_json_t   response;
+    ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                  "ws bus capture: no event of a mutation in location "
+                  "\"%V\": %s", &cap->clcf->name, reason);
+}
 
-    zone = m->cap->conf->capture->zone;
 
-    m->conf.key = zone->key;
-    m->conf.max_record = wsb_log_max_record(&zone->log);
-    m->conf.max_batch = wsb_log_max_batch(&zone->log);
+static void
+ngx_http_ws_bus_mutation_inflate(ngx_http_ws_bus_captured_t *cap)
+{
+    size_t      len;
+    uint8_t    *plain;
+    wsb_str_t   body;
 
-    if (!ngx_http_ws_bus_mutation_fields(m)) {
-        ngx_log_error(NGX_LOG_ERR, m->request->connection->log, 0,
-                      "ws bus capture: no event, a value of its fields could "
-                      "not be had");
+    if (cap->lost || cap->encoding.len == 0 || cap->body.len == 0) {
         return;
     }
 
-    if (ngx_http_ws_bus_mutation_body(m, &response)) {
-        ngx_http_ws_bus_mutation_events(m, &response);
-    } else {
-        ngx_http_ws_bus_mutation_events(m, NULL);
+    body.data = cap->body.data;
+    body.len = cap->body.len;
+
+    if (wsb_gunzip(body, cap->conf->capture_max_body, &plain, &len)
+        != WSB_OK)
+    {
+        cap->lost = 1;
+        return;
     }
 
-    if (m->batch.nentries != 0) {
-        ngx_http_ws_bus_mutation_append(m);
-    }
+    wsb_text_done(&cap->body);
+
+    cap->body.data = plain;
+    cap->body.len = len;
+    cap->body.size = len;
 }
 
 
 static ngx_uint_t
 ngx_http_ws_bus_mutation_fields(ngx_http_ws_bus_mutation_t *m)
 {
-    static const wsb_str_t  entity = wsb_string("entity");
+    wsb_mutation_t                 *row;
+    const ngx_http_ws_bus_field_t  *f;
 
-    wsb_str_t                    value;
-    wsb_event_t                 *ev;
-    ngx_http_ws_bus_source_loc_conf_t  *conf;
-    ngx_http_ws_bus_client_loc_conf_t  *client;
+    static const wsb_str_t  id = wsb_string("id");
 
-    ev = &m->event;
-    conf = m->cap->conf;
-    client = m->cap->client;
+    row = &m->row;
 
-    ev->field[WSB_KIND] = entity;
+    row->id_path = id;
 
-    if (!ngx_http_ws_bus_value_of(m, client->tenant, NGX_HTTP_WS_BUS_FIELD_MAX,
-                                  &ev->field[WSB_TENANT])
-        || !ngx_http_ws_bus_value_of(m, client->schema,
-                                     NGX_HTTP_WS_BUS_FIELD_MAX,
-                                     &ev->field[WSB_SCHEMA])
-        || !ngx_http_ws_bus_value_of(m, client->section,
-                                     NGX_HTTP_WS_BUS_FIELD_MAX,
-                                     &ev->field[WSB_SECTION])
-        || !ngx_http_ws_bus_value_of(m, conf->capture_action,
-                                     NGX_HTTP_WS_BUS_FIELD_MAX,
-                                     &ev->field[WSB_ACTION])
-        || !ngx_http_ws_bus_value_of(m, conf->capture_entity,
-                                     NGX_HTTP_WS_BUS_FIELD_MAX,
-                                     &ev->field[WSB_ENTITY_TYPE])
-        || !ngx_http_ws_bus_value_of(m, conf->capture_id, 4096, &value))
+    for (f = ngx_http_ws_bus_mutation_values; f->directive != NULL; f++) {
+        if (!ngx_http_ws_bus_mutation_value(m, f)) {
+            return 0;
+        }
+    }
+
+    if (m->cap->client->tenant != NULL
+        && row->event.field[WSB_TENANT].data == NULL)
     {
-        return 0;
-    }
-
-    if (client->tenant != NULL && ev->field[WSB_TENANT].data == NULL) {
         /* it must never reach those without a tenant */
+        ngx_http_ws_bus_capture_refused(m->request, m->cap,
+                                        "the value of \"ws_bus_tenant\" is "
+                                        "empty");
         return 0;
     }
 
-    if (ev->field[WSB_ACTION].data == NULL) {
-        ev->field[WSB_ACTION] = ngx_http_ws_bus_mutation_action(m);
+    row->event.field[WSB_ORIGIN] = ngx_http_ws_bus_capture_origin(m->request);
+
+    row->method = ngx_http_ws_bus_mutation_method(m->cap->method);
+    row->uri.path = ngx_http_ws_bus_mutation_str(&m->cap->uri);
+    row->uri.raw = ngx_http_ws_bus_mutation_str(&m->cap->raw);
+    row->uri.rewritten = m->cap->rewritten;
+    row->prefix = ngx_http_ws_bus_mutation_str(&m->cap->clcf->name);
+    row->location = ngx_http_ws_bus_mutation_str(&m->cap->location);
+
+    return 1;
+}
+
+
+/* An empty value counts as none; one that no event can have, as a failure. */
+
+static ngx_uint_t
+ngx_http_ws_bus_mutation_value(ngx_http_ws_bus_mutation_t *m,
+    const ngx_http_ws_bus_field_t *f)
+{
+    char                       *base;
+    u_char                      reason[128];
+    ngx_str_t                   s;
+    wsb_str_t                   value;
+    ngx_http_complex_value_t  **cv;
+
+    base = f->client ? (char *) m->cap->client : (char *) m->cap->conf;
+    cv = (ngx_http_complex_value_t **) (base + f->offset);
+
+    if (*cv == NULL) {
+        return 1;
     }
 
-    if (ev->field[WSB_ENTITY_TYPE].data == NULL) {
-        ngx_http_ws_bus_mutation_entity(m);
+    if (ngx_http_complex_value(m->request, *cv, &s) != NGX_OK) {
+        ngx_http_ws_bus_capture_refused(m->request, m->cap, "no memory");
+        return 0;
     }
 
-    ngx_str_set(&m->id_path, "id");
+    if (s.len == 0) {
+        return 1;
+    }
+
+    value = ngx_http_ws_bus_mutation_str(&s);
 
     /*
      * A path is what the directive says is one: a variable's value is an id,
      * else whoever makes up an URI could have any field of the response told.
      */
 
-    if (conf->capture_id != NULL
-        && ngx_strncmp(conf->capture_id->value.data, "path=", 5) == 0)
+    if (f->field == WSB_ENTITY_ID
+        && ngx_strncmp((*cv)->value.data, "path=", 5) == 0)
     {
         if (value.len > 5) {
-            m->id_path.data = (u_char *) value.data + 5;
-            m->id_path.len = value.len - 5;
+            m->row.id_path.data = value.data + 5;
+            m->row.id_path.len = value.len - 5;
         }
 
-    } else if (value.len != 0 && value.len <= NGX_HTTP_WS_BUS_FIELD_MAX) {
-        ev->field[WSB_ENTITY_ID] = value;
-    }
-
-    m->origin = ngx_http_ws_bus_capture_origin(m->request);
-    ev->field[WSB_ORIGIN] = m->origin;
-
-    return 1;
-}
-
-
-/* An empty value counts as none; one that is too long, as a failure. */
-
-static ngx_uint_t
-ngx_http_ws_bus_value_of(ngx_http_ws_bus_mutation_t *m,
-    ngx_http_complex_value_t *cv, size_t max, wsb_str_t *value)
-{
-    ngx_str_t  s;
-
-    value->data = NULL;
-    value->len = 0;
-
-    if (cv == NULL) {
         return 1;
     }
 
-    if (ngx_http_complex_value(m->request, cv, &s) != NGX_OK || s.len > max
-        || ngx_strlchr(s.data, s.data + s.len, '\0') != NULL)
-    {
+    if (!wsb_mutation_field(value)) {
+        *ngx_snprintf(reason, sizeof(reason) - 1,
+                      "the value of \"%s\" is longer than %d bytes, or not "
+                      "UTF-8 without NUL", f->directive,
+                      WSB_MUTATION_FIELD) = '\0';
+
+        ngx_http_ws_bus_capture_refused(m->request, m->cap, (char *) reason);
         return 0;
     }
 
-    if (s.len != 0) {
-        value->data = s.data;
-        value->len = s.len;
-    }
+    m->row.event.field[f->field] = value;
 
     return 1;
 }
 
-
-/*
- * Of a location whose prefix ends in a slash: the first segment behind it;
- * else the prefix's own last one.  A regular expression has no prefix.
- */
 
 static void
-ngx_http_ws_bus_mutation_entity(ngx_http_ws_bus_mutation_t *m)
+ngx_http_ws_bus_mutation_bodies(ngx_http_ws_bus_mutation_t *m)
 {
-    u_char     *p, *last;
-    ngx_str_t  *uri, *name, rest;
+    wsb_zone_t      *zone;
+    wsb_mutation_t  *row;
 
-    uri = &m->cap->uri;
-    name = &m->cap->clcf->name;
+    row = &m->row;
+    zone = m->cap->conf->capture->zone;
 
-    rest = *uri;
+    row->conf.key = zone->key;
+    row->conf.max_record = wsb_log_max_record(&zone->log);
+    row->conf.max_batch = wsb_log_max_batch(&zone->log);
 
-    if (uri->len > name->len && name->len != 0
-        && ngx_strncmp(uri->data, name->data, name->len) == 0
-        && name->data[name->len - 1] == '/')
-    {
-        rest.data += name->len;
-        rest.len -= name->len;
+    row->response.data = m->cap->body.data;
+    row->response.len = m->cap->body.len;
+    row->lost_response = m->cap->lost;
 
-    } else if (name->len > 1 && uri->len >= name->len
-               && ngx_strncmp(uri->data, name->data, name->len) == 0)
-    {
-        m->event.field[WSB_ENTITY_TYPE] = ngx_http_ws_bus_last_segment(name);
-        return;
-    }
+    switch (m->cap->conf->capture_data) {
 
-    p = rest.data;
-    last = rest.data + rest.len;
+    case NGX_HTTP_WS_BUS_DATA_RESPONSE:
+        row->data = WSB_MUTATION_RESPONSE;
+        break;
 
-    while (p < last && *p == '/') {
-        p++;
-    }
+    case NGX_HTTP_WS_BUS_DATA_REQUEST:
+        row->data = WSB_MUTATION_REQUEST;
+        row->lost_request = !ngx_http_ws_bus_mutation_request(m);
+        row->request.data = m->request_body.data;
+        row->request.len = m->request_body.len;
+        break;
 
-    m->event.field[WSB_ENTITY_TYPE].data = p;
-
-    while (p < last && *p != '/') {
-        p++;
-    }
-
-    m->event.field[WSB_ENTITY_TYPE].len =
-                                p - m->event.field[WSB_ENTITY_TYPE].data;
-}
-
-
-static wsb_str_t
-ngx_http_ws_bus_mutation_action(ngx_http_ws_bus_mutation_t *m)
-{
-    static const wsb_str_t  created = wsb_string("created");
-    static const wsb_str_t  updated = wsb_string("updated");
-    static const wsb_str_t  deleted = wsb_string("deleted");
-
-    switch (m->cap->method) {
-
-    case NGX_HTTP_POST:
-        return created;
-
-    case NGX_HTTP_DELETE:
-        return deleted;
+    case NGX_HTTP_WS_BUS_DATA_NONE:
+        row->data = WSB_MUTATION_NO_DATA;
+        break;
 
     default:
-        return updated;
+        row->data = WSB_MUTATION_DEFAULT;
     }
 }
 
 
-/* The response as JSON, if it is that. */
+/* In one piece, if there is one and it says that it is JSON. */
 
 static ngx_uint_t
-ngx_http_ws_bus_mutation_body(ngx_http_ws_bus_mutation_t *m,
-    wsb_json_t *body)
+ngx_http_ws_bus_mutation_request(ngx_http_ws_bus_mutation_t *m)
 {
-    wsb_str_t          text;
-    wsb_json_error_t   err;
-    wsb_json_limits_t  limits;
+    off_t             size;
+    u_char           *p;
+    ssize_t           n;
+    wsb_text_t       *body;
+    ngx_chain_t      *cl;
+    ngx_table_elt_t  *type;
 
-    if (m->cap->lost) {
-        m->truncated = 1;
+    body = &m->request_body;
+    type = m->request->headers_in.content_type;
+
+    if (m->request->request_body == NULL
+        || (type != NULL
+            && !wsb_mutation_is_json(
+                                ngx_http_ws_bus_mutation_str(&type->value))))
+    {
         return 0;
     }
-
-    if (m->cap->body.len == 0) {
-        return 0;
-    }
-
-    text.data = m->cap->body.data;
-    text.len = m->cap->body.len;
-
-    limits.depth = NGX_HTTP_WS_BUS_DEPTH;
-    limits.strict = 0;
-
-    if (wsb_json_parse(text, &limits, body, &err) == WSB_OK) {
-        return 1;
-    }
-
-    m->truncated = 1;
-
-    return 0;
-}
-
-
-static ngx_uint_t
-ngx_http_ws_bus_mutation_request(ngx_http_ws_bus_mutation_t *m,
-    wsb_json_t *body)
-{
-    off_t              size;
-    u_char            *p;
-    ssize_t            n;
-    wsb_str_t          text;
-    ngx_chain_t       *cl;
-    wsb_json_error_t   err;
-    wsb_json_limits_t  limits;
-
-    if (m->request->request_body == NULL) {
-        m->truncated = 1;
-        return 0;
-    }
-
-    m->request_body.len = 0;
 
     for (cl = m->request->request_body->bufs; cl; cl = cl->next) {
         size = ngx_buf_size(cl->buf);
 
-        if (size > (off_t) (m->cap->conf->capture_max_body
-                            - m->request_body.len))
-        {
-            m->truncated = 1;
+        if (size > (off_t) (m->cap->conf->capture_max_body - body->len)) {
             return 0;
         }
 
         if (!cl->buf->in_file) {
-            wsb_text_add(&m->request_body, cl->buf->pos, (size_t) size);
+            wsb_text_add(body, cl->buf->pos, (size_t) size);
             continue;
         }
 
-        p = wsb_text_reserve(&m->request_body, (size_t) size);
+        p = wsb_text_reserve(body, (size_t) size);
         n = NGX_ERROR;
 
         if (p != NULL && cl->buf->file->fd != NGX_INVALID_FILE) {
@@ -384,333 +338,36 @@ ngx_http_ws_bus_mutation_request(ngx_http_ws_bus_mutation_t *m,
         }
 
         if (n != (ssize_t) size) {
-            m->truncated = 1;
             return 0;
         }
 
-        m->request_body.len += (size_t) size;
+        body->len += (size_t) size;
     }
 
-    text.data = m->request_body.data;
-    text.len = m->request_body.len;
-
-    limits.depth = NGX_HTTP_WS_BUS_DEPTH;
-    limits.strict = 0;
-
-    if (m->request_body.failed
-        || wsb_json_parse(text, &limits, body, &err) != WSB_OK)
-    {
-        m->truncated = 1;
-        return 0;
-    }
-
-    return 1;
+    return !body->failed;
 }
 
 
-/*
- * With the data; or, if that is more than the zone takes, without it; or, of
- * a list that is too long even so, one event for all.
- */
-
-static void
-ngx_http_ws_bus_mutation_events(ngx_http_ws_bus_mutation_t *m,
-    const wsb_json_t *response)
+static wsb_mutation_method_t
+ngx_http_ws_bus_mutation_method(ngx_uint_t method)
 {
-    ngx_uint_t  kind;
+    switch (method) {
 
-    kind = m->cap->conf->capture_data;
+    case NGX_HTTP_POST:
+        return WSB_MUTATION_POST;
 
-    if (kind == NGX_HTTP_WS_BUS_DATA_DEFAULT) {
-        kind = m->cap->method == NGX_HTTP_DELETE
-                   ? NGX_HTTP_WS_BUS_DATA_NONE
-                   : NGX_HTTP_WS_BUS_DATA_RESPONSE;
+    case NGX_HTTP_PUT:
+        return WSB_MUTATION_PUT;
+
+    case NGX_HTTP_PATCH:
+        return WSB_MUTATION_PATCH;
+
+    case NGX_HTTP_DELETE:
+        return WSB_MUTATION_DELETE;
+
+    default:
+        return WSB_MUTATION_NONE;
     }
-
-    if (kind != NGX_HTTP_WS_BUS_DATA_RESPONSE) {
-        /* only what is to be sent can be truncated */
-        m->truncated = 0;
-    }
-
-    if (ngx_http_ws_bus_mutation_rows(m, response, kind) == WSB_OK) {
-        return;
-    }
-
-    wsb_batch_done(&m->batch);
-    m->truncated = 1;
-
-    if (ngx_http_ws_bus_mutation_rows(m, response, NGX_HTTP_WS_BUS_DATA_NONE)
-        == WSB_OK)
-    {
-        return;
-    }
-
-    wsb_batch_done(&m->batch);
-
-    if (ngx_http_ws_bus_mutation_add(m, NULL, NULL) != WSB_OK) {
-        ngx_log_error(NGX_LOG_ERR, m->request->connection->log, 0,
-                      "ws bus capture: an event could not be made");
-        wsb_batch_done(&m->batch);
-    }
-}
-
-
-/* A list of rows in answer to a POST or PATCH is an event for each. */
-
-static wsb_rc_t
-ngx_http_ws_bus_mutation_rows(ngx_http_ws_bus_mutation_t *m,
-    const wsb_json_t *response, ngx_uint_t kind)
-{
-    wsb_rc_t           rc;
-    ngx_uint_t         known;
-    wsb_json_t         sent, row, part;
-    wsb_json_walk_t    rows, parts;
-    const wsb_json_t  *data;
-
-    known = kind == NGX_HTTP_WS_BUS_DATA_REQUEST
-            && ngx_http_ws_bus_mutation_request(m, &sent);
-
-    if (response == NULL || response->type != WSB_JSON_ARRAY
-        || !(m->cap->method & (NGX_HTTP_POST|NGX_HTTP_PATCH))
-        || m->event.field[WSB_ENTITY_ID].data != NULL)
-    {
-        data = kind == NGX_HTTP_WS_BUS_DATA_RESPONSE ? response
-                                                     : known ? &sent : NULL;
-
-        return ngx_http_ws_bus_mutation_add(m, response, data);
-    }
-
-    if (kind == NGX_HTTP_WS_BUS_DATA_REQUEST
-        && !(known && ngx_http_ws_bus_same_length(response, &sent)))
-    {
-        /* which part of what was sent made which row cannot be told */
-        known = 0;
-        m->truncated = 1;
-    }
-
-    wsb_json_enter(&rows, response);
-
-    if (known) {
-        wsb_json_enter(&parts, &sent);
-    }
-
-    while (wsb_json_element(&rows, &row) == WSB_OK) {
-
-        data = kind == NGX_HTTP_WS_BUS_DATA_RESPONSE ? &row : NULL;
-
-        if (known && wsb_json_element(&parts, &part) == WSB_OK) {
-            data = &part;
-        }
-
-        rc = ngx_http_ws_bus_mutation_add(m, &row, data);
-
-        if (rc != WSB_OK) {
-            return rc;
-        }
-    }
-
-    return WSB_OK;
-}
-
-
-static ngx_uint_t
-ngx_http_ws_bus_same_length(const wsb_json_t *a, const wsb_json_t *b)
-{
-    wsb_rc_t         rc;
-    wsb_json_t       value;
-    wsb_json_walk_t  wa, wb;
-
-    if (b->type != WSB_JSON_ARRAY) {
-        return 0;
-    }
-
-    wsb_json_enter(&wa, a);
-    wsb_json_enter(&wb, b);
-
-    do {
-        rc = wsb_json_element(&wa, &value);
-
-        if (wsb_json_element(&wb, &value) != rc) {
-            return 0;
-        }
-
-    } while (rc == WSB_OK);
-
-    return 1;
-}
-
-
-static wsb_rc_t
-ngx_http_ws_bus_mutation_add(ngx_http_ws_bus_mutation_t *m,
-    const wsb_json_t *row, const wsb_json_t *data)
-{
-    wsb_rc_t     rc;
-    wsb_text_t   t;
-    wsb_event_t  ev;
-
-    ev = m->event;
-    ngx_memzero(&t, sizeof(wsb_text_t));
-
-    if (ev.field[WSB_ENTITY_ID].data == NULL) {
-        ev.field[WSB_ENTITY_ID] = ngx_http_ws_bus_mutation_id(m, row);
-    }
-
-    if (data != NULL) {
-        ev.field[WSB_DATA] = data->text;
-    }
-
-    ngx_http_ws_bus_mutation_metadata(m, &t);
-
-    if (!t.failed) {
-        ev.field[WSB_METADATA].data = t.data;
-        ev.field[WSB_METADATA].len = t.len;
-    }
-
-    rc = wsb_batch_add(&m->batch, &ev, &m->conf);
-
-    wsb_text_done(&t);
-
-    return rc;
-}
-
-
-static void
-ngx_http_ws_bus_mutation_metadata(ngx_http_ws_bus_mutation_t *m,
-    wsb_text_t *t)
-{
-    if (m->origin.len != 0) {
-        wsb_text_lit(t, "{\"origin\":");
-        wsb_text_json(t, m->origin);
-
-    } else {
-        wsb_text_lit(t, "{");
-    }
-
-    if (m->truncated) {
-        wsb_text_lit(t, m->origin.len ? ",\"truncated\":true"
-                                      : "\"truncated\":true");
-    }
-
-    wsb_text_lit(t, "}");
-}
-
-
-/* From the row, else from the Location header, else from the URI. */
-
-static wsb_str_t
-ngx_http_ws_bus_mutation_id(ngx_http_ws_bus_mutation_t *m,
-    const wsb_json_t *row)
-{
-    wsb_str_t  id;
-
-    if (row != NULL && ngx_http_ws_bus_id_in_row(m, row, &id)) {
-        return id;
-    }
-
-    id = ngx_http_ws_bus_last_segment(&m->cap->location);
-
-    if (id.len == 0 || id.len > NGX_HTTP_WS_BUS_FIELD_MAX) {
-        id = ngx_http_ws_bus_last_segment(&m->cap->uri);
-    }
-
-    if (id.len == 0 || id.len > NGX_HTTP_WS_BUS_FIELD_MAX) {
-        id.data = NULL;
-        id.len = 0;
-    }
-
-    return id;
-}
-
-
-static ngx_uint_t
-ngx_http_ws_bus_id_in_row(ngx_http_ws_bus_mutation_t *m,
-    const wsb_json_t *row, wsb_str_t *id)
-{
-    size_t      len;
-    u_char     *p, *last, *dot, *dst;
-    char        name[NGX_HTTP_WS_BUS_FIELD_MAX + 1];
-    wsb_json_t  value, next;
-
-    value = *row;
-    p = m->id_path.data;
-    last = p + m->id_path.len;
-
-    while (p < last) {
-        dot = ngx_strlchr(p, last, '.');
-        if (dot == NULL) {
-            dot = last;
-        }
-
-        len = dot - p;
-
-        if (value.type != WSB_JSON_OBJECT || len > sizeof(name) - 1) {
-            return 0;
-        }
-
-        ngx_memcpy(name, p, len);
-        name[len] = '\0';
-
-        if (wsb_json_get(&value, name, &next) != WSB_OK) {
-            return 0;
-        }
-
-        value = next;
-        p = dot + 1;
-    }
-
-    if (value.type == WSB_JSON_NUMBER && wsb_json_is_integer(&value)) {
-        *id = value.text;
-        return id->len <= NGX_HTTP_WS_BUS_FIELD_MAX;
-    }
-
-    if (value.type != WSB_JSON_STRING) {
-        return 0;
-    }
-
-    dst = ngx_pnalloc(m->request->pool, value.text.len);
-
-    if (dst == NULL || wsb_json_decode(&value, dst, &len) != WSB_OK) {
-        return 0;
-    }
-
-    id->data = dst;
-    id->len = len;
-
-    return len != 0 && len <= NGX_HTTP_WS_BUS_FIELD_MAX;
-}
-
-
-/* "/a/b/" and "/a/b?x" give "b". */
-
-static wsb_str_t
-ngx_http_ws_bus_last_segment(ngx_str_t *uri)
-{
-    u_char     *p, *last;
-    wsb_str_t   s;
-
-    last = uri->data + uri->len;
-
-    for (p = uri->data; p < last; p++) {
-        if (*p == '?' || *p == '#') {
-            last = p;
-            break;
-        }
-    }
-
-    while (last > uri->data && last[-1] == '/') {
-        last--;
-    }
-
-    p = last;
-
-    while (p > uri->data && p[-1] != '/') {
-        p--;
-    }
-
-    s.data = p;
-    s.len = last - p;
-
-    return s;
 }
 
 
@@ -725,7 +382,8 @@ ngx_http_ws_bus_mutation_append(ngx_http_ws_bus_mutation_t *m)
 
     bus = m->cap->conf->capture;
 
-    rc = ngx_http_ws_bus_publish_batch(bus, &m->batch, NULL, &appended);
+    rc = ngx_http_ws_bus_publish_batch(bus, &m->row.batch, NULL,
+                                       &appended);
 
     if (rc != WSB_OK) {
         ngx_log_error(NGX_LOG_ERR, m->request->connection->log, 0,
@@ -738,12 +396,12 @@ ngx_http_ws_bus_mutation_append(ngx_http_ws_bus_mutation_t *m)
     location.len = m->cap->clcf->name.len;
 
     ngx_shmtx_lock(&bus->shpool->mutex);
-    wsb_zone_captured_locked(bus->zone, location, m->batch.nentries);
+    wsb_zone_captured_locked(bus->zone, location, m->row.batch.nentries);
     ngx_shmtx_unlock(&bus->shpool->mutex);
 
     if (bus->worker != NULL && bus->worker->slot != -1) {
         ngx_http_ws_bus_counters(bus->worker)->captured +=
-                                                        m->batch.nentries;
+                                                        m->row.batch.nentries;
     }
 
     p = ngx_pnalloc(m->request->pool, WSB_ID_LEN);

@@ -2,13 +2,7 @@
  * The publish location: a body of events, appended as one batch.
  */
 
-#include "ngx_http_ws_bus_source.h"
-
-
-typedef struct {
-    const char                  *type;
-    wsb_format_t                 format;
-} ngx_http_ws_bus_format_t;
+#include "ngx_http_ws_bus_publish.h"
 
 
 /* A request that waits, in its pool. */
@@ -20,8 +14,7 @@ typedef struct {
 } ngx_http_ws_bus_parked_t;
 
 
-static ngx_int_t ngx_http_ws_bus_format(ngx_http_request_t *r,
-    wsb_format_t *format);
+static ngx_int_t ngx_http_ws_bus_publish_encoding(ngx_http_request_t *r);
 static void ngx_http_ws_bus_body_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_http_ws_bus_park(ngx_http_request_t *r,
     ngx_http_ws_bus_worker_t *w);
@@ -29,8 +22,8 @@ static void ngx_http_ws_bus_unpark(ngx_http_ws_bus_paused_t *paused);
 static void ngx_http_ws_bus_parked_handler(ngx_event_t *ev);
 static void ngx_http_ws_bus_parked_cleanup(void *data);
 static void ngx_http_ws_bus_publish_request(ngx_http_request_t *r);
-static ngx_int_t ngx_http_ws_bus_read_body(ngx_http_request_t *r,
-    wsb_str_t *body);
+static ngx_int_t ngx_http_ws_bus_publish_inflate(ngx_http_request_t *r,
+    wsb_str_t *body, uint8_t **plain);
 static ngx_int_t ngx_http_ws_bus_publish_tenant(ngx_http_request_t *r,
     wsb_str_t *tenant);
 static ngx_int_t ngx_http_ws_bus_publish_body(ngx_http_request_t *r,
@@ -40,18 +33,11 @@ static ngx_int_t ngx_http_ws_bus_request_key(ngx_http_request_t *r,
 static ngx_int_t ngx_http_ws_bus_append(ngx_http_request_t *r,
     wsb_batch_t *batch, wsb_request_t *req);
 static ngx_int_t ngx_http_ws_bus_accepted(ngx_http_request_t *r,
-    const wsb_appended_t *appended);
+    const wsb_appended_t *appended, const wsb_ignored_t *ignored);
 static ngx_int_t ngx_http_ws_bus_answered(ngx_http_request_t *r,
     const char *title, const char *detail);
 static ngx_int_t ngx_http_ws_bus_problem(ngx_http_request_t *r,
     ngx_uint_t status, const char *title, const char *detail, long index);
-
-
-static ngx_http_ws_bus_format_t  ngx_http_ws_bus_formats[] = {
-    { "application/json", WSB_FORMAT_JSON },
-    { "application/x-ndjson", WSB_FORMAT_NDJSON },
-    { NULL, 0 }
-};
 
 
 ngx_int_t
@@ -92,7 +78,11 @@ ngx_http_ws_bus_publish_handler(ngx_http_request_t *r)
                : rc;
     }
 
-    if (ngx_http_ws_bus_format(r, &format) != NGX_OK) {
+    if (ngx_http_ws_bus_body_encoding(r) == NGX_HTTP_WS_BUS_OTHER) {
+        return ngx_http_ws_bus_publish_encoding(r);
+    }
+
+    if (ngx_http_ws_bus_body_format(r, &format) != NGX_OK) {
         rc = ngx_http_discard_request_body(r);
 
         return rc == NGX_OK
@@ -116,41 +106,23 @@ ngx_http_ws_bus_publish_handler(ngx_http_request_t *r)
 }
 
 
-/* Parameters of the type (a charset) do not matter: JSON is UTF-8. */
-
 static ngx_int_t
-ngx_http_ws_bus_format(ngx_http_request_t *r, wsb_format_t *format)
+ngx_http_ws_bus_publish_encoding(ngx_http_request_t *r)
 {
-    size_t                     len, n;
-    ngx_str_t                 *value;
-    ngx_http_ws_bus_format_t  *f;
+    ngx_int_t  rc;
 
-    if (r->headers_in.content_type == NULL) {
-        return NGX_DECLINED;
+    if (ngx_http_ws_bus_add_header(r, "Accept-Encoding", "gzip") != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    value = &r->headers_in.content_type->value;
+    rc = ngx_http_discard_request_body(r);
 
-    for (n = 0; n < value->len; n++) {
-        if (value->data[n] == ';' || value->data[n] == ' ') {
-            break;
-        }
-    }
-
-    for (f = ngx_http_ws_bus_formats; f->type != NULL; f++) {
-        len = ngx_strlen(f->type);
-
-        if (n == len
-            && (ngx_memcmp(value->data, f->type, len) == 0
-                || ngx_strncasecmp(value->data, (u_char *) f->type, len)
-                   == 0))
-        {
-            *format = f->format;
-            return NGX_OK;
-        }
-    }
-
-    return NGX_DECLINED;
+    return rc == NGX_OK
+           ? ngx_http_ws_bus_problem(r, NGX_HTTP_UNSUPPORTED_MEDIA_TYPE,
+                                     "Unsupported content encoding",
+                                     "Send the body as it is, or with one "
+                                     "Content-Encoding: gzip", -1)
+           : rc;
 }
 
 
@@ -264,11 +236,20 @@ ngx_http_ws_bus_parked_cleanup(void *data)
 static void
 ngx_http_ws_bus_publish_request(ngx_http_request_t *r)
 {
+    uint8_t     *plain;
     ngx_int_t    rc;
     wsb_str_t    body;
     wsb_batch_t  batch;
 
+    plain = NULL;
+
     rc = ngx_http_ws_bus_read_body(r, &body);
+
+    if (rc == NGX_OK
+        && ngx_http_ws_bus_body_encoding(r) == NGX_HTTP_WS_BUS_GZIP)
+    {
+        rc = ngx_http_ws_bus_publish_inflate(r, &body, &plain);
+    }
 
     if (rc == NGX_OK) {
         ngx_memzero(&batch, sizeof(wsb_batch_t));
@@ -278,74 +259,48 @@ ngx_http_ws_bus_publish_request(ngx_http_request_t *r)
         wsb_batch_done(&batch);
     }
 
-    ngx_http_finalize_request(r, rc);
+    wsb_free(plain);
+
+    ngx_http_finalize_request(r, rc == NGX_DONE ? NGX_OK : rc);
 }
 
 
-/* In one piece, from wherever nginx has put it. */
+/* NGX_DONE: it has been refused. */
 
 static ngx_int_t
-ngx_http_ws_bus_read_body(ngx_http_request_t *r, wsb_str_t *body)
+ngx_http_ws_bus_publish_inflate(ngx_http_request_t *r, wsb_str_t *body,
+    uint8_t **plain)
 {
-    off_t         len;
-    u_char       *p;
-    size_t        size;
-    ssize_t       n;
-    ngx_buf_t    *b;
-    ngx_chain_t  *cl;
+    ngx_int_t                    rc;
+    ngx_http_ws_bus_source_loc_conf_t  *slcf;
 
-    body->data = (u_char *) "";
-    body->len = 0;
+    slcf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_source_module);
 
-    if (r->request_body == NULL || r->request_body->bufs == NULL) {
-        return NGX_OK;
+    rc = ngx_http_ws_bus_inflate_body(r, body,
+                              2 * wsb_log_max_batch(&slcf->publish->zone->log),
+                              plain);
+
+    switch (rc) {
+
+    case NGX_DECLINED:
+        rc = ngx_http_ws_bus_problem(r, NGX_HTTP_REQUEST_ENTITY_TOO_LARGE,
+                                     "Too large", "The decoded body is larger "
+                                     "than client_max_body_size, or than the "
+                                     "history", -1);
+        break;
+
+    case NGX_HTTP_BAD_REQUEST:
+        rc = ngx_http_ws_bus_problem(r, NGX_HTTP_BAD_REQUEST,
+                                     "Malformed gzip", "Content-Encoding says "
+                                     "gzip, but the body is none, or is cut "
+                                     "off", -1);
+        break;
+
+    default:
+        return rc;
     }
 
-    cl = r->request_body->bufs;
-
-    if (cl->next == NULL && !cl->buf->in_file) {
-        body->data = cl->buf->pos;
-        body->len = cl->buf->last - cl->buf->pos;
-        return NGX_OK;
-    }
-
-    len = 0;
-
-    for (cl = r->request_body->bufs; cl; cl = cl->next) {
-        len += ngx_buf_size(cl->buf);
-    }
-
-    p = ngx_pnalloc(r->pool, (size_t) len);
-    if (p == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    body->data = p;
-    body->len = (size_t) len;
-
-    for (cl = r->request_body->bufs; cl; cl = cl->next) {
-        b = cl->buf;
-        size = (size_t) ngx_buf_size(b);
-
-        if (size == 0) {
-            continue;
-        }
-
-        if (!b->in_file) {
-            p = ngx_cpymem(p, b->pos, size);
-            continue;
-        }
-
-        n = ngx_read_file(b->file, p, size, b->file_pos);
-
-        if (n == NGX_ERROR || (size_t) n != size) {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
-
-        p += size;
-    }
-
-    return NGX_OK;
+    return rc == NGX_OK ? NGX_DONE : rc;
 }
 
 
@@ -381,7 +336,7 @@ ngx_http_ws_bus_publish_body(ngx_http_request_t *r, wsb_batch_t *batch,
         return err == NGX_DONE ? NGX_OK : err;
     }
 
-    (void) ngx_http_ws_bus_format(r, &format);
+    (void) ngx_http_ws_bus_body_format(r, &format);
 
     ngx_memzero(&problem, sizeof(wsb_problem_t));
 
@@ -467,7 +422,7 @@ ngx_http_ws_bus_publish_tenant(ngx_http_request_t *r, wsb_str_t *tenant)
     if (rc == NGX_HTTP_BAD_REQUEST) {
         return ngx_http_ws_bus_answered(r, "No tenant",
                                         "The tenant of this location is "
-                                        "empty or too long");
+                                        "empty, too long or not UTF-8");
     }
 
     tenant->data = value.data;
@@ -499,16 +454,17 @@ ngx_http_ws_bus_append(ngx_http_request_t *r, wsb_batch_t *batch,
         return NGX_HTTP_REQUEST_ENTITY_TOO_LARGE;
     }
 
-    return ngx_http_ws_bus_accepted(r, &appended);
+    return ngx_http_ws_bus_accepted(r, &appended, batch->ignored);
 }
 
 
 static ngx_int_t
 ngx_http_ws_bus_accepted(ngx_http_request_t *r,
-    const wsb_appended_t *appended)
+    const wsb_appended_t *appended, const wsb_ignored_t *ignored)
 {
     u_char                      *p, *start;
     uint64_t                     epoch;
+    wsb_text_t                   text;
     ngx_http_ws_bus_source_loc_conf_t  *slcf;
 
     static const char  published[] = "{\"published\":";
@@ -519,8 +475,15 @@ ngx_http_ws_bus_accepted(ngx_http_request_t *r,
     slcf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_source_module);
     epoch = slcf->publish->zone->epoch;
 
-    start = ngx_pnalloc(r->pool, 128 + 2 * WSB_ID_LEN + 2 * NGX_INT64_LEN);
+    ngx_memzero(&text, sizeof(wsb_text_t));
+
+    wsb_ignored_text(&text, ignored);
+
+    start = ngx_pnalloc(r->pool, 128 + 2 * WSB_ID_LEN + 2 * NGX_INT64_LEN
+                                 + text.len);
+
     if (start == NULL) {
+        wsb_text_done(&text);
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -534,7 +497,14 @@ ngx_http_ws_bus_accepted(ngx_http_request_t *r,
     p += wsb_id(p, epoch, appended->last);
     p = ngx_cpymem(p, subscribers, sizeof(subscribers) - 1);
     p += wsb_text_digits(p, appended->subscribers);
+
+    if (text.len != 0) {
+        p = ngx_cpymem(p, text.data, text.len);
+    }
+
     *p++ = '}';
+
+    wsb_text_done(&text);
 
     return ngx_http_ws_bus_send_body(r, NGX_HTTP_OK, "application/json",
                                      start, p - start);

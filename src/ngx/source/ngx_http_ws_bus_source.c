@@ -16,6 +16,8 @@ static void ngx_http_ws_bus_source_zone(ngx_conf_t *cf,
     ngx_http_ws_bus_zone_t *bus);
 static char *ngx_http_ws_bus_capture_id(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+static char *ngx_http_ws_bus_capture_id_word(ngx_conf_t *cf,
+    ngx_str_t *value);
 static char *ngx_http_ws_bus_capture_data(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static void *ngx_http_ws_bus_source_create_main_conf(ngx_conf_t *cf);
@@ -51,7 +53,7 @@ static ngx_command_t  ngx_http_ws_bus_source_commands[] = {
 
     { ngx_string("ws_bus_capture_entity"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_http_set_complex_value_slot,
+      ngx_http_ws_bus_complex,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_ws_bus_source_loc_conf_t, capture_entity),
       NULL },
@@ -65,7 +67,7 @@ static ngx_command_t  ngx_http_ws_bus_source_commands[] = {
 
     { ngx_string("ws_bus_capture_action"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_http_set_complex_value_slot,
+      ngx_http_ws_bus_complex,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_ws_bus_source_loc_conf_t, capture_action),
       NULL },
@@ -270,15 +272,19 @@ ngx_http_ws_bus_capture_id(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     u_char     *p;
     ngx_str_t  *value;
 
-    rv = ngx_http_set_complex_value_slot(cf, cmd, conf);
+    rv = ngx_http_ws_bus_complex(cf, cmd, conf);
 
-    if (rv != NGX_CONF_OK || slcf->capture_id->lengths != NULL) {
+    if (rv != NGX_CONF_OK) {
         return rv;
     }
 
     value = cf->args->elts;
 
     if (ngx_strncmp(value[1].data, "path=", 5) != 0) {
+        return ngx_http_ws_bus_capture_id_word(cf, &value[1]);
+    }
+
+    if (slcf->capture_id->lengths != NULL) {
         return NGX_CONF_OK;
     }
 
@@ -295,6 +301,34 @@ ngx_http_ws_bus_capture_id(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     return NGX_CONF_OK;
+}
+
+
+/* A word before "=" is meant as a parameter, and there is but one. */
+
+static char *
+ngx_http_ws_bus_capture_id_word(ngx_conf_t *cf, ngx_str_t *value)
+{
+    u_char  *p, c;
+
+    for (p = value->data; p < value->data + value->len; p++) {
+        c = *p | 0x20;
+
+        if ((c < 'a' || c > 'z') && *p != '_') {
+            break;
+        }
+    }
+
+    if (p == value->data || *p != '=') {
+        return NGX_CONF_OK;
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "invalid parameter \"%V\" in \"ws_bus_capture_id\": "
+                       "write \"path=%s\" for a place in the response, or "
+                       "the value alone", value, p + 1);
+
+    return NGX_CONF_ERROR;
 }
 
 

@@ -18,7 +18,6 @@
 
 #define NGX_HTTP_WS_BUS_WATCH_TICK    250     /* ms */
 #define NGX_HTTP_WS_BUS_WATCH_BLIND   4       /* ticks between looks */
-#define NGX_HTTP_WS_BUS_WATCH_SIZE    (768 * 1024)
 #define NGX_HTTP_WS_BUS_WATCH_READS   16
 
 
@@ -61,6 +60,7 @@ ngx_http_ws_bus_watch_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     u_char                    *p;
     ngx_str_t                 *value, s;
     wsb_str_t                  tenant;
+    ngx_int_t                  files;
     ngx_uint_t                 i;
     ngx_http_ws_bus_watch_t   *w, **place;
 
@@ -92,6 +92,7 @@ ngx_http_ws_bus_watch_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     ngx_str_set(&w->pattern, "*.json");
     w->conf.ignore = ngx_http_ws_bus_watch_ignored;
     w->conf.nignore = 2;
+    w->files = WSB_WATCH_FILES;
 
     for (i = 2; i < cf->args->nelts; i++) {
 
@@ -119,6 +120,12 @@ ngx_http_ws_bus_watch_directive(ngx_conf_t *cf, ngx_command_t *cmd,
                 w->conf.tenant = tenant;
             }
 
+        } else if (ngx_strncmp(value[i].data, "files=", 6) == 0
+                   && (files = ngx_atoi(s.data, s.len)) >= 1
+                   && files <= WSB_WATCH_FILES_MAX)
+        {
+            w->files = (uint32_t) files;
+
         } else if (ngx_strncmp(value[i].data, "ignore=", 7) == 0) {
 
             if (ngx_http_ws_bus_watch_ignore(cf, w, &s) != NGX_CONF_OK) {
@@ -132,7 +139,9 @@ ngx_http_ws_bus_watch_directive(ngx_conf_t *cf, ngx_command_t *cmd,
                                "\"zone=name\", \"pattern=*.json\" (of names, "
                                "without \"/\"), \"tenant=stem\" or "
                                "\"tenant=value\" (UTF-8, at most 256 bytes), "
-                               "\"ignore=name,name\"", &value[i]);
+                               "\"files=number\" (1 to %d), "
+                               "\"ignore=name,name\"", &value[i],
+                               WSB_WATCH_FILES_MAX);
             return NGX_CONF_ERROR;
         }
     }
@@ -256,12 +265,12 @@ ngx_http_ws_bus_watch_zone(ngx_conf_t *cf, ngx_http_ws_bus_watch_t *w)
 static char *
 ngx_http_ws_bus_watch_memory(ngx_conf_t *cf, ngx_http_ws_bus_watch_t *w)
 {
-    size_t      i, len;
+    size_t      i, len, size;
     u_char     *p;
     ngx_str_t   name;
 
-    len = sizeof("ws_bus_watch:::::") + w->bus->name.len + w->dir.len
-          + w->pattern.len + w->conf.tenant.len;
+    len = sizeof("ws_bus_watch::::::") + NGX_INT32_LEN + w->bus->name.len
+          + w->dir.len + w->pattern.len + w->conf.tenant.len;
 
     for (i = 0; i < w->conf.nignore; i++) {
         len += w->conf.ignore[i].len + 1;
@@ -272,9 +281,9 @@ ngx_http_ws_bus_watch_memory(ngx_conf_t *cf, ngx_http_ws_bus_watch_t *w)
         return NGX_CONF_ERROR;
     }
 
-    p = ngx_sprintf(name.data, "ws_bus_watch:%V:%V:%V:%*s", &w->bus->name,
-                    &w->dir, &w->pattern, w->conf.tenant.len,
-                    w->conf.tenant.data);
+    p = ngx_sprintf(name.data, "ws_bus_watch:%V:%V:%V:%uD:%*s",
+                    &w->bus->name, &w->dir, &w->pattern, w->files,
+                    w->conf.tenant.len, w->conf.tenant.data);
 
     for (i = 0; i < w->conf.nignore; i++) {
         p = ngx_sprintf(p, "%c%*s", i ? ',' : ':', w->conf.ignore[i].len,
@@ -283,7 +292,12 @@ ngx_http_ws_bus_watch_memory(ngx_conf_t *cf, ngx_http_ws_bus_watch_t *w)
 
     name.len = p - name.data;
 
-    w->shm_zone = ngx_shared_memory_add(cf, &name, NGX_HTTP_WS_BUS_WATCH_SIZE,
+    /* and what the slab allocator takes for itself, of each page */
+
+    size = wsb_watch_size(w->files);
+    size = ngx_align(size + size / 64 + 16 * ngx_pagesize, ngx_pagesize);
+
+    w->shm_zone = ngx_shared_memory_add(cf, &name, size,
                                         &ngx_http_ws_bus_source_module);
     if (w->shm_zone == NULL) {
         return NGX_CONF_ERROR;
@@ -313,12 +327,12 @@ ngx_http_ws_bus_watch_init_zone(ngx_shm_zone_t *shm_zone, void *data)
 
     if (data == NULL && !shm_zone->shm.exists) {
 
-        w->shared = ngx_slab_alloc(w->shpool, sizeof(wsb_watch_t));
+        w->shared = ngx_slab_alloc(w->shpool, wsb_watch_size(w->files));
         if (w->shared == NULL) {
             return NGX_ERROR;
         }
 
-        wsb_watch_init(w->shared);
+        wsb_watch_init(w->shared, w->files);
         w->shpool->data = w->shared;
 
         return NGX_OK;
@@ -326,7 +340,7 @@ ngx_http_ws_bus_watch_init_zone(ngx_shm_zone_t *shm_zone, void *data)
 
     w->shared = w->shpool->data;
 
-    if (w->shared == NULL || !wsb_watch_valid(w->shared)) {
+    if (w->shared == NULL || !wsb_watch_valid(w->shared, w->files)) {
         ngx_log_error(NGX_LOG_EMERG, shm_zone->shm.log, 0,
                       "the memory of \"ws_bus_watch\" of \"%V\" was laid out "
                       "by another version of the module: restart nginx, a "

@@ -24,6 +24,7 @@ typedef struct {
     ngx_str_t                    zone;        /* len 0: the only one */
     ngx_str_t                    pattern;
     wsb_watch_conf_t             conf;
+    uint32_t                     files;       /* that it holds */
     ngx_http_ws_bus_zone_t      *bus;
     u_char                      *file;        /* where it is written */
     ngx_uint_t                   line;

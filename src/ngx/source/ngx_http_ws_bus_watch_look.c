@@ -22,10 +22,14 @@ static ngx_int_t ngx_http_ws_bus_watch_names(ngx_http_ws_bus_watch_t *w,
     wsb_watch_names_t *names);
 static ngx_int_t ngx_http_ws_bus_watch_folder(ngx_http_ws_bus_watch_t *w,
     ngx_uint_t i, wsb_watch_names_t *names);
+static void ngx_http_ws_bus_watch_unfollowed(ngx_http_ws_bus_watch_t *w,
+    ngx_uint_t i, int fd, const struct dirent *de);
 static void ngx_http_ws_bus_watch_add(ngx_http_ws_bus_watch_t *w,
     ngx_uint_t i, const char *path);
 static ngx_int_t ngx_http_ws_bus_watch_list(ngx_http_ws_bus_watch_t *w,
     wsb_watch_names_t *names, wsb_watch_list_t *list);
+static ngx_int_t ngx_http_ws_bus_watch_stat(int fd, const char *path,
+    wsb_watch_stat_t *state);
 static void ngx_http_ws_bus_watch_compare(ngx_http_ws_bus_watch_t *w,
     wsb_watch_list_t *list);
 static ngx_int_t ngx_http_ws_bus_watch_tell(ngx_http_ws_bus_watch_t *w,
@@ -56,7 +60,8 @@ ngx_http_ws_bus_watch_look(ngx_http_ws_bus_watch_t *w)
     ngx_memzero(&names, sizeof(wsb_watch_names_t));
     ngx_memzero(&list, sizeof(wsb_watch_list_t));
 
-    list.data = ngx_alloc(WSB_WATCH_BYTES, ngx_cycle->log);
+    list.max = w->files;
+    list.data = ngx_alloc(wsb_watch_bytes(w->files), ngx_cycle->log);
 
     if (list.data == NULL
         || ngx_http_ws_bus_watch_names(w, &names) != NGX_OK
@@ -182,6 +187,8 @@ ngx_http_ws_bus_watch_folder(ngx_http_ws_bus_watch_t *w, ngx_uint_t i,
 
     for (ngx_set_errno(0); (de = readdir(dir)) != NULL; ngx_set_errno(0)) {
 
+        ngx_http_ws_bus_watch_unfollowed(w, i, dirfd(dir), de);
+
         if (!wsb_watch_wanted(&w->conf, de->d_name)) {
             continue;
         }
@@ -211,6 +218,48 @@ ngx_http_ws_bus_watch_folder(ngx_http_ws_bus_watch_t *w, ngx_uint_t i,
                                                  : "readdir() failed",
                                   (char *) path);
     return NGX_ERROR;
+}
+
+
+/* Who puts files there waits for events that never come. */
+
+static void
+ngx_http_ws_bus_watch_unfollowed(ngx_http_ws_bus_watch_t *w, ngx_uint_t i,
+    int fd, const struct dirent *de)
+{
+    u_char       path[NGX_MAX_PATH];
+    ngx_uint_t   n;
+    struct stat  st;
+
+    if (de->d_name[0] == '.'
+        || (de->d_type != DT_DIR && de->d_type != DT_LNK
+            && de->d_type != DT_UNKNOWN))
+    {
+        return;
+    }
+
+    for (n = 1; i == 0 && n < NGX_HTTP_WS_BUS_WATCH_DIRS; n++) {
+        if (ngx_strcmp(de->d_name, ngx_http_ws_bus_watch_folders[n]) == 0) {
+            return;
+        }
+    }
+
+    if (de->d_type != DT_DIR
+        && (fstatat(fd, de->d_name, &st, 0) == -1 || !S_ISDIR(st.st_mode)))
+    {
+        return;
+    }
+
+    *ngx_snprintf(path, sizeof(path) - 1, i ? "%V/%s/%s" : "%V/%s%s", &w->dir,
+                  i ? ngx_http_ws_bus_watch_folders[i] : "",
+                  de->d_name) = '\0';
+
+    if (wsb_watch_name_folder(w->shared, (char *) path)) {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                      "ws_bus_watch: the folder \"%s\" is not followed: of "
+                      "\"%V\" only \"private\" and \"examples\" are", path,
+                      &w->dir);
+    }
 }
 
 
@@ -256,11 +305,11 @@ static ngx_int_t
 ngx_http_ws_bus_watch_list(ngx_http_ws_bus_watch_t *w,
     wsb_watch_names_t *names, wsb_watch_list_t *list)
 {
-    int          fd;
-    size_t       i;
-    uint64_t     mtime;
-    const char  *path;
-    struct stat  st;
+    int                fd;
+    size_t             i;
+    ngx_int_t          rc;
+    const char        *path;
+    wsb_watch_stat_t   state;
 
     if (names->n == 0) {
         return NGX_OK;
@@ -271,29 +320,80 @@ ngx_http_ws_bus_watch_list(ngx_http_ws_bus_watch_t *w,
         return NGX_ERROR;
     }
 
+    rc = NGX_OK;
+
     for (i = 0; i < names->n; i++) {
         path = wsb_watch_path(names, i);
 
-        /* it may be gone again, or be no file */
+        rc = ngx_http_ws_bus_watch_stat(fd, path, &state);
 
-        if (fstatat(fd, path, &st, 0) == -1 || !S_ISREG(st.st_mode)) {
+        if (rc == NGX_DECLINED) {
+            rc = NGX_OK;
             continue;
         }
 
-        mtime = (uint64_t) st.st_mtim.tv_sec * 1000000000
-                + (uint64_t) st.st_mtim.tv_nsec;
+        if (rc == NGX_ERROR) {
+            ngx_http_ws_bus_watch_trouble(w, ngx_errno, "fstatat() failed",
+                                          path);
+            break;
+        }
 
-        if (wsb_watch_add(list, path, mtime, (uint64_t) st.st_size)
-            != WSB_OK)
-        {
+        if (wsb_watch_add(list, path, &state) != WSB_OK) {
             ngx_http_ws_bus_watch_trouble(w, 0, "too many files, in the order "
                                           "of names these are not watched "
-                                          "from here on", path);
+                                          "from here on; write \"files=\" for "
+                                          "more", path);
             break;
         }
     }
 
     (void) close(fd);
+
+    return rc;
+}
+
+
+/* NGX_DECLINED: it is gone again, or no file. */
+
+static ngx_int_t
+ngx_http_ws_bus_watch_stat(int fd, const char *path, wsb_watch_stat_t *state)
+{
+    ngx_err_t    err;
+    struct stat  st;
+
+    if (fstatat(fd, path, &st, 0) == -1) {
+        err = ngx_errno;
+
+        if (err == NGX_ENOENT || err == NGX_ENOTDIR) {
+            return NGX_DECLINED;
+        }
+
+        /* a link that leads where we cannot go is as good as none */
+
+        if (fstatat(fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0
+            && S_ISLNK(st.st_mode))
+        {
+            return NGX_DECLINED;
+        }
+
+        /* what is there, but cannot be looked at, must not seem deleted */
+
+        ngx_set_errno(err);
+
+        return NGX_ERROR;
+    }
+
+    if (!S_ISREG(st.st_mode)) {
+        return NGX_DECLINED;
+    }
+
+    state->mtime = (uint64_t) st.st_mtim.tv_sec * 1000000000
+                   + (uint64_t) st.st_mtim.tv_nsec;
+    state->ctime = (uint64_t) st.st_ctim.tv_sec * 1000000000
+                   + (uint64_t) st.st_ctim.tv_nsec;
+    state->size = (uint64_t) st.st_size;
+    state->ino = (uint64_t) st.st_ino;
+    state->dev = (uint64_t) st.st_dev;
 
     return NGX_OK;
 }

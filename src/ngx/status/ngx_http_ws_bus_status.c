@@ -6,8 +6,6 @@
 
 #include "ngx_http_ws_bus_status.h"
 
-#include <cjson/cJSON.h>
-
 
 static ngx_int_t ngx_http_ws_bus_status_body(ngx_http_request_t *r,
     ngx_str_t *tenant);
@@ -27,13 +25,6 @@ static ngx_int_t ngx_http_ws_bus_status_totals(cJSON *zone,
     const wsb_counters_t *totals, uint64_t head);
 static ngx_int_t ngx_http_ws_bus_status_captures(cJSON *zone,
     ngx_http_ws_bus_zone_t *bus);
-static ngx_int_t ngx_http_ws_bus_status_filters(cJSON *zone,
-    ngx_http_ws_bus_zone_t *bus, const wsb_key_t *tenant);
-static ngx_int_t ngx_http_ws_bus_status_texts(cJSON *filters,
-    ngx_http_ws_bus_zone_t *bus, unsigned slot, wsb_text_chunk_t *copy,
-    const wsb_key_t *tenant);
-static ngx_int_t ngx_http_ws_bus_status_text(cJSON *filters,
-    const wsb_filter_text_t *text);
 static ngx_int_t ngx_http_ws_bus_add(cJSON *object, const char *name,
     uint64_t n);
 static ngx_int_t ngx_http_ws_bus_add_id(cJSON *object, const char *name,
@@ -46,6 +37,8 @@ ngx_http_ws_bus_status_handler(ngx_http_request_t *r)
     ngx_int_t                    rc;
     ngx_str_t                    tenant;
     ngx_http_ws_bus_status_loc_conf_t  *stlcf;
+
+    ngx_http_ws_bus_turn();
 
     stlcf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_status_module);
 
@@ -274,7 +267,10 @@ ngx_http_ws_bus_status_workers(cJSON *zone, ngx_http_ws_bus_zone_t *bus,
     workers = cJSON_AddArrayToObject(zone, "workers");
     sum = (uint64_t *) totals;
 
-    for (i = 0; i < bus->zone->nslots && i < WSB_SLOTS; i++) {
+    for (i = wsb_zone_next(bus->zone, 0);
+         i < WSB_SLOTS;
+         i = wsb_zone_next(bus->zone, i + 1))
+    {
         slot = wsb_zone_slot(bus->zone, i);
 
         if (slot->pid == 0) {
@@ -429,141 +425,6 @@ ngx_http_ws_bus_status_captures(cJSON *zone, ngx_http_ws_bus_zone_t *bus)
         {
             return NGX_ERROR;
         }
-    }
-
-    return NGX_OK;
-}
-
-
-/*
- * Equal filters of several workers are one, with the sum of their counts.
- * tenant: whose, or NULL for all.
- */
-
-static ngx_int_t
-ngx_http_ws_bus_status_filters(cJSON *zone, ngx_http_ws_bus_zone_t *bus,
-    const wsb_key_t *tenant)
-{
-    cJSON             *filters;
-    unsigned           i;
-    ngx_int_t          rc;
-    wsb_text_chunk_t  *copy;
-
-    filters = cJSON_AddArrayToObject(zone, "filters");
-    if (filters == NULL) {
-        return NGX_ERROR;
-    }
-
-    copy = ngx_alloc(sizeof(wsb_text_chunk_t), ngx_cycle->log);
-    if (copy == NULL) {
-        return NGX_ERROR;
-    }
-
-    rc = NGX_OK;
-
-    for (i = 0; i < bus->zone->nslots && i < WSB_SLOTS && rc == NGX_OK; i++) {
-        rc = ngx_http_ws_bus_status_texts(filters, bus, i, copy, tenant);
-    }
-
-    ngx_free(copy);
-
-    return rc;
-}
-
-
-/*
- * A chunk at a time is copied under the mutex; between two the slot may have
- * lost them all, then its chain ends early.
- */
-
-static ngx_int_t
-ngx_http_ws_bus_status_texts(cJSON *filters, ngx_http_ws_bus_zone_t *bus,
-    unsigned slot, wsb_text_chunk_t *copy, const wsb_key_t *tenant)
-{
-    uint32_t           chunk, pid;
-    ngx_uint_t         i, n;
-    wsb_slot_t        *s;
-    wsb_text_chunk_t  *tc;
-
-    s = wsb_zone_slot(bus->zone, slot);
-    pid = s->pid;
-    chunk = s->texts;
-
-    for (n = 0; n < WSB_TEXT_CHUNKS && chunk != 0; n++) {
-
-        ngx_shmtx_lock(&bus->shpool->mutex);
-
-        tc = s->pid == pid ? wsb_zone_chunk(bus->zone, chunk) : NULL;
-
-        if (tc != NULL
-            && wsb_zone_owners(bus->zone)[chunk - 1] == slot + 1)
-        {
-            *copy = *tc;
-        } else {
-            tc = NULL;
-        }
-
-        ngx_shmtx_unlock(&bus->shpool->mutex);
-
-        if (tc == NULL) {
-            break;
-        }
-
-        for (i = 0; i < WSB_TEXTS_PER_CHUNK; i++) {
-            if (copy->text[i].count != 0
-                && (tenant == NULL || wsb_key_eq(&copy->tenant[i], tenant))
-                && ngx_http_ws_bus_status_text(filters, &copy->text[i])
-                   != NGX_OK)
-            {
-                return NGX_ERROR;
-            }
-        }
-
-        chunk = copy->next;
-    }
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_ws_bus_status_text(cJSON *filters, const wsb_filter_text_t *text)
-{
-    cJSON   *filter, *item, *count;
-    size_t   len;
-
-    len = ngx_min(text->len, WSB_TEXT_SIZE);
-
-    filter = cJSON_ParseWithLength((const char *) text->text, len);
-    if (filter == NULL) {
-        return NGX_OK;
-    }
-
-    cJSON_ArrayForEach(item, filters) {
-        if (cJSON_Compare(cJSON_GetObjectItemCaseSensitive(item, "filter"),
-                          filter, 1))
-        {
-            count = cJSON_GetObjectItemCaseSensitive(item, "count");
-            cJSON_SetNumberValue(count, count->valuedouble + text->count);
-            cJSON_Delete(filter);
-
-            return NGX_OK;
-        }
-    }
-
-    item = cJSON_CreateObject();
-
-    if (!cJSON_AddItemToObject(item, "filter", filter)) {
-        cJSON_Delete(filter);
-        cJSON_Delete(item);
-        return NGX_ERROR;
-    }
-
-    if (cJSON_AddNumberToObject(item, "count", text->count) == NULL
-        || !cJSON_AddItemToArray(filters, item))
-    {
-        cJSON_Delete(item);
-        return NGX_ERROR;
     }
 
     return NGX_OK;

@@ -2,6 +2,7 @@
  * The status location.
  *
  *   status        what is shown
+ *   status_filters  the filters that are most subscribed to
  *   status_conf   the module ngx_http_ws_bus_status_module, its directive
  */
 
@@ -11,6 +12,8 @@
 
 #include "../client/ngx_http_ws_bus_client.h"
 
+#include <cjson/cJSON.h>
+
 
 typedef struct {
     ngx_uint_t                   status_any;
@@ -18,6 +21,10 @@ typedef struct {
 
 
 ngx_int_t ngx_http_ws_bus_status_handler(ngx_http_request_t *r);
+
+/* The filters of a bus, into its part of the page; tenant NULL: of all. */
+ngx_int_t ngx_http_ws_bus_status_filters(cJSON *zone,
+    ngx_http_ws_bus_zone_t *bus, const wsb_key_t *tenant);
 
 
 extern ngx_module_t  ngx_http_ws_bus_status_module;

@@ -156,7 +156,8 @@ ngx_http_ws_bus_send_deflated(ngx_http_ws_bus_websocket_t *ws, ngx_uint_t opcode
     n = wsb_frame_header(out, (unsigned) opcode, 1, size);
     ngx_memmove(out + n, out + WSB_FRAME_SERVER_HEADER_MAX, size);
 
-    ngx_http_ws_bus_websocket_send_raw(ws, out, n + size);
+    ngx_http_ws_bus_websocket_send_raw(ws, out, n + size,
+                                       NGX_HTTP_WS_BUS_OUT_ANSWER);
 
     ngx_free(out);
 

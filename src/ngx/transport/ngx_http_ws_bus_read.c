@@ -8,8 +8,11 @@
 
 #define NGX_HTTP_WS_BUS_READ_SIZE   32768     /* one recv() */
 #define NGX_HTTP_WS_BUS_READ_TIMES  16        /* of them in one turn */
+#define NGX_HTTP_WS_BUS_READ_TIME   2000      /* us, for one connection */
+#define NGX_HTTP_WS_BUS_PARSE_TIME  4000      /* us of a turn */
 
 
+static void ngx_http_ws_bus_read_block(ngx_http_ws_bus_websocket_t *ws);
 static ngx_int_t ngx_http_ws_bus_read_parse(ngx_http_ws_bus_websocket_t *ws,
     u_char *pos, u_char *last);
 static void ngx_http_ws_bus_read_message(ngx_http_ws_bus_websocket_t *ws,
@@ -62,9 +65,12 @@ ngx_http_ws_bus_read_handler(ngx_event_t *rev)
         return;
     }
 
-    if (!ws->client.paused) {
-        ngx_http_ws_bus_read(ws);
+    if (ws->client.paused) {
+        ngx_http_ws_bus_read_block(ws);
+        return;
     }
+
+    ngx_http_ws_bus_read(ws);
 }
 
 
@@ -78,6 +84,7 @@ ngx_http_ws_bus_read(ngx_http_ws_bus_websocket_t *ws)
 {
     u_char            *pos;
     ssize_t            n;
+    uint64_t           now, start;
     ngx_int_t          rc;
     ngx_str_t          input;
     ngx_uint_t         i;
@@ -101,6 +108,8 @@ ngx_http_ws_bus_read(ngx_http_ws_bus_websocket_t *ws)
         }
     }
 
+    start = 0;
+
     for (i = 0; i < NGX_HTTP_WS_BUS_READ_TIMES; i++) {
 
         n = c->recv(c, ngx_http_ws_bus_read_buffer,
@@ -110,9 +119,10 @@ ngx_http_ws_bus_read(ngx_http_ws_bus_websocket_t *ws)
             break;
         }
 
-        if (n == 0 && ws->client.control != NULL) {
+        if (n == 0 && ws->client.control_size != 0) {
             /* half closed: it gets what it is owed, in a bounded time */
             ws->close_seen = 1;
+            ngx_http_ws_bus_read_block(ws);
             ngx_http_ws_bus_websocket_finish(ws, WSB_CLOSE_NO_STATUS, NULL);
             return;
         }
@@ -130,6 +140,20 @@ ngx_http_ws_bus_read(ngx_http_ws_bus_websocket_t *ws)
         if (ngx_http_ws_bus_read_parse(ws, pos, pos + n) != NGX_OK) {
             return;
         }
+
+        /* the time of who sends much; of others it is not even asked */
+
+        if (n == NGX_HTTP_WS_BUS_READ_SIZE) {
+            now = ngx_http_ws_bus_now();
+
+            if (start == 0) {
+                start = now;
+
+            } else if (now - start >= NGX_HTTP_WS_BUS_READ_TIME) {
+                i = NGX_HTTP_WS_BUS_READ_TIMES;
+                break;
+            }
+        }
     }
 
     if (i == NGX_HTTP_WS_BUS_READ_TIMES && rev->ready) {
@@ -137,6 +161,23 @@ ngx_http_ws_bus_read(ngx_http_ws_bus_websocket_t *ws)
     }
 
     if (ngx_handle_read_event(rev, 0) != NGX_OK) {
+        ngx_http_ws_bus_client_close(&ws->client);
+    }
+}
+
+
+/* What is not read, poll() and select() would report again and again. */
+
+static void
+ngx_http_ws_bus_read_block(ngx_http_ws_bus_websocket_t *ws)
+{
+    ngx_event_t  *rev;
+
+    rev = ws->client.connection->read;
+
+    if ((ngx_event_flags & NGX_USE_LEVEL_EVENT) && rev->active
+        && ngx_del_event(rev, NGX_READ_EVENT, 0) != NGX_OK)
+    {
         ngx_http_ws_bus_client_close(&ws->client);
     }
 }
@@ -190,8 +231,23 @@ ngx_http_ws_bus_read_parse(ngx_http_ws_bus_websocket_t *ws, u_char *pos,
             }
 
             if (wc->control_size > NGX_HTTP_WS_BUS_CONTROL_MAX) {
+                wc->paused = 1;
                 return ngx_http_ws_bus_read_keep(ws, pos, last);
             }
+        }
+
+        if (pos < last
+            && ngx_http_ws_bus_now() - ngx_http_ws_bus_turn_began()
+               >= NGX_HTTP_WS_BUS_PARSE_TIME)
+        {
+            /* the turn of all: each has at least one message in it */
+
+            if (ngx_http_ws_bus_flush(wc) == NGX_ERROR) {
+                return NGX_DONE;
+            }
+
+            ngx_post_event(wc->connection->read, &ngx_posted_next_events);
+            return ngx_http_ws_bus_read_keep(ws, pos, last);
         }
     }
 
@@ -233,37 +289,36 @@ static void
 ngx_http_ws_bus_read_message(ngx_http_ws_bus_websocket_t *ws,
     const wsb_message_t *msg)
 {
-    switch (msg->opcode) {
+    if (!wsb_frame_is_control(msg->opcode)) {
 
-    case WSB_FRAME_PING:
-        ngx_http_ws_bus_heard(&ws->client, WSB_LIFE_CONTROL);
-        ngx_http_ws_bus_websocket_send(ws, WSB_FRAME_PONG, msg->data,
-                                       msg->len);
-        break;
-
-    case WSB_FRAME_PONG:
-        ngx_http_ws_bus_heard(&ws->client, WSB_LIFE_CONTROL);
-        break;
-
-    default:
         if (ngx_http_ws_bus_op_count(&ws->client) == NGX_OK) {
             ws->message(ws, msg);
         }
+
+        return;
+    }
+
+    if (ngx_http_ws_bus_op_control(&ws->client,
+                                   msg->opcode == WSB_FRAME_PONG)
+        == NGX_OK
+        && msg->opcode == WSB_FRAME_PING)
+    {
+        ngx_http_ws_bus_websocket_send(ws, WSB_FRAME_PONG, msg->data,
+                                       msg->len);
     }
 }
 
 
 /*
- * The client sends without reading its answers: it is not read either until
- * they have been written, and what was read already waits.
+ * The client sends without reading its answers, and is not read either until
+ * they have been written; or the turn has been long enough.  What was read
+ * already waits.
  */
 
 static ngx_int_t
 ngx_http_ws_bus_read_keep(ngx_http_ws_bus_websocket_t *ws, u_char *pos,
     u_char *last)
 {
-    ws->client.paused = 1;
-
     if (pos == last) {
         return NGX_DONE;
     }

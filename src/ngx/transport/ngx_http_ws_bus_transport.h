@@ -69,7 +69,7 @@ void ngx_http_ws_bus_websocket_open(ngx_http_ws_bus_websocket_t *ws);
 void ngx_http_ws_bus_websocket_send(ngx_http_ws_bus_websocket_t *ws,
     ngx_uint_t opcode, const u_char *data, size_t len);
 void ngx_http_ws_bus_websocket_send_raw(ngx_http_ws_bus_websocket_t *ws,
-    const u_char *frame, size_t len);
+    const u_char *frame, size_t len, ngx_http_ws_bus_out_e kind);
 
 /* Sends a Close frame, once; then the peer has a while to answer. */
 void ngx_http_ws_bus_websocket_finish(ngx_http_ws_bus_websocket_t *ws,

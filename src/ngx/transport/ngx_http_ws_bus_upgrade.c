@@ -14,6 +14,8 @@
 
 #define NGX_HTTP_WS_BUS_SUBPROTOCOL  "ws_bus"
 
+#define NGX_HTTP_WS_BUS_LACKS  256        /* bytes of all that may be missing */
+
 
 /* Lives in the request's pool, until the request is freed. */
 
@@ -47,9 +49,11 @@ static void ngx_http_ws_bus_read_headers(ngx_http_request_t *r,
     ngx_http_ws_bus_handshake_t *hs);
 static void ngx_http_ws_bus_join(ngx_http_request_t *r, ngx_str_t *list,
     ngx_str_t *value);
-static ngx_uint_t ngx_http_ws_bus_header_is(ngx_table_elt_t *h,
-    const char *name);
+static size_t ngx_http_ws_bus_lacks(ngx_http_request_t *r,
+    const ngx_http_ws_bus_handshake_t *hs, u_char *dst);
 static ngx_int_t ngx_http_ws_bus_refuse_version(ngx_http_request_t *r);
+static ngx_int_t ngx_http_ws_bus_refuse_handshake(ngx_http_request_t *r,
+    ngx_uint_t status, ngx_str_t *lacks);
 static ngx_int_t ngx_http_ws_bus_switch(ngx_http_request_t *r,
     ngx_http_ws_bus_handshake_t *hs);
 static ngx_int_t ngx_http_ws_bus_wait(ngx_http_request_t *r,
@@ -74,6 +78,8 @@ ngx_http_ws_bus_handler(ngx_http_request_t *r)
     ngx_http_ws_bus_handshake_t         hs;
     ngx_http_ws_bus_client_loc_conf_t  *clcf;
 
+    ngx_http_ws_bus_turn();
+
     clcf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_client_module);
 
     rc = ngx_http_ws_bus_check_tenant(r, &tenant);
@@ -88,6 +94,11 @@ ngx_http_ws_bus_handler(ngx_http_request_t *r)
     }
 
     rc = ngx_http_ws_bus_check(r, &hs);
+
+    if (rc == NGX_DONE) {
+        return NGX_OK;
+    }
+
     if (rc != NGX_OK) {
         return rc;
     }
@@ -142,10 +153,13 @@ ngx_http_ws_bus_handler(ngx_http_request_t *r)
 }
 
 
+/* NGX_DONE: it is none, and has been answered. */
+
 static ngx_int_t
 ngx_http_ws_bus_check(ngx_http_request_t *r, ngx_http_ws_bus_handshake_t *hs)
 {
-    wsb_str_t  key;
+    u_char     buf[NGX_HTTP_WS_BUS_LACKS];
+    ngx_str_t  lacks;
 
     if (r->method != NGX_HTTP_GET) {
 
@@ -158,19 +172,12 @@ ngx_http_ws_bus_check(ngx_http_request_t *r, ngx_http_ws_bus_handshake_t *hs)
 
     ngx_http_ws_bus_read_headers(r, hs);
 
-    key.data = hs->key.data;
-    key.len = hs->key.len;
+    lacks.data = buf;
+    lacks.len = ngx_http_ws_bus_lacks(r, hs, buf);
 
-    if (r != r->main
-        || r->http_version != NGX_HTTP_VERSION_11
-        || !hs->upgrade || !hs->connection || hs->bad
-        || r->headers_in.content_length_n > 0
-        || r->headers_in.chunked
-        || key.data == NULL || !wsb_handshake_key_valid(key))
-    {
-        ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                      "client sent no valid websocket handshake");
-        return NGX_HTTP_BAD_REQUEST;
+    if (lacks.len != 0) {
+        return ngx_http_ws_bus_refuse_handshake(r, NGX_HTTP_BAD_REQUEST,
+                                                &lacks);
     }
 
     if (hs->version.len != 2 || ngx_strncmp(hs->version.data, "13", 2) != 0) {
@@ -269,16 +276,52 @@ ngx_http_ws_bus_join(ngx_http_request_t *r, ngx_str_t *list, ngx_str_t *value)
 }
 
 
-static ngx_uint_t
-ngx_http_ws_bus_header_is(ngx_table_elt_t *h, const char *name)
+/*
+ * What a handshake must have and this one does not, for people.  A proxy in
+ * between that knows nothing of WebSockets takes out several at once.
+ */
+
+static size_t
+ngx_http_ws_bus_lacks(ngx_http_request_t *r,
+    const ngx_http_ws_bus_handshake_t *hs, u_char *dst)
 {
-    size_t  len;
+    u_char      *p;
+    wsb_str_t    key;
+    ngx_uint_t   i;
 
-    len = ngx_strlen(name);
+    static const char  *names[] = {
+        "a request of a client's own",
+        "HTTP/1.1",
+        "\"Upgrade: websocket\"",
+        "\"Connection: Upgrade\"",
+        "a valid \"Sec-WebSocket-Key\"",
+        "its headers once each",
+        "an empty body"
+    };
 
-    return h->hash != 0
-           && h->key.len == len
-           && ngx_strncasecmp(h->key.data, (u_char *) name, len) == 0;
+    ngx_uint_t   there[sizeof(names) / sizeof(names[0])];
+
+    key.data = hs->key.data;
+    key.len = hs->key.len;
+
+    there[0] = r == r->main;
+    there[1] = r->http_version == NGX_HTTP_VERSION_11;
+    there[2] = hs->upgrade;
+    there[3] = hs->connection;
+    there[4] = key.data != NULL && wsb_handshake_key_valid(key);
+    there[5] = !hs->bad;
+    there[6] = r->headers_in.content_length_n <= 0 && !r->headers_in.chunked;
+
+    p = dst;
+
+    for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+
+        if (!there[i]) {
+            p = ngx_sprintf(p, "%s%s", p == dst ? "" : ", ", names[i]);
+        }
+    }
+
+    return p - dst;
 }
 
 
@@ -287,6 +330,8 @@ ngx_http_ws_bus_header_is(ngx_table_elt_t *h, const char *name)
 static ngx_int_t
 ngx_http_ws_bus_refuse_version(ngx_http_request_t *r)
 {
+    static ngx_str_t  lacks = ngx_string("\"Sec-WebSocket-Version: 13\"");
+
     if (ngx_http_ws_bus_add_header(r, "Sec-WebSocket-Version", "13")
         != NGX_OK
         || ngx_http_ws_bus_add_header(r, "Upgrade", "websocket") != NGX_OK)
@@ -294,10 +339,57 @@ ngx_http_ws_bus_refuse_version(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                  "client sent a websocket version other than 13");
+    return ngx_http_ws_bus_refuse_handshake(r, 426, &lacks);
+}
 
-    return 426;
+
+/*
+ * Mostly not a client's mistake but the configuration's of a proxy before us:
+ * both who looks at the answer and who looks into the log shall see it.
+ */
+
+static ngx_int_t
+ngx_http_ws_bus_refuse_handshake(ngx_http_request_t *r, ngx_uint_t status,
+    ngx_str_t *lacks)
+{
+    size_t                     len;
+    u_char                    *p, *start;
+    ngx_int_t                  rc;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    static const char  text[] =
+        "This location is a WebSocket, and the handshake lacks %V.\n"
+        "Behind another proxy? It must pass Upgrade and Connection, and speak "
+        "HTTP/1.1.\n";
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                  "websocket handshake refused: it lacks %V, location: \"%V\"",
+                  lacks, &clcf->name);
+
+    if (r != r->main) {
+        return status;
+    }
+
+    rc = ngx_http_discard_request_body(r);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    len = sizeof(text) + lacks->len;
+
+    start = ngx_pnalloc(r->pool, len);
+    if (start == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    p = ngx_slprintf(start, start + len, text, lacks);
+
+    rc = ngx_http_ws_bus_send_body(r, status, "text/plain", start, p - start);
+
+    return rc == NGX_OK ? NGX_DONE : rc;
 }
 
 
@@ -411,9 +503,7 @@ ngx_http_ws_bus_flush_handler(ngx_http_request_t *r)
         return;
     }
 
-    if (r->out != NULL
-        && ngx_handle_write_event(r->connection->write, 0) != NGX_OK)
-    {
+    if (ngx_handle_write_event(r->connection->write, 0) != NGX_OK) {
         ngx_http_finalize_request(r, NGX_ERROR);
     }
 }

@@ -380,12 +380,15 @@ ngx_http_ws_bus_websocket_send(ngx_http_ws_bus_websocket_t *ws,
     out->last += wsb_frame_header(out->last, (unsigned) opcode, 0, len);
     out->last = ngx_cpymem(out->last, data, len);
 
-    /*
-     * A client that pings without reading is answered its latest ping only:
-     * RFC 6455, section 5.5.3.
-     */
+    if (opcode == WSB_FRAME_PONG) {
 
-    out->replaces = (opcode == WSB_FRAME_PONG);
+        /*
+         * A client that pings without reading is answered the latest of these
+         * pings only: RFC 6455, section 5.5.3.
+         */
+
+        out->kind = NGX_HTTP_WS_BUS_OUT_LATEST;
+    }
 
     ngx_http_ws_bus_enqueue(&ws->client, out);
 }
@@ -393,7 +396,7 @@ ngx_http_ws_bus_websocket_send(ngx_http_ws_bus_websocket_t *ws,
 
 void
 ngx_http_ws_bus_websocket_send_raw(ngx_http_ws_bus_websocket_t *ws,
-    const u_char *frame, size_t len)
+    const u_char *frame, size_t len, ngx_http_ws_bus_out_e kind)
 {
     ngx_http_ws_bus_out_t  *out;
 
@@ -401,6 +404,8 @@ ngx_http_ws_bus_websocket_send_raw(ngx_http_ws_bus_websocket_t *ws,
     if (out == NULL) {
         return;
     }
+
+    out->kind = kind;
 
     out->last = ngx_cpymem(out->last, frame, len);
 
@@ -411,13 +416,24 @@ ngx_http_ws_bus_websocket_send_raw(ngx_http_ws_bus_websocket_t *ws,
 static void
 ngx_http_ws_bus_websocket_write_handler(ngx_event_t *wev)
 {
-    ngx_connection_t  *c;
+    ngx_connection_t          *c;
+    ngx_http_ws_bus_client_t  *wc;
 
     c = wev->data;
 
+    wc = c->data;
+
     ngx_http_ws_bus_turn();
 
-    ngx_http_ws_bus_writable(c->data);
+    ngx_http_ws_bus_writable(wc);
+
+    /* poll() and select() would say so again and again */
+
+    if (!wc->closed && !wc->blocked
+        && ngx_handle_write_event(wev, 0) != NGX_OK)
+    {
+        ngx_http_ws_bus_client_close(wc);
+    }
 }
 
 
@@ -567,7 +583,9 @@ ngx_http_ws_bus_websocket_shut(ngx_http_ws_bus_websocket_t *ws)
 
     ngx_add_timer(c->read, NGX_HTTP_WS_BUS_LINGER);
 
-    if (c->read->ready) {
+    /* its FIN may have been read, and it is told once only */
+
+    if (c->read->ready || c->read->eof || !c->read->active) {
         ngx_post_event(c->read, &ngx_posted_events);
     }
 }
@@ -621,7 +639,8 @@ ngx_http_ws_bus_websocket_finish(ngx_http_ws_bus_websocket_t *ws,
 
     len = wsb_frame_close(frame, (unsigned) code, reason);
 
-    ngx_http_ws_bus_websocket_send_raw(ws, frame, len);
+    ngx_http_ws_bus_websocket_send_raw(ws, frame, len,
+                                       NGX_HTTP_WS_BUS_OUT_LAST);
 
     if (wc->closed) {
         return;
@@ -636,7 +655,7 @@ ngx_http_ws_bus_websocket_finish(ngx_http_ws_bus_websocket_t *ws,
         return;
     }
 
-    if (rev->ready && !ws->shut) {
+    if ((rev->ready || !rev->active) && !ws->shut) {
         ngx_post_event(rev, &ngx_posted_next_events);
     }
 }

@@ -8,14 +8,30 @@ use warnings;
 use WSBus::Nginx;
 
 
+# The whole nginx.conf with this example in it.
+
+sub text {
+    my ($name) = @_;
+
+    my $folder = "$WSBus::Nginx::ROOT/conf.example";
+    my $text   = WSBus::Nginx::slurp("$folder/nginx.conf");
+    my $http   = WSBus::Nginx::slurp("$folder/$name");
+    die "no example $name\n" if !length $http;
+
+    $text =~ s{^ *include minimal\.conf;\n}{$http}m
+        or die "nginx.conf includes no example\n";
+
+    return $text;
+}
+
+
 # name, workers, and change: code that gets the text in $_. The example's
 # first "listen" becomes port 0, the second port 1 and so on
 
 sub nginx {
     my ($name, %o) = @_;
 
-    local $_ = WSBus::Nginx::slurp("$WSBus::Nginx::ROOT/conf.example/$name");
-    die "no example $name\n" if !length;
+    local $_ = text($name);
 
     my $load = WSBus::Nginx::load_module();
     my $user = $> == 0 ? 'user root;' : '';

@@ -15,6 +15,7 @@ use Mojo::JSON qw(decode_json encode_json);
 use Socket qw(:DEFAULT IPPROTO_TCP TCP_NODELAY);
 use Time::HiRes qw(time);
 
+use WSBus::Id;
 use WSBus::Ledger;
 use WSBus::Raw;
 
@@ -78,7 +79,7 @@ sub subscribe_text {
     my ($self, $n) = @_;
 
     my $sub   = $self->{subs}[$n];
-    my $since = defined $sub->{pos} ? "$self->{epoch}-$sub->{pos}"
+    my $since = defined $sub->{pos} ? event_id($self->{epoch}, $sub->{pos})
                                     : $sub->{since};
     $since = undef if $self->{plain};
 
@@ -215,8 +216,8 @@ sub take {
         if ($b0 != 0x81) {
             $self->control($b0, $text);
 
-        } elsif ($text =~ /^\{"type":"event","subscription_id":"sub_(\d+)","data":\{"id":"([0-9a-f]{12})-(\d+)"/) {
-            my ($ordinal, $epoch, $seq) = ($1, $2, $3);
+        } elsif ($text =~ /^\{"type":"event","subscription_id":"sub_(\d+)","data":\{"id":"($EVENT_ID)"/o) {
+            my ($ordinal, $epoch, $seq) = ($1, epoch_of($2), seq_of($2));
 
             my $class = $text =~ /"entity_type":"t(\d+)","entity_id":"x(\d+)"/
                         ? $1 * 16 + $2 : undef;
@@ -250,8 +251,8 @@ sub control {
         $self->{closed_at} = time;
         $self->{closes}{ $code // 1005 }++;
 
-        if (($reason // '') =~ /^([0-9a-f]{12})-(\d+)$/) {
-            $self->said($2, 'the close');
+        if (defined(my $seq = seq_of($reason))) {
+            $self->said($seq, 'the close');
         } elsif (($code // 0) =~ /^10(?:01|12|13)$/) {
             $self->fault("close $code without an id: " . ($reason // ''));
         }
@@ -358,8 +359,9 @@ sub message {
     return if $type eq 'welcome';
 
     if ($type eq 'subscribed') {
-        my ($epoch, $seq) = ($m->{last_id} // '') =~ /^([0-9a-f]{12})-(\d+)$/
-            or return $self->fault("subscribed without last_id: $text");
+        my $epoch = epoch_of($m->{last_id})
+            // return $self->fault("subscribed without last_id: $text");
+        my $seq = seq_of($m->{last_id});
         my ($ordinal) = $m->{subscription_id} =~ /^sub_(\d+)$/;
         my $sub = $self->{subs}[ $m->{id} ];
 
@@ -390,7 +392,7 @@ sub message {
         $self->{pongs}++ if $type eq 'pong';
         $self->{positions}++ if $type eq 'position';
         if (defined $m->{last_id}) {
-            $self->said(($m->{last_id} =~ /-(\d+)$/)[0], $type);
+            $self->said(seq_of($m->{last_id}), $type);
         } elsif ($type eq 'position') {
             $self->fault("position without last_id");
         }
@@ -398,8 +400,8 @@ sub message {
     }
 
     if ($type eq 'gap') {
-        my ($from) = $m->{from} =~ /-(\d+)$/;
-        my ($to)   = $m->{to}   =~ /-(\d+)$/;
+        my $from = seq_of($m->{from});
+        my $to   = seq_of($m->{to});
         my ($ordinal) = $m->{subscription_id} =~ /^sub_(\d+)$/;
         my $sub = $self->{by}[$ordinal]
             or return $self->fault("a gap of nobody: $text");
@@ -423,8 +425,9 @@ sub message {
 
     if ($type eq 'error' && $m->{code} eq 'gap') {
         my ($from, $to, $ordinal) = $m->{message}
-            =~ /after [0-9a-f]{12}-(\d+) up to [0-9a-f]{12}-(\d+) .*sub_(\d+)/
+            =~ /after ($EVENT_ID) up to ($EVENT_ID) .*sub_(\d+)/
             or return $self->fault("what gap? $text");
+        ($from, $to) = (seq_of($from), seq_of($to));
 
         $self->fault('an error instead of a gap') if !$self->{plain};
         $self->gap($self->{by}[$ordinal], $from, $to, 'error');

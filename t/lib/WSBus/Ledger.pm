@@ -13,6 +13,7 @@ use File::Temp;
 use POSIX ();
 use Time::HiRes qw(time sleep);
 
+use WSBus::Id;
 use WSBus::Nginx;
 use WSBus::Raw;
 
@@ -97,7 +98,9 @@ sub publish {
     die "publish: $res->{status} $res->{body}\n" if $res->{status} != 200;
 
     my ($first, $last) = $res->{body}
-        =~ /"first_id":"\w+-(\d+)","last_id":"\w+-(\d+)"/;
+        =~ /"first_id":"([^"]+)","last_id":"([^"]+)"/;
+
+    ($first, $last) = (seq_of($first), seq_of($last));
 
     $self->note($first, @classes);
 
@@ -184,9 +187,9 @@ sub publisher {
                 || $tries++ > 500;
 
         if ($res && $res->{status} == 200
-            && $res->{body} =~ /"published":$batch,"first_id":"\w+-(\d+)"/)
+            && $res->{body} =~ /"published":$batch,"first_id":"([^"]+)"/)
         {
-            print $fh join(' ', $1, @class), "\n";
+            print $fh join(' ', seq_of($1), @class), "\n";
             $raw = undef
                 if ($res->{headers}{connection} // '') eq 'close';
         } elsif ($res && $res->{status}) {

@@ -25,7 +25,8 @@ use constant {
 $SIG{PIPE} = 'IGNORE';
 
 
-# a port number or the path of a unix socket; ssl => 1; host => another address
+# a port number or the path of a unix socket; ssl => 1; host => another
+# address; from => the own address
 
 sub new {
     my ($class, $to, %o) = @_;
@@ -45,6 +46,7 @@ sub new {
     } else {
         $sock = IO::Socket::INET->new(
             PeerAddr => $o{host} // '127.0.0.1', PeerPort => $to,
+            $o{from} ? (LocalAddr => $o{from}) : (),
             Timeout => $WSBus::Nginx::TIMEOUT);
     }
 

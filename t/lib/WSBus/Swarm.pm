@@ -139,7 +139,7 @@ sub step {
 sub until {
     my ($self, $code, $timeout) = @_;
 
-    my $end = time + WSBus::Nginx::patience($timeout);
+    my $end = time + 3 * WSBus::Nginx::patience($timeout);
 
     while (1) {
         my $rc = $code->();

@@ -29,13 +29,29 @@ str(const char *text)
 }
 
 
+static char  warnings[4096];
+
+
 static void
-add(wsb_jwks_t *keys, const char *file, unsigned algs, const char *want)
+warned(void *ctx, const char *text)
+{
+    (void) ctx;
+
+    strcat(warnings, text);
+    strcat(warnings, "\n");
+}
+
+
+static void
+add_use(wsb_jwks_t *keys, const char *file, const wsb_jwk_use_t *use,
+    const char *want)
 {
     wsb_rc_t         rc;
     wsb_jwk_error_t  err;
 
-    rc = wsb_jwks_add(keys, str(file), algs, &err);
+    warnings[0] = '\0';
+
+    rc = wsb_jwks_add(keys, str(file), use, &err);
 
     if (want == NULL) {
         ok(rc == WSB_OK, "a key file: %.20s", file);
@@ -45,6 +61,18 @@ add(wsb_jwks_t *keys, const char *file, unsigned algs, const char *want)
     }
 
     ok(ERR_peek_error() == 0, "... and nothing is left of OpenSSL's");
+}
+
+
+static void
+add(wsb_jwks_t *keys, const char *file, unsigned algs, const char *want)
+{
+    wsb_jwk_use_t  use;
+
+    memset(&use, 0, sizeof(use));
+    use.algs = algs;
+
+    add_use(keys, file, &use, want);
 }
 
 
@@ -321,6 +349,179 @@ check_kids(void)
 }
 
 
+/* A key counts for its issuers only. */
+
+static void
+check_issuers(void)
+{
+    wsb_jwks_t     keys;
+    wsb_jwk_use_t  a, b, both;
+
+    static const char *const  list[] = { "https://a", "https://b" };
+
+    static const char  hs256[] = "{\"alg\":\"HS256\"}";
+    static const char  kid[] = "{\"alg\":\"HS256\",\"kid\":\"1\"}";
+    static const char  why[] = "its key is not for its issuer";
+
+    static const char  mine[] =
+        "{\"kty\":\"oct\",\"kid\":\"1\",\"k\":\"MDEyMzQ1Njc4OWFiY2RlZjAxMjM"
+        "0NTY3ODlhYmNkZWYwMTIzNDU2Nzg5YWJjZGVmMDEyMzQ1Njc4OWFiY2RlZg\"}";
+    static const char  other[] =
+        "{\"kty\":\"oct\",\"kid\":\"1\",\"k\":\"AyM1SysPpbyDfgZld3umj1qzKOb"
+        "wVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow\"}";
+
+    memset(&a, 0, sizeof(a));
+    a.issuers = (const char **) list;
+    a.nissuers = 1;
+
+    b = a;
+    b.issuers++;
+
+    both = a;
+    both.nissuers = 2;
+
+    memset(&keys, 0, sizeof(keys));
+    b.algs = WSB_JWA_HS;
+    add_use(&keys, SECRET, &b, NULL);
+    b.algs = 0;
+
+    check_token(&keys, NULL, hs256, "{\"iss\":\"https://b\"}", NULL);
+    check_token(&keys, NULL, hs256, "{\"iss\":\"https:\\/\\/b\"}", NULL);
+    check_token(&keys, NULL, hs256, "{\"iss\":\"https://a\"}", why);
+    check_token(&keys, NULL, hs256, "{\"iss\":\"https://b/\"}", why);
+    check_token(&keys, NULL, hs256, "{\"iss\":[\"https://b\"]}", why);
+    check_token(&keys, NULL, hs256, "{\"iss\":null}", why);
+    check_token(&keys, NULL, hs256, "{}", why);
+
+    /* the same one once more, for another */
+
+    a.algs = WSB_JWA_HS;
+    add_use(&keys, SECRET, &a, NULL);
+    a.algs = 0;
+
+    check_token(&keys, NULL, hs256, "{\"iss\":\"https://a\"}", NULL);
+    check_token(&keys, NULL, hs256, "{\"iss\":\"https://b\"}", NULL);
+    check_token(&keys, NULL, hs256, "{\"iss\":\"https://c\"}", why);
+    wsb_jwks_done(&keys);
+
+    /* one kid, of two issuers */
+
+    add_use(&keys, other, &b, NULL);
+    add_use(&keys, mine, &both, "a \"kid\" that another key has");
+    add(&keys, mine, 0, "a \"kid\" that another key has");
+    add_use(&keys, mine, &a, NULL);
+
+    check_token(&keys, NULL, kid, "{\"iss\":\"https://a\"}", NULL);
+    check_token(&keys, NULL, kid, "{\"iss\":\"https://b\"}", why);
+    wsb_jwks_done(&keys);
+
+    add_use(&keys, mine, &both, NULL);
+    check_token(&keys, NULL, kid, "{\"iss\":\"https://a\"}", NULL);
+    check_token(&keys, NULL, kid, "{\"iss\":\"https://b\"}", NULL);
+    check_token(&keys, NULL, kid, "{\"iss\":\"https://c\"}", why);
+    wsb_jwks_done(&keys);
+}
+
+
+/* Those who write sets leave zeros out, put zeros in, and add what they like. */
+
+static void
+check_sets(void)
+{
+    char           *text, *p;
+    size_t          n;
+    uint8_t         point[65], zero[33];
+    unsigned        i;
+    EVP_PKEY       *pkey;
+    wsb_jwks_t      keys;
+    wsb_jwk_use_t   use;
+
+    static const char  rest[] =
+        "{\"keys\":[7,{},{\"kty\":\"RSA\",\"n\":\"AQAB\",\"e\":\"AQAB\"},"
+        "{\"kty\":\"AKP\",\"alg\":\"ML-DSA-44\"},{\"kty\":\"AKP\"},"
+        "{\"kty\":\"EC\",\"crv\":\"secp256k1\",\"x\":\"AA\",\"y\":\"AA\"},"
+        "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"AQ\",\"y\":\"AQ\"},"
+        "{\"kty\":\"RSA\",\"use\":\"enc\"},"
+        "{\"kty\":\"oct\",\"k\":\"AAAA\"},{\"kty\":\"oct\",\"kid\":7},"
+        "%s]}";
+
+    text = malloc(8192);
+
+    for (i = 0; i < 2; i++) {
+
+        /* x, then y, begins with a zero */
+
+        do {
+            pkey = EVP_EC_gen("P-256");
+            EVP_PKEY_get_octet_string_param(pkey, "pub", point, 65, &n);
+
+            if (point[1 + 32 * i] != 0) {
+                EVP_PKEY_free(pkey);
+                pkey = NULL;
+            }
+        } while (pkey == NULL);
+
+        p = text + sprintf(text, "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"");
+        encode(&p, point + 1 + (i == 0), 32 - (i == 0));
+        p += sprintf(p, "\",\"y\":\"");
+
+        /* that of the other, with one in front */
+
+        zero[0] = 0;
+        memcpy(zero + 1, point + 33, 32);
+
+        if (i == 0) {
+            encode(&p, zero, 33);
+
+        } else {
+            encode(&p, point + 34, 31);
+        }
+
+        sprintf(p, "\"}");
+
+        memset(&keys, 0, sizeof(keys));
+        add(&keys, text, 0, NULL);
+
+        ok(keys.n == 1 && EVP_PKEY_eq(keys.key[0].pkey, pkey) == 1,
+           "%s without its zero: the same key", i ? "y" : "x");
+
+        wsb_jwks_done(&keys);
+        EVP_PKEY_free(pkey);
+    }
+
+    memset(&use, 0, sizeof(use));
+    use.warn = warned;
+
+    p = malloc(16384);
+    sprintf(p, rest, text);
+    add_use(&keys, p, &use, NULL);
+
+    is_uint(keys.n, 1, "what can be used is, in a set with much else");
+
+    for (i = 0; i < 10; i++) {
+        sprintf(text, "keys[%u] is passed over\n", i);
+        ok((strstr(warnings, text) != NULL) == (i != 7), "%s a warning: %u",
+           i == 7 ? "no reason for" : "with", i);
+    }
+
+    ok(strstr(warnings, "RSA key of 17 bits: 2048 are the least: keys[2]")
+       != NULL, "which says why");
+    wsb_jwks_done(&keys);
+
+    sprintf(p, rest, "7");
+    add_use(&keys, p, &use, "has no key that can be used");
+
+    sprintf(p, rest, "{\"kty\":\"RSA\",\"n\":\"AQAB\",\"e\":\"AQAB\","
+                     "\"d\":\"AQ\"}");
+    add_use(&keys, p, &use, "private key");
+
+    is_uint(keys.n, 0, "no key of these");
+
+    free(p);
+    free(text);
+}
+
+
 /* What is wrong leaves a set that can be freed. */
 
 static void
@@ -343,9 +544,9 @@ check_files(void)
         { "short\n", WSB_JWA_BIT(WSB_JWA_HS256), "5 bytes: HS256 needs 32" },
         { "{", WSB_JWA_HS, "no JSON" },
         { "{}", 0, "without \"kty\"" },
-        { "{\"keys\":[7]}", 0, "no object" },
+        { "{\"keys\":[7]}", 0, "no key that can be used" },
         { "{\"keys\":{}}", 0, "no array" },
-        { "{\"keys\":[]}", 0, "no key for these" },
+        { "{\"keys\":[]}", 0, "no key that can be used" },
         { "{\"kty\":\"oct\"}", 0, "bad \"k\"" },
         { "{\"kty\":\"oct\",\"k\":7}", 0, "bad \"k\"" },
         { "{\"kty\":\"oct\",\"k\":\"AAAA\"}", 0, "3 bytes" },
@@ -353,19 +554,22 @@ check_files(void)
         { "{\"kty\":\"oct\",\"k\":\"AAAA\",\"key_ops\":[\"sign\"]}", 0,
           "no key" },
         { "{\"kty\":\"oct\",\"k\":\"AAAA\",\"key_ops\":\"verify\"}", 0,
-          "no key" },
-        { "{\"kty\":\"oct\",\"k\":\"AAAA\",\"alg\":\"A128KW\"}", 0, "no key" },
-        { "{\"kty\":\"oct\",\"k\":\"AAAA\",\"alg\":7}", 0, "no key" },
+          "\"key_ops\" is no array" },
+        { "{\"kty\":\"oct\",\"k\":\"AAAA\",\"alg\":\"A128KW\"}", 0,
+          "algorithm" },
+        { "{\"kty\":\"oct\",\"k\":\"AAAA\",\"alg\":7}", 0, "algorithm" },
+        { "{\"kty\":\"new\"}", 0, "unknown type" },
         { "{\"kty\":\"RSA\",\"n\":\"AQAB\",\"e\":\"AQAB\"}", 0, "17 bits" },
         { "{\"kty\":\"RSA\",\"n\":\"\",\"e\":\"\"}", 0, "RSA key" },
         { "{\"kty\":\"RSA\",\"n\":\"AQAB\",\"e\":\"AQAB\",\"d\":\"AQ\"}", 0,
           "private" },
         { "{\"kty\":\"EC\",\"crv\":\"P-256\"}", 0, "bad \"x\"" },
-        { "{\"kty\":\"EC\",\"crv\":\"P-257\"}", 0, "no key" },
-        { "{\"kty\":\"EC\"}", 0, "no key" },
+        { "{\"kty\":\"EC\",\"crv\":\"P-257\"}", 0, "curve" },
+        { "{\"kty\":\"EC\"}", 0, "curve" },
         { "{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"AAAA\"}", 0,
           "bad \"x\"" },
-        { "{\"kty\":\"OKP\",\"crv\":\"X25519\",\"x\":\"AAAA\"}", 0, "no key" },
+        { "{\"kty\":\"OKP\",\"crv\":\"X25519\",\"x\":\"AAAA\"}", 0,
+          "curve" },
         { "-----BEGIN PUBLIC KEY-----\n-----END PUBLIC KEY-----\n", 0,
           "cannot be read" },
         { "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
@@ -405,6 +609,8 @@ main(void)
     check_examples();
     check_secret();
     check_kids();
+    check_issuers();
+    check_sets();
     check_files();
 
     return tap_done();

@@ -4,6 +4,7 @@
 
 #include "ws/alloc.h"
 #include "event/wsb_batch.c"
+#include "event/wsb_ignored.c"
 #include "event/wsb_publish.c"
 
 #include "tap.h"
@@ -250,7 +251,8 @@ test_refused(void)
         { 0, 400, -1, "", "offset 0: unexpected end" },
         { 0, 400, -1, " \n", "offset 2: unexpected end" },
         { 0, 400, -1, "hello", "offset 0: a value is expected" },
-        { 0, 400, -1, "\xef\xbb\xbf{}", "offset 0: a value is expected" },
+        { 0, 400, -1, "\xef\xbb\xbf{}",
+          "offset 0: a byte order mark (BOM) must not stand before JSON" },
         { 0, 400, -1, "{" ORDER "", "offset 59: unexpected end" },
         { 0, 400, -1, "{" ORDER ",}", "offset 60: a key is expected" },
         { 0, 400, -1, "{}{}", "offset 2: text after the end of the document" },
@@ -590,6 +592,54 @@ test_tenant(void)
 
 
 static void
+test_ignored(void)
+{
+    size_t          i;
+    wsb_text_t      t;
+    wsb_batch_t     batch;
+    wsb_problem_t   problem;
+
+    static const struct {
+        wsb_format_t   format;
+        const char    *body;
+        const char    *want;
+    } table[] = {
+        { 0, "{" ORDER ",\"data\":{\"x\":1},\"old\":{\"y\":1}}", "" },
+        { 0, "{" ORDER ",\"payload\":{\"x\":1}}",
+          ",\"ignored\":[\"payload\"]" },
+        { 0, "{" ORDER ",\"payload\":null}", "" },
+        { 0, "{\"id\":\"x\"," ORDER ",\"a\":0,\"\\u0061\":0}",
+          ",\"ignored\":[\"id\",\"a\"]" },
+        { 0, "[{" ORDER ",\"a\":0},{" LINK "},{" ORDER ",\"b\":0,\"a\":0}]",
+          ",\"ignored\":[\"a\",\"b\"]" },
+        { 1, "{" ORDER ",\"a\":0}\n{" ORDER ",\"a\":0}",
+          ",\"ignored\":[\"a\"]" },
+        { 0, "{\"id\":\"x\",\"timestamp\":null,\"event\":{" ORDER "}}", "" },
+        { 0, "{\"id\":\"x\",\"tenant\":\"t\",\"event\":{" ORDER
+             ",\"id\":1}}", ",\"ignored\":[\"event.id\",\"tenant\"]" },
+        { 0, "{" ORDER ",\"\\u0000\":0,\"b\":0}",
+          ",\"ignored\":[\"b\",\"...\"]" },
+        { 0, "{" ORDER ",\"\\ud800\":0}", ",\"ignored\":[\"...\"]" },
+    };
+
+    for (i = 0; i < len(table); i++) {
+        memset(&t, 0, sizeof(t));
+
+        is_uint(parse(&batch, table[i].format, str(table[i].body), &problem),
+                WSB_OK, "taken: %zu", i);
+
+        wsb_ignored_text(&t, batch.ignored);
+        is_bytes(t.data, t.len, table[i].want, "told: %zu", i);
+
+        wsb_text_done(&t);
+        wsb_batch_done(&batch);
+    }
+
+    is_uint(live, 0, "nothing is left");
+}
+
+
+static void
 test_failures(void)
 {
     size_t          n;
@@ -603,7 +653,7 @@ test_failures(void)
         fail_at = n;
 
         rc = parse(&batch, 0, str("[{" ORDER "},{" ORDER "},{" LINK "},{"
-                                  LINK "},{" LINK "}]"), &problem);
+                                  LINK ",\"a\":0},{" LINK "}]"), &problem);
 
         if (rc == WSB_OK) {
             break;
@@ -654,6 +704,7 @@ main(void)
     test_sizes();
     test_depth();
     test_tenant();
+    test_ignored();
     test_failures();
 
     return tap_done();

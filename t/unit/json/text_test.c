@@ -315,10 +315,52 @@ test_failures(void)
 }
 
 
+static void
+test_line(void)
+{
+    size_t      i;
+    wsb_text_t  t;
+
+    static const struct {
+        const char  *s;
+        const char  *text;
+    } table[] = {
+        { "", "" },
+        { "plain ~ \xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80",
+          "plain ~ \xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80" },
+        { "\"\\", "\\u0022\\u005c" },
+        { "a\r\n\tb\x1b\x7f", "a\\u000d\\u000a\\u0009b\\u001b\\u007f" },
+        { "\xc2\x80\xc2\x85\xc2\x9f\xc2\xa0",
+          "\\u0080\\u0085\\u009f\xc2\xa0" },
+        { "\xe2\x80\xa7\xe2\x80\xa8\xe2\x80\xa9\xe2\x80\xaa",
+          "\xe2\x80\xa7\\u2028\\u2029\xe2\x80\xaa" },
+        { "\xe3\x80\xa8", "\xe3\x80\xa8" },
+        { "\xff\xc3", "\\ufffd\\ufffd" },
+        { "a\xe9z", "a\\ufffdz" },
+        { "\xed\xa0\x80", "\\ufffd\\ufffd\\ufffd" },
+        { "\xc0\x80", "\\ufffd\\ufffd" },
+    };
+
+    for (i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        memset(&t, 0, sizeof(t));
+        wsb_text_line(&t, str(table[i].s));
+        wsb_text_add(&t, "", 1);
+        ok(strcmp((char *) t.data, table[i].text) == 0, "a line: %s", t.data);
+        wsb_text_done(&t);
+    }
+
+    memset(&t, 0, sizeof(t));
+    wsb_text_line(&t, (wsb_str_t) { 2, (const uint8_t *) "\0x" });
+    ok(t.len == 7 && memcmp(t.data, "\\u0000x", 7) == 0, "a NUL in a line");
+    wsb_text_done(&t);
+}
+
+
 int
 main(void)
 {
     test_growth();
+    test_line();
     test_uint();
     test_json();
     test_plain();

@@ -21,7 +21,7 @@ typedef struct {
 } model_t;
 
 
-static const uint8_t  secret[16] = "0123456789abcdef";
+static const uint8_t  secret[] = "0123456789abcdef";
 static const wsb_key_t  no_tenant;
 
 static uint64_t  random_state = 88172645463325252ULL;
@@ -83,7 +83,7 @@ zone_create(size_t size, size_t history)
         abort();
     }
 
-    ((wsb_zone_t *) p)->nslots = 4;
+    ((wsb_zone_t *) p)->used[0] = 0xf;
 
     return p;
 }
@@ -164,7 +164,8 @@ table_fault(wsb_zone_t *zone, unsigned n)
     }
 
     if (slot->dir[0] == 0) {
-        if (slot->nentries != 0 || slot->depth != 0 || owned != slot->ntexts)
+        if (slot->nentries != 0 || slot->depth != 0 || owned != slot->ntexts
+            || slot->masks != 0 || slot->maybe != 0)
         {
             return "no table, but traces of one";
         }
@@ -231,6 +232,10 @@ table_fault(wsb_zone_t *zone, unsigned n)
                 return "an entry in the wrong bucket";
             }
 
+            if (!(slot->maybe & wsb_interest_bit(&entry->key))) {
+                return "an entry that is not looked for";
+            }
+
             if (wsb_bucket_find(bucket, &entry->key) != entry) {
                 return "an entry that is not found";
             }
@@ -247,6 +252,12 @@ table_fault(wsb_zone_t *zone, unsigned n)
         || memcmp(nmask, slot->nmask, sizeof(nmask)) != 0)
     {
         return "numbers of entries";
+    }
+
+    for (k = 0; k < WSB_MASKS; k++) {
+        if ((slot->masks >> k & 1) != (nmask[k] != 0)) {
+            return "masks";
+        }
     }
 
     return owned == slot->ntexts ? NULL : "chunks are leaked";
@@ -801,7 +812,7 @@ test_counts(void)
         slot->pid = 7;
     }
 
-    zone->nslots = 3;
+    zone->used[0] = 7;
 
     is_uint(wsb_interest_count_locked(zone, &key[0][0]), 0, "nothing");
 
@@ -847,6 +858,7 @@ test_counts(void)
 
     /* quotas: all of them or none, over all slots */
 
+    memset(quota, 0, sizeof(quota));
     quota[0].key = key[0][1];
     quota[0].max = WSB_QUOTA_NONE;
     quota[1].key = key[0][0];
@@ -930,6 +942,9 @@ test_broken(void)
             slot->nmask[k] = 1;
         }
 
+        slot->masks = (1u << WSB_MASKS) - 1;
+        slot->maybe = ~(uint64_t) 0;
+
         for (k = 0; k < 8; k++) {
             parts.tenant.h[0] = mix(i + k);
             parts.part[k % 4].h[0] = mix(i * k);
@@ -950,6 +965,126 @@ test_broken(void)
 }
 
 
+/*
+ * What is taken counts, not who takes it; and the last of the chunks is for
+ * those who have little.
+ */
+
+static void
+test_share(void)
+{
+    unsigned      i, n, taken;
+    uint32_t      little, reserve;
+    wsb_key_t     key;
+    wsb_str_t     name;
+    wsb_zone_t   *zone;
+    wsb_quota_t   quota[2];
+
+    static const wsb_str_t  none = wsb_string("");
+
+    zone = zone_create(4 * WSB_ZONE_MIN, WSB_LOG_MIN);
+    wsb_zone_slot(zone, 0)->pid = 7;
+    zone->used[0] |= 1;
+
+    name.data = (const uint8_t *) "a";
+    name.len = 1;
+
+    memset(quota, 0, sizeof(quota));
+
+    quota[0].key = wsb_quota_key(secret, WSB_DOMAIN_SUBSCRIPTIONS, none, name);
+    quota[0].max = WSB_QUOTA_NONE;
+    quota[1].key = wsb_quota_key(secret, WSB_DOMAIN_KEYS, none, name);
+    quota[1].max = 300;
+    quota[1].weighs = 1;
+
+    ok(wsb_quota_take_many_locked(zone, 0, quota, 2, 128) == WSB_OK
+       && wsb_quota_take_many_locked(zone, 0, quota, 2, 128) == WSB_OK,
+       "two of 128 keys");
+    ok(wsb_quota_take_many_locked(zone, 0, quota, 2, 45) == WSB_CONFLICT,
+       "45 more are too many");
+    ok(wsb_quota_take_many_locked(zone, 0, quota, 2, 44) == WSB_OK, "44 are not");
+    is_uint(wsb_interest_count_locked(zone, &quota[0].key), 3, "three");
+    is_uint(wsb_interest_count_locked(zone, &quota[1].key), 300, "of 300");
+
+    wsb_quota_give_many_locked(zone, 0, quota, 2, 128);
+    is_uint(wsb_interest_count_locked(zone, &quota[0].key), 2, "one less");
+    is_uint(wsb_interest_count_locked(zone, &quota[1].key), 172, "of 172");
+
+    wsb_quota_give_many_locked(zone, 0, quota, 2, 128);
+    wsb_quota_give_many_locked(zone, 0, quota, 2, 44);
+    is_uint(wsb_chunks_free(zone), zone->nchunks, "all is given back");
+
+    /* one takes what he can get */
+
+    quota[1].max = WSB_QUOTA_NONE;
+    little = wsb_quota_little(zone);
+    taken = 0;
+
+    ok(little >= WSB_QUOTA_LITTLE && little < zone->nchunks,
+       "%u keys are little", little);
+
+    for (i = 0, n = 0; n < 1000 && i < 1000000; i++) {
+        key = wsb_hash(secret, 99, &i, sizeof(i));
+
+        if (wsb_quota_take_locked(zone, 0, quota, 2) != WSB_OK) {
+            break;
+        }
+
+        /* to many connections: of each he has hardly any */
+
+        reserve = wsb_quota_reserve_locked(zone, quota, 2, 1);
+
+        if (wsb_interest_add_within_locked(zone, 0, &key, 1, 3, reserve)
+            == WSB_OK)
+        {
+            taken++;
+            n = 0;
+
+        } else {
+            wsb_quota_give_locked(zone, 0, quota, 2);
+            n++;
+        }
+    }
+
+    is_uint(n, 1000, "he gets no more");
+    ok(zone->nfree >= zone->nchunks / WSB_QUOTA_SHARE
+       && zone->nfree < zone->nchunks / WSB_QUOTA_SHARE + 2,
+       "of %u chunks %u are left, he has %u keys", zone->nchunks,
+       zone->nfree, taken);
+    ok(taken > 6 * little, "which is a lot");
+
+    /* others, with little, get all they ask for */
+
+    n = 0;
+
+    for (i = 0; i < 20; i++) {
+        name.data = (const uint8_t *) "bcdefghijklmnopqrstuv" + i;
+        quota[0].key = wsb_quota_key(secret, WSB_DOMAIN_SUBSCRIPTIONS, none,
+                                     name);
+        quota[1].key = wsb_quota_key(secret, WSB_DOMAIN_KEYS, none, name);
+
+        key = wsb_hash(secret, 100, &i, sizeof(i));
+
+        if (wsb_quota_take_locked(zone, 0, quota, 2) == WSB_OK
+            && wsb_interest_add_within_locked(zone, 0, &key, 1, 3,
+                       wsb_quota_reserve_locked(zone, quota, 2, 1))
+               == WSB_OK)
+        {
+            n++;
+        }
+    }
+
+    is_uint(n, 20, "twenty others get in");
+    is_uint(wsb_quota_reserve_locked(zone, quota, 2, 1), 0,
+            "to them the last chunk is open");
+    ok(wsb_quota_reserve_locked(zone, quota, 2, little + 1) != 0,
+       "but not to a connection that has much itself");
+    ok(table_fault(zone, 0) == NULL, "the table is sound");
+
+    free(zone);
+}
+
+
 int
 main(void)
 {
@@ -961,6 +1096,7 @@ main(void)
     test_two_slots();
     test_texts();
     test_counts();
+    test_share();
     test_broken();
 
     return tap_done();

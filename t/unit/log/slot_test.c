@@ -28,6 +28,9 @@ static void step(const char *name);
 __typeof__(wsb_slot_reclaim_locked)     stepped_slot_reclaim_locked;
 __typeof__(wsb_interest_remove_locked)  stepped_interest_remove_locked;
 __typeof__(wsb_interest_notify_locked)  stepped_interest_notify_locked;
+__typeof__(wsb_interest_add_within_locked)
+    stepped_interest_add_within_locked;
+__typeof__(wsb_chunks_count_locked)     stepped_chunks_count_locked;
 
 /* every function of these files that is not static */
 
@@ -54,6 +57,7 @@ __typeof__(wsb_interest_notify_locked)  stepped_interest_notify_locked;
 #define wsb_chunk_take_locked         stepped_chunk_take_locked
 #define wsb_chunk_give_locked         stepped_chunk_give_locked
 #define wsb_chunks_free               stepped_chunks_free
+#define wsb_chunks_count_locked       stepped_chunks_count_locked
 #define wsb_slot_enter_locked         stepped_slot_enter_locked
 #define wsb_slot_reclaim_locked       stepped_slot_reclaim_locked
 #define wsb_slot_take_locked          stepped_slot_take_locked
@@ -63,11 +67,13 @@ __typeof__(wsb_interest_notify_locked)  stepped_interest_notify_locked;
 #define wsb_slot_at_head              stepped_slot_at_head
 #define wsb_interest_add_locked       stepped_interest_add_locked
 #define wsb_interest_remove_locked    stepped_interest_remove_locked
-#define wsb_interest_count_locked     stepped_interest_count_locked
 #define wsb_interest_notify_locked    stepped_interest_notify_locked
+#define wsb_interest_add_within_locked stepped_interest_add_within_locked
 #define wsb_interest_count_locked     stepped_interest_count_locked
 #define wsb_filter_text_add_locked    stepped_filter_text_add_locked
+#define wsb_interest_take_locked  stepped_interest_take_locked
 #define wsb_filter_text_count_locked  stepped_filter_text_count_locked
+#define wsb_interest_give_locked stepped_interest_give_locked
 
 #include "../../../src/log/wsb_log.c"
 #include "../../../src/log/wsb_idem.c"
@@ -98,6 +104,7 @@ __typeof__(wsb_interest_notify_locked)  stepped_interest_notify_locked;
 #undef wsb_chunk_take_locked
 #undef wsb_chunk_give_locked
 #undef wsb_chunks_free
+#undef wsb_chunks_count_locked
 #undef wsb_slot_enter_locked
 #undef wsb_slot_reclaim_locked
 #undef wsb_slot_take_locked
@@ -107,11 +114,13 @@ __typeof__(wsb_interest_notify_locked)  stepped_interest_notify_locked;
 #undef wsb_slot_at_head
 #undef wsb_interest_add_locked
 #undef wsb_interest_remove_locked
-#undef wsb_interest_count_locked
 #undef wsb_interest_notify_locked
+#undef wsb_interest_add_within_locked
 #undef wsb_interest_count_locked
 #undef wsb_filter_text_add_locked
+#undef wsb_interest_take_locked
 #undef wsb_filter_text_count_locked
+#undef wsb_interest_give_locked
 
 
 #define SIZE       (348 * 1024)
@@ -125,6 +134,7 @@ __typeof__(wsb_interest_notify_locked)  stepped_interest_notify_locked;
 #define PID_A      1001
 #define PID_B      1002
 #define PID_C      1003
+#define LIVING     9000           /* and above: they live */
 #define A          0
 #define B          1
 
@@ -146,7 +156,7 @@ typedef struct {
                         unsigned mask);
     void         (*remove)(wsb_zone_t *zone, unsigned slot,
                            const wsb_key_t *keys, unsigned nkeys);
-    int          (*enter)(wsb_zone_t *zone, uint32_t pid, uint32_t process,
+    int          (*enter)(wsb_zone_t *zone, uint32_t pid,
                           uint64_t generation, wsb_gone_pt gone,
                           wsb_hand_t *hand);
     void         (*reclaim)(wsb_zone_t *zone, unsigned slot, uint32_t pid);
@@ -184,7 +194,7 @@ static const ops_t  stepped = {
     stepped_filter_text_count_locked
 };
 
-static const uint8_t  secret[16] = "0123456789abcdef";
+static const uint8_t  secret[] = "0123456789abcdef";
 static const wsb_key_t  no_tenant;
 
 static uint64_t       random_state = 88172645463325252ULL;
@@ -239,7 +249,15 @@ step(const char *name)
 static int
 is_gone(uint32_t pid)
 {
-    return pid != PID_B;
+    return pid != PID_B && pid < LIVING;
+}
+
+
+static int
+nobody_gone(uint32_t pid)
+{
+    (void) pid;
+    return 0;
 }
 
 
@@ -542,6 +560,61 @@ owned(const wsb_zone_t *zone, unsigned slot)
 }
 
 
+/* Chunks that are blocks of slots, or were to be. */
+
+static uint32_t
+blocks(const wsb_zone_t *zone)
+{
+    uint32_t  i, n;
+
+    for (i = 0, n = 0; i < zone->nchunks; i++) {
+        n += wsb_zone_owners(zone)[i] > WSB_SLOTS;
+    }
+
+    return n;
+}
+
+
+/* With all slots taken that were laid out, the next is in a block. */
+
+static const char *
+block_fault(wsb_zone_t *zone)
+{
+    int          n;
+    uint32_t     chunk;
+    unsigned     block;
+    wsb_hand_t   hand;
+
+    block = WSB_SLOTS_LAID / WSB_BLOCK_SLOTS;
+
+    if (wsb_zone_slot(zone, WSB_SLOTS_LAID - 1)->pid < LIVING) {
+        return blocks(zone) ? "a block that was not needed" : NULL;
+    }
+
+    wsb_slot_enter_locked(zone, LIVING, 2, is_gone, &hand);
+
+    n = wsb_slot_enter_locked(zone, PID_C, 2, is_gone, &hand);
+
+    if (n != WSB_SLOTS_LAID || blocks(zone) != 1) {
+        return "the next slot has no block";
+    }
+
+    chunk = (uint32_t) ((zone->block[block] * UINT64_C(64) - zone->chunks)
+                        / WSB_CHUNK_SIZE);
+
+    if (wsb_zone_owners(zone)[chunk] != WSB_SLOTS + block + 1
+        || wsb_zone_slot(zone, WSB_SLOTS_LAID)->pid != PID_C)
+    {
+        return "a block is not where the slots are";
+    }
+
+    wsb_slot_reclaim_locked(zone, (unsigned) n, PID_C);
+    wsb_slot_reclaim_locked(zone, A, LIVING);
+
+    return NULL;
+}
+
+
 static const char *
 counters_fault(const wsb_zone_t *zone)
 {
@@ -692,8 +765,15 @@ zone_fault(wsb_zone_t *zone)
 
     /* the sweep */
 
-    for (i = 0; i < zone->nslots; i++) {
+    for (i = 0;
+         i < WSB_SLOTS && zone->block[i / WSB_BLOCK_SLOTS] != 0;
+         i++)
+    {
         slot = wsb_zone_slot(zone, i);
+
+        if (slot->pid != 0 && !(zone->used[i / 64] >> i % 64 & 1)) {
+            return "who lives in a slot is not looked at";
+        }
 
         if (slot->pid != 0 && is_gone(slot->pid)) {
             wsb_slot_reclaim_locked(zone, i, slot->pid);
@@ -703,7 +783,8 @@ zone_fault(wsb_zone_t *zone)
             && (owned(zone, i) != 0 || slot->nentries != 0
                 || slot->pending_from != 0 || slot->armed != 0
                 || slot->depth != 0 || slot->texts != 0
-                || slot->ntexts != 0 || slot->dir[0] != 0))
+                || slot->ntexts != 0 || slot->dir[0] != 0
+                || slot->masks != 0 || slot->maybe != 0))
         {
             return "a free slot is not empty";
         }
@@ -712,9 +793,13 @@ zone_fault(wsb_zone_t *zone)
     free_chunks = wsb_chunks_free(zone);
 
     if (owned(zone, B) != owned_by_b
-        || free_chunks != zone->nchunks - owned_by_b)
+        || free_chunks != zone->nchunks - owned_by_b - blocks(zone))
     {
         return "a chunk is leaked";
+    }
+
+    if (zone->nfree != free_chunks) {
+        return "free chunks are counted wrong";
     }
 
     fault = counters_fault(zone);
@@ -725,7 +810,7 @@ zone_fault(wsb_zone_t *zone)
 
     /* a successor */
 
-    n = wsb_slot_enter_locked(zone, PID_C, 0, 2, is_gone, &hand);
+    n = wsb_slot_enter_locked(zone, PID_C, 2, is_gone, &hand);
 
     if (n < 0 || n == B) {
         return "the successor has no slot";
@@ -759,6 +844,16 @@ zone_fault(wsb_zone_t *zone)
         return "the successor leaks";
     }
 
+    fault = block_fault(zone);
+
+    if (fault != NULL) {
+        return fault;
+    }
+
+    if (wsb_chunks_free(zone) != zone->nchunks - owned_by_b - blocks(zone)) {
+        return "a block is leaked";
+    }
+
     return NULL;
 }
 
@@ -783,9 +878,9 @@ prepare(wsb_zone_t *zone)
         abort();
     }
 
-    wsb_slot_enter_locked(zone, PID_A, 0, 1, is_gone, &hand);
+    wsb_slot_enter_locked(zone, PID_A, 1, is_gone, &hand);
     wsb_zone_slot(zone, A)->pid = PID_B;
-    wsb_slot_enter_locked(zone, PID_C, 1, 1, is_gone, &hand);
+    wsb_slot_enter_locked(zone, PID_C, 1, is_gone, &hand);
     wsb_zone_slot(zone, A)->pid = PID_A;
     wsb_zone_slot(zone, B)->pid = PID_B;
 
@@ -961,6 +1056,20 @@ prepare_texts(wsb_zone_t *zone)
 
 
 static void
+prepare_crowd(wsb_zone_t *zone)
+{
+    uint32_t    i;
+    wsb_hand_t  hand;
+
+    prepare_table(zone, 10);
+
+    for (i = 2; i < WSB_SLOTS_LAID; i++) {
+        wsb_slot_enter_locked(zone, LIVING + i, 1, nobody_gone, &hand);
+    }
+}
+
+
+static void
 prepare_pending(wsb_zone_t *zone)
 {
     prepare_table(zone, 10);
@@ -1072,15 +1181,7 @@ run_succeed(const ops_t *ops, wsb_zone_t *zone)
 {
     wsb_hand_t  hand;
 
-    ops->enter(zone, PID_C, 0, 2, is_gone, &hand);
-}
-
-
-static int
-nobody_gone(uint32_t pid)
-{
-    (void) pid;
-    return 0;
+    ops->enter(zone, PID_C, 2, is_gone, &hand);
 }
 
 
@@ -1089,7 +1190,7 @@ run_enter(const ops_t *ops, wsb_zone_t *zone)
 {
     wsb_hand_t  hand;
 
-    ops->enter(zone, PID_C, 2, 2, nobody_gone, &hand);
+    ops->enter(zone, PID_C, 2, nobody_gone, &hand);
 }
 
 
@@ -1129,6 +1230,7 @@ static const scene_t  scenes[] = {
     { "reclaim texts", prepare_texts, run_reclaim, 0 },
     { "succeed", prepare_300, run_succeed, 0 },
     { "enter", prepare_300, run_enter, 0 },
+    { "enter, a block", prepare_crowd, run_enter, 0 },
     { "take and arm", prepare_pending, run_take, 0 }
 };
 
@@ -1327,8 +1429,7 @@ test_storm(void)
 
         if (wsb_zone_slot(zone, A)->pid == 0) {
             /* who acts has a slot */
-            wsb_zone_slot(zone, 2)->process = 2;
-            wsb_slot_enter_locked(zone, PID_A, 0, i, is_gone, &hand);
+            wsb_slot_enter_locked(zone, PID_A, i, is_gone, &hand);
         }
 
         batch_clear();
@@ -1370,7 +1471,7 @@ test_storm(void)
         /* now and then a successor, and B reads */
 
         if (rnd(3) == 0) {
-            k = (unsigned) wsb_slot_enter_locked(zone, PID_A, 0, i, is_gone,
+            k = (unsigned) wsb_slot_enter_locked(zone, PID_A, i, is_gone,
                                                  &hand);
             wsb_interest_add_locked(zone, k, &key_1, 1, 1 << WSB_ENTITY_TYPE);
             wsb_interest_add_locked(zone, k, some_keys(0, 299), 299, 3);
@@ -1407,50 +1508,55 @@ test_enter(void)
     wsb_slot_t  *slot;
     wsb_zone_t  *zone;
 
-    zone = map();
-    wsb_zone_init(zone, SIZE, WSB_LOG_MIN, IDEM, 1, secret);
+    if (posix_memalign((void **) &zone, 4096, WSB_ZONE_MIN) != 0) {
+        abort();
+    }
+
+    wsb_zone_init(zone, WSB_ZONE_MIN, WSB_LOG_MIN, IDEM, 1, secret);
 
     batch_clear();
     batch_add(2, 64);
     append(zone);
 
-    n = wsb_slot_enter_locked(zone, 10, 0, 3, nobody_gone, &hand);
+    n = wsb_slot_enter_locked(zone, 10, 3, nobody_gone, &hand);
     slot = wsb_zone_slot(zone, 0);
 
     is_uint(n, 0, "the first worker has the first slot");
-    is_uint(zone->nslots, 1, "no other slot is looked at");
-    ok(slot->pid == 10 && slot->process == 0 && slot->generation == 3
+    ok(wsb_zone_next(zone, 0) == 0 && wsb_zone_next(zone, 1) == WSB_SLOTS,
+       "no other slot is looked at");
+    ok(slot->pid == 10 && slot->generation == 3
        && slot->armed == 0 && slot->pending_from == 0, "it is filled");
     ok(hand.next.seq == 2 && wsb_hand_empty(&hand),
        "and stands behind the head");
 
-    is_uint(wsb_slot_enter_locked(zone, 11, 1, 3, nobody_gone, &hand), 1,
+    is_uint(wsb_slot_enter_locked(zone, 11, 3, nobody_gone, &hand), 1,
             "the second has the second");
-    is_uint(wsb_slot_enter_locked(zone, 12, 2, 3, nobody_gone, &hand), 2,
+    is_uint(wsb_slot_enter_locked(zone, 12, 3, nobody_gone, &hand), 2,
             "the third has the third");
-    is_uint(zone->nslots, 3, "three are looked at");
+    is_uint(zone->used[0], 7, "three are looked at");
 
-    wsb_zone_slot(zone, 1)->pid = 0;
     wsb_zone_slot(zone, 0)->pid = 0;
-    is_uint(wsb_slot_enter_locked(zone, 13, 1, 4, nobody_gone, &hand), 1,
-            "a successor has its predecessor's");
-    is_uint(wsb_slot_enter_locked(zone, 14, 7, 4, nobody_gone, &hand), 0,
-            "others have the first that is free");
+    wsb_slot_reclaim_locked(zone, 1, 11);
+    is_uint(zone->used[0], 5, "one is left, and is not looked at");
+    is_uint(wsb_slot_enter_locked(zone, 13, 4, nobody_gone, &hand), 0,
+            "who comes has the first that is free");
+    is_uint(wsb_slot_enter_locked(zone, 14, 4, nobody_gone, &hand), 1,
+            "whoever has been there");
 
     bad = 0;
 
     for (i = 3; i < WSB_SLOTS; i++) {
-        n = wsb_slot_enter_locked(zone, 100 + (uint32_t) i, 0, 4,
+        n = wsb_slot_enter_locked(zone, 3000 + (uint32_t) i, 4,
                                   nobody_gone, &hand);
         bad += n != i;
     }
 
     is_uint(bad, 0, "all slots can be taken, in order");
-    ok(wsb_slot_enter_locked(zone, 9, 0, 4, nobody_gone, &hand) == -1,
+    ok(wsb_slot_enter_locked(zone, 9, 4, nobody_gone, &hand) == -1,
        "then there is none");
-    ok(wsb_slot_enter_locked(zone, 13, 0, 4, nobody_gone, &hand) == 1,
+    ok(wsb_slot_enter_locked(zone, 14, 4, nobody_gone, &hand) == 1,
        "but one's own from a life before");
-    ok(wsb_slot_enter_locked(zone, 9, 0, 4, is_gone, &hand) >= 0,
+    ok(wsb_slot_enter_locked(zone, 9, 4, is_gone, &hand) >= 0,
        "and those of the dead");
 
     bad = 0;
@@ -1460,6 +1566,43 @@ test_enter(void)
     }
 
     is_uint(bad, 1, "all of which are reclaimed");
+    is_uint(blocks(zone), (WSB_SLOTS - WSB_SLOTS_LAID) / WSB_BLOCK_SLOTS,
+            "their blocks stay");
+
+    free(zone);
+}
+
+
+/* A zone that is full has room for those that were laid out. */
+
+static void
+test_enter_full(void)
+{
+    int          n;
+    uint32_t     i;
+    wsb_hand_t   hand;
+    wsb_zone_t  *zone;
+
+    zone = map();
+    wsb_zone_init(zone, SIZE, WSB_LOG_MIN, IDEM, 1, secret);
+
+    while (wsb_chunk_take_locked(zone, 0) != 0) { /* void */ }
+
+    wsb_chunk_give_locked(zone, 7);
+
+    for (i = 0, n = 0; n != -1; i++) {
+        n = wsb_slot_enter_locked(zone, LIVING + i, 4, nobody_gone, &hand);
+    }
+
+    is_uint(i - 1, WSB_SLOTS_LAID + WSB_BLOCK_SLOTS,
+            "a full zone holds its own slots, and a block for a free chunk");
+    ok(zone->used[WSB_SLOTS_LAID / 64] == 0xff
+       && zone->used[WSB_SLOTS_LAID / 64 + 1] == 0,
+       "who has none leaves nothing");
+
+    wsb_slot_reclaim_locked(zone, 100, LIVING + 100);
+    is_uint(wsb_slot_enter_locked(zone, 9, 4, nobody_gone, &hand), 100,
+            "one that is left can be had");
 
     munmap(zone, SIZE);
 }
@@ -1475,7 +1618,7 @@ test_take(void)
 
     zone = map();
     wsb_zone_init(zone, SIZE, WSB_LOG_MIN, IDEM, 1, secret);
-    wsb_slot_enter_locked(zone, 10, 0, 3, nobody_gone, &hand);
+    wsb_slot_enter_locked(zone, 10, 3, nobody_gone, &hand);
     slot = wsb_zone_slot(zone, 0);
 
     k = routed();
@@ -1694,6 +1837,7 @@ main(void)
     batch.entries = calloc(64, sizeof(wsb_entry_t));
 
     test_enter();
+    test_enter_full();
     test_take();
     test_reclaim();
     test_read();

@@ -13,6 +13,12 @@
  * To show that it finds something, the same is done with rules broken.
  */
 
+/*
+ * longjmp() goes from one stack to another here, which the fortified one takes
+ * for a mistake; some compilers define this by themselves.
+ */
+#undef _FORTIFY_SOURCE
+
 static void step(const char *name);
 
 #define WSB_STEP(name)  step(name)
@@ -138,7 +144,7 @@ typedef struct {
     actor_t         actor[ACTORS];
     unsigned        holder;     /* of the mutex: n + 1 */
     unsigned        killed;
-    uint8_t         eventfd[2];
+    uint8_t         signal[2];
     uint8_t         mask[SEQS + 1];   /* by seq: which worker it concerns */
 } world_t;
 
@@ -166,7 +172,7 @@ typedef struct {
 } area_t;
 
 
-static const uint8_t   secret[16] = "0123456789abcdef";
+static const uint8_t   secret[] = "0123456789abcdef";
 
 static const plan_t   *plan;
 static world_t         world;
@@ -470,8 +476,8 @@ publish(actor_t *a, unsigned choice)
         if (plan->broken == DISARM_EARLY ? (int) (was >> i & 1)
                                          : wsb_slot_disarm(zone, i))
         {
-            pause_at("eventfd", at_once);
-            world.eventfd[i] = 1;
+            pause_at("signal", at_once);
+            world.signal[i] = 1;
         }
     }
 }
@@ -496,7 +502,7 @@ publisher(actor_t *a)
  * Workers.
  */
 
-#define BY_EVENTFD   0x01
+#define BY_SIGNAL    0x01
 #define BY_TIMER     0x02
 #define BY_CLIENT    0x04
 #define BY_PING      0x08
@@ -508,7 +514,7 @@ asleep(actor_t *a)
 {
     unsigned  by;
 
-    by = world.eventfd[a->slot] ? BY_EVENTFD : 0;
+    by = world.signal[a->slot] ? BY_SIGNAL : 0;
 
     if (plan->timer && plan->broken != NO_TIMER
         && wsb_slot_pending(zone, (unsigned) a->slot))
@@ -696,7 +702,7 @@ worker(actor_t *a)
     unsigned  by;
 
     lock();
-    a->slot = wsb_slot_enter_locked(zone, a->pid, a->which, 1, is_gone,
+    a->slot = wsb_slot_enter_locked(zone, a->pid, 1, is_gone,
                                     &a->hand);
     unlock();
 
@@ -726,8 +732,8 @@ worker(actor_t *a)
 
         } else {
 
-            if (by == BY_EVENTFD) {
-                world.eventfd[a->slot] = 0;
+            if (by == BY_SIGNAL) {
+                world.signal[a->slot] = 0;
 
                 if (plan->broken == WAKE_IF_PENDING
                     && !wsb_slot_pending(zone, (unsigned) a->slot))
@@ -1219,7 +1225,7 @@ check_end(void)
             wrong("it sleeps with something pending");
         }
 
-        /* killed between the exchange and the eventfd: until the timer */
+        /* killed between the exchange and the signal: until the timer */
 
         if (slot->armed != 1 && world.killed == 0) {
             wrong("it sleeps and is not armed");
@@ -1274,10 +1280,10 @@ trace(void)
     }
 
     for (i = 0; i < 2; i++) {
-        printf("#   slot %zu: pid %u, pending %llu, armed %u, eventfd %u\n",
+        printf("#   slot %zu: pid %u, pending %llu, armed %u, signal %u\n",
                i, wsb_zone_slot(zone, i)->pid, (unsigned long long)
                wsb_zone_slot(zone, i)->pending_from,
-               wsb_zone_slot(zone, i)->armed, world.eventfd[i]);
+               wsb_zone_slot(zone, i)->armed, world.signal[i]);
     }
 }
 

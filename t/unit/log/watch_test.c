@@ -130,9 +130,19 @@ test_sort(void)
 static wsb_watch_list_t
 list_create(void)
 {
-    wsb_watch_list_t  list = { malloc(WSB_WATCH_BYTES), 0, 0 };
+    wsb_watch_list_t  list = { malloc(wsb_watch_bytes(WSB_WATCH_FILES)),
+                               WSB_WATCH_FILES, 0, 0, 0 };
 
     return list;
+}
+
+
+static wsb_rc_t
+add(wsb_watch_list_t *list, const char *path, unsigned mtime, unsigned size)
+{
+    wsb_watch_stat_t  st = { mtime, 1, size, 1, 1 };
+
+    return wsb_watch_add(list, path, &st);
 }
 
 
@@ -165,11 +175,11 @@ test_diff(void)
                      "aaaaaaaaaaaa");
 
             if (was_of[i]) {
-                wsb_watch_add(&was, path, was_of[i] / 2, was_of[i] % 2);
+                add(&was, path, was_of[i] / 2, was_of[i] % 2);
             }
 
             if (is_of[i]) {
-                wsb_watch_add(&is, path, is_of[i] / 2, is_of[i] % 2);
+                add(&is, path, is_of[i] / 2, is_of[i] % 2);
             }
 
             if (was_of[i] != is_of[i]) {
@@ -205,6 +215,7 @@ test_diff(void)
         }
 
         was.len = (uint32_t) rand() % 65;
+        was.cut = (uint32_t) rand() % (65 - was.len);
         is.len = is.n = 0;
 
         memset(&diff, 0, sizeof(diff));
@@ -212,7 +223,8 @@ test_diff(void)
         diff.is = &is;
 
         for (k = 0; wsb_watch_next(&diff, &s, &action) == WSB_OK; k++) {
-            bad += s.data + s.len > was.data + was.len || k > 64;
+            bad += (s.data + s.len > was.data + was.len
+                    && s.data < was.data + 4096) || k > 64;
         }
     }
 
@@ -229,7 +241,7 @@ test_limits(void)
     char              path[WSB_WATCH_NAME + 1];
     wsb_watch_list_t  list = list_create();
 
-    while (wsb_watch_add(&list, "a.json", 1, 1) == WSB_OK) {
+    while (add(&list, "a.json", 1, 1) == WSB_OK) {
         /* void */
     }
 
@@ -239,14 +251,154 @@ test_limits(void)
     path[WSB_WATCH_NAME] = '\0';
     list.len = list.n = 0;
 
-    while (wsb_watch_add(&list, path, 1, 1) == WSB_OK) {
+    while (add(&list, path, 1, 1) == WSB_OK) {
         /* void */
     }
 
-    ok(list.len <= WSB_WATCH_BYTES && list.len > WSB_WATCH_BYTES - 512,
+    ok(list.len <= WSB_WATCH_FILES * WSB_WATCH_EACH
+       && list.len > WSB_WATCH_FILES * WSB_WATCH_EACH - 512,
        "or so many bytes");
 
     free(list.data);
+}
+
+
+/* What a file is told by, one after the other. */
+
+static void
+test_stat(void)
+{
+    unsigned           i;
+    wsb_str_t          s;
+    uint64_t          *fields;
+    const char        *action;
+    wsb_watch_diff_t   diff;
+    wsb_watch_list_t   was = list_create(), is = list_create();
+    wsb_watch_stat_t   st = { 1, 2, 3, 4, 5 };
+
+    fields = (uint64_t *) &st;
+    wsb_watch_add(&was, "a.json", &st);
+
+    for (i = 0; i <= 5; i++) {
+        is.len = is.n = 0;
+
+        if (i < 5) {
+            fields[i]++;
+        }
+
+        wsb_watch_add(&is, "a.json", &st);
+
+        if (i < 5) {
+            fields[i]--;
+        }
+
+        memset(&diff, 0, sizeof(diff));
+        diff.was = &was;
+        diff.is = &is;
+
+        ok((wsb_watch_next(&diff, &s, &action) == WSB_OK) == (i < 5),
+           "field %u of the state", i);
+    }
+
+    free(was.data);
+    free(is.data);
+}
+
+
+/*
+ * Lists of at most 4 of 10 files that come, go and change: whatever is told
+ * has happened, and all is told of files that both lists know.
+ */
+
+static void
+test_cut(void)
+{
+    char              path[16], told[16];
+    unsigned          round, i, k, was_of[10], is_of[10], bad, missed, n;
+    wsb_str_t         s;
+    const char       *action;
+    wsb_watch_diff_t  diff;
+    wsb_watch_list_t  was, is;
+
+    was = list_create();
+    is = list_create();
+    was.max = is.max = 4;
+    bad = missed = 0;
+    srand(8);
+
+    for (round = 0; round < 50000; round++) {
+        was.len = was.n = was.cut = is.len = is.n = is.cut = 0;
+
+        for (i = 0; i < 10; i++) {
+            was_of[i] = (unsigned) rand() % 3;
+            is_of[i] = rand() % 2 ? was_of[i] : (unsigned) rand() % 3;
+            snprintf(path, sizeof(path), "f%u", i);
+
+            if (was_of[i] && was.cut == 0) {
+                add(&was, path, was_of[i], 1);
+            }
+
+            if (is_of[i] && is.cut == 0) {
+                add(&is, path, is_of[i], 1);
+            }
+        }
+
+        memset(&diff, 0, sizeof(diff));
+        memset(told, 0, sizeof(told));
+        diff.was = &was;
+        diff.is = &is;
+
+        while (wsb_watch_next(&diff, &s, &action) == WSB_OK) {
+            i = s.data[1] - '0';
+            told[i]++;
+
+            bad += strcmp(action, was_of[i] == 0 ? "created"
+                          : is_of[i] == 0 ? "deleted" : "modified") != 0
+                   || was_of[i] == is_of[i];
+        }
+
+        /* those before the first that one of the lists has no room for */
+
+        for (i = 0, k = 0, n = 0; i < 10; i++) {
+            k += was_of[i] != 0;
+            n += is_of[i] != 0;
+
+            if (k > 4 || n > 4) {
+                break;
+            }
+
+            missed += told[i] != (was_of[i] != is_of[i]);
+        }
+    }
+
+    is_uint(bad, 0, "beyond the limit nothing is told that has not happened");
+    is_uint(missed, 0, "and below it nothing is missed");
+
+    free(was.data);
+    free(is.data);
+}
+
+
+static void
+test_folders(void)
+{
+    char          path[16];
+    unsigned      i, n;
+    wsb_watch_t  *w = malloc(wsb_watch_size(1));
+
+    wsb_watch_init(w, 1);
+
+    for (i = 0, n = 0; i < 200; i++) {
+        snprintf(path, sizeof(path), "/d/%u", i / 2);
+        n += wsb_watch_name_folder(w, path) != 0;
+    }
+
+    is_uint(n, WSB_WATCH_FOLDERS, "each folder once, and so many");
+
+    w->nfolders = UINT32_MAX;
+    ok(!wsb_watch_name_folder(w, "/x"), "no more, whatever is there");
+
+    free(w);
 }
 
 
@@ -288,11 +440,12 @@ gone(uint32_t pid)
 static void
 test_owner(void)
 {
-    wsb_watch_t       *w = malloc(sizeof(wsb_watch_t));
+    wsb_watch_t       *w = malloc(wsb_watch_size(WSB_WATCH_FILES));
     wsb_watch_list_t   list, got;
 
-    wsb_watch_init(w);
-    ok(wsb_watch_valid(w), "valid");
+    wsb_watch_init(w, WSB_WATCH_FILES);
+    ok(wsb_watch_valid(w, WSB_WATCH_FILES), "valid");
+    ok(!wsb_watch_valid(w, 4097), "for so many files");
 
     ok(wsb_watch_claimable(w, 10, 1, 5000, gone), "it is nobody's");
     wsb_watch_claim_locked(w, 10, 1, 5000);
@@ -321,15 +474,16 @@ test_owner(void)
     wsb_watch_set_locked(w, &list);
     ok(wsb_watch_get_locked(w, &got) && got.n == 0, "an empty one is one");
 
-    wsb_watch_add(&list, "a.json", 1, 2);
+    add(&list, "a.json", 1, 2);
     wsb_watch_set_locked(w, &list);
     ok(wsb_watch_get_locked(w, &got) && got.n == 1 && got.len == list.len
        && memcmp(got.data, list.data, list.len) == 0, "then this");
 
     /* a death before the last store leaves this one */
 
-    wsb_watch_add(&list, "b.json", 1, 2);
-    memset(w->data[w->current == 1 ? 1 : 0], 'x', WSB_WATCH_BYTES);
+    add(&list, "b.json", 1, 2);
+    memset(w->data + (w->current == 1 ? wsb_watch_bytes(w->max) : 0), 'x',
+           wsb_watch_bytes(w->max));
     ok(wsb_watch_get_locked(w, &got) && got.n == 1
        && memcmp(got.data, list.data, got.len) == 0,
        "the other one may be half written");
@@ -338,7 +492,7 @@ test_owner(void)
     ok(wsb_watch_get_locked(w, &got) && got.n == 2, "then that");
 
     w->magic++;
-    ok(!wsb_watch_valid(w), "not valid");
+    ok(!wsb_watch_valid(w, WSB_WATCH_FILES), "not valid");
 
     free(list.data);
     free(w);
@@ -352,6 +506,9 @@ main(void)
     test_sort();
     test_diff();
     test_limits();
+    test_stat();
+    test_cut();
+    test_folders();
     test_burst();
     test_owner();
 

@@ -15,7 +15,7 @@
 #define MARGIN    4096
 
 
-static const uint8_t  secret[16] = "0123456789abcdef";
+static const uint8_t  secret[] = "0123456789abcdef";
 
 
 static void *
@@ -167,8 +167,9 @@ layout_fault(uint8_t *p, size_t size, size_t history, size_t nidem)
     ring = (uint8_t *) &zone->log + zone->log.ring;
     index = (uint8_t *) &zone->log + zone->log.index;
 
-    if (zone->slots < sizeof(wsb_zone_t)
-        || zone->owners < zone->slots + WSB_SLOTS * sizeof(wsb_slot_t)
+    if ((uint8_t *) wsb_zone_slot(zone, 0) < p + sizeof(wsb_zone_t)
+        || p + zone->owners
+           < (uint8_t *) (wsb_zone_slot(zone, 0) + WSB_SLOTS_LAID)
         || zone->idem < zone->owners + zone->nchunks * sizeof(uint32_t)
         || index < p + zone->idem + wsb_idem_size(nidem)
         || ring < index + wsb_log_index_size(history)
@@ -179,9 +180,9 @@ layout_fault(uint8_t *p, size_t size, size_t history, size_t nidem)
         return "bounds";
     }
 
-    if (zone->slots % 64 || (uintptr_t) ring % 8 || (uintptr_t) index % 8
-        || zone->owners % 4 || zone->idem % 8
-        || zone->chunks % WSB_CHUNK_SIZE
+    if ((uintptr_t) wsb_zone_slot(zone, 0) % 64
+        || (uintptr_t) ring % 8 || (uintptr_t) index % 8 || zone->owners % 4
+        || zone->idem % 8 || zone->chunks % WSB_CHUNK_SIZE
         || (uintptr_t) &zone->log.head % 64
         || (uintptr_t) &zone->log.oldest % 64
         || (uintptr_t) &wsb_zone_slot(zone, 1)->counters % 64)
@@ -195,7 +196,8 @@ layout_fault(uint8_t *p, size_t size, size_t history, size_t nidem)
 
     /* the slots, then the chunks, then the ring once around */
 
-    memset(wsb_zone_slot(zone, 0), 0x77, WSB_SLOTS * sizeof(wsb_slot_t));
+    memset(wsb_zone_slot(zone, 0), 0x77,
+           WSB_SLOTS_LAID * sizeof(wsb_slot_t));
 
     for (i = 0; i < zone->nchunks; i++) {
         chunk = wsb_chunk_take_locked(zone, 5);
@@ -221,7 +223,7 @@ layout_fault(uint8_t *p, size_t size, size_t history, size_t nidem)
 
     /* the slots hold nonsense: they are not to be looked at */
 
-    if (zone->nslots != 0) {
+    if (wsb_zone_next(zone, 0) != WSB_SLOTS) {
         return "slots in use";
     }
 
@@ -255,7 +257,7 @@ layout_fault(uint8_t *p, size_t size, size_t history, size_t nidem)
         return "log";
     }
 
-    for (i = 0; i < WSB_SLOTS * sizeof(wsb_slot_t); i++) {
+    for (i = 0; i < WSB_SLOTS_LAID * sizeof(wsb_slot_t); i++) {
         if (((uint8_t *) wsb_zone_slot(zone, 0))[i] != 0x77) {
             return "slots overwritten";
         }
@@ -457,12 +459,12 @@ test_append(void)
     memset(&batch, 0, sizeof(wsb_batch_t));
     memset(&copy, 0, sizeof(wsb_copy_t));
 
-    a = wsb_slot_enter_locked(zone, 11, 0, 1, never_gone, &hand);
-    b = wsb_slot_enter_locked(zone, 12, 1, 1, never_gone, &hand);
-    c = wsb_slot_enter_locked(zone, 13, 2, 1, never_gone, &hand);
+    a = wsb_slot_enter_locked(zone, 11, 1, never_gone, &hand);
+    b = wsb_slot_enter_locked(zone, 12, 1, never_gone, &hand);
+    c = wsb_slot_enter_locked(zone, 13, 1, never_gone, &hand);
 
     ok(a == 0 && b == 1 && c == 2, "the first slots are taken first");
-    is_uint(zone->nslots, 3, "and no others are looked at");
+    is_uint(zone->used[0], 7, "and no others are looked at");
 
     /* nobody is interested */
 
@@ -555,12 +557,12 @@ test_append(void)
 
     /* slots with a number above 63 */
 
-    for (a = 0; a < 200; a++) {
-        b = wsb_slot_enter_locked(zone, 100 + (uint32_t) a, 7, 1, never_gone,
+    for (a = 0; a < 300; a++) {
+        b = wsb_slot_enter_locked(zone, 100 + (uint32_t) a, 1, never_gone,
                                   &hand);
     }
 
-    ok(b > 190, "many slots");
+    ok(b > 290, "many slots");
     ev = event(1, 0, 3, 4, 0);
     subscribe(zone, (unsigned) b, &ev, 4, 9);
     wsb_zone_append_locked(zone, &batch, 1, NULL, &out);

@@ -15,6 +15,7 @@ static void test_free(void *p);
 
 #include "../../../src/match/wsb_value.c"
 #include "../../../src/match/wsb_where.c"
+#include "../../../src/match/wsb_memo.c"
 #include "../../../src/match/wsb_row.c"
 #include "../../../src/match/wsb_links.c"
 #include "../../../src/match/wsb_group.c"
@@ -31,6 +32,7 @@ static void test_free(void *p);
 #define ROUNDS    30000
 #define MANY      60000
 #define CLIENTS   100000
+#define CROWD     3000
 #define VALUES    5
 
 
@@ -70,7 +72,7 @@ typedef struct {
 } client_t;
 
 
-static const uint8_t  secret[16] = "0123456789abcdef";
+static const uint8_t  secret[] = "0123456789abcdef";
 
 static size_t         allocated, bytes, fail_at;
 static unsigned       node_calls;
@@ -563,8 +565,9 @@ index_fault(wsb_index_t *index)
             ends++;
             mask[node->mask]++;
 
+            conditional += wsb_node_asks(node);
+
             if (node->kind != WSB_NODE_PLAIN) {
-                conditional++;
 
                 if (wsb_node_terms(node)->found != WSB_NODE_NONE) {
                     uses -= wsb_node_keys(index, node, keys);
@@ -896,7 +899,7 @@ static void
 test_scale(void)
 {
     char           data[300];
-    size_t         i, k, before;
+    size_t         i, k;
     double         ns;
     uint64_t       evaluations;
     unsigned       found;
@@ -938,12 +941,11 @@ test_scale(void)
 
     forget_clients();
     subs = calloc(CLIENTS, sizeof(wsb_sub_t));
-    before = malloc_usable_size(subs);
 
     for (k = 0; k < sizeof(table) / sizeof(table[0]); k++) {
         bytes = 0;
         index = wsb_index_create(secret);
-        memset(subs, 0, before);
+        memset(subs, 0, CLIENTS * sizeof(wsb_sub_t));
 
         for (i = 0; i < CLIENTS; i++) {
             if (table[k].where == NULL) {
@@ -1221,7 +1223,7 @@ test_no_memory(void)
     const char   *fault;
     wsb_index_t  *index;
 
-    for (i = 1; i < 8; i++) {
+    for (i = 1; i < 10; i++) {
         fail_at = i;
         ok(wsb_index_create(secret) == NULL, "no index without memory");
     }
@@ -1305,6 +1307,203 @@ test_no_memory(void)
 }
 
 
+/*
+ * What hangs below one key is found by a hash, however much it is: many
+ * filters that have some of their values in common, or the same values and
+ * each a column of its own.
+ */
+
+static unsigned
+longest_chain(const wsb_index_t *index)
+{
+    size_t       i;
+    unsigned     n, max;
+    wsb_link_t  *link, *same;
+
+    max = 0;
+
+    for (i = 0; i < index->links.level + index->links.split; i++) {
+        for (link = index->links.bucket[i]; link != NULL; link = link->next) {
+            n = 0;
+
+            for (same = link; same != NULL; same = wsb_links_next(same)) {
+                n++;
+            }
+
+            max = n > max ? n : max;
+        }
+    }
+
+    return max;
+}
+
+
+static const char *
+uses_fault(const wsb_index_t *index)
+{
+    size_t        i;
+    uint32_t      k;
+    wsb_link_t   *link;
+    wsb_group_t  *group;
+
+    for (i = 0; i < index->links.level + index->links.split; i++) {
+        for (link = index->links.bucket[i]; link != NULL; link = link->next) {
+
+            group = (wsb_group_t *) link;
+
+            if (link->owner != NULL) {
+                continue;
+            }
+
+            for (k = 0; k < group->nuses; k++) {
+                if (wsb_group_find_use(group, group->uses[k].path) != k) {
+                    return "a use that is not found";
+                }
+            }
+
+            if (wsb_group_find_use(group, 0) != WSB_GROUP_NONE) {
+                return "a use of nobody is found";
+            }
+
+            if (group->nuses_alloc > WSB_GROUP_USES
+                && group->nuses < group->nuses_alloc / 4)
+            {
+                return "uses are not given back";
+            }
+        }
+    }
+
+    return NULL;
+}
+
+
+static wsb_plan_t *
+crowd_plan(unsigned n, unsigned common, int asks)
+{
+    char                name[32], where[128];
+    unsigned            i;
+    wsb_str_t           s, none, values[WSB_FILTER_VALUES];
+    wsb_json_t          array;
+    wsb_plan_t         *plan;
+    wsb_filter_t        filter;
+    wsb_json_error_t    err;
+    wsb_where_error_t   where_err;
+
+    static const wsb_json_limits_t  limits = { 32, 32 };
+
+    memset(&filter, 0, sizeof(wsb_filter_t));
+    memset(&none, 0, sizeof(wsb_str_t));
+
+    for (i = 0; i < common; i++) {
+        values[i] = text(i);
+    }
+
+    if (!asks) {
+        values[i].len = (size_t) snprintf(name, sizeof(name), "own-%u", n);
+        values[i++].data = (const uint8_t *) name;
+    }
+
+    filter.value[WSB_ENTITY_ID] = values;
+    filter.n[WSB_ENTITY_ID] = i;
+
+    if (asks) {
+        s.len = (size_t) snprintf(where, sizeof(where),
+                                  "[{\"column\":\"c%u\",\"operator\":"
+                                  "\"eq\",\"value\":1}]", n);
+        s.data = (const uint8_t *) where;
+
+        if (wsb_json_parse(s, &limits, &array, &err) != WSB_OK
+            || wsb_where_parse(&array, &filter.where, &where_err) != WSB_OK)
+        {
+            abort();
+        }
+    }
+
+    plan = wsb_plan_create(secret, none, &filter, NULL);
+    free(filter.where);
+
+    return plan;
+}
+
+
+static void
+test_crowd(int asks)
+{
+    unsigned      i, longest;
+    wsb_sub_t    *subs, twin;
+    wsb_plan_t   *plan;
+    wsb_event_t   ev;
+    wsb_parts_t   parts;
+    const char   *fault;
+    wsb_index_t  *index;
+
+    subs = calloc(CROWD, sizeof(wsb_sub_t));
+    memset(&twin, 0, sizeof(wsb_sub_t));
+    forget_clients();
+    index = wsb_index_create(secret);
+
+    twin.owner = &clients[0];
+
+    for (i = 0; i < CROWD; i++) {
+        plan = crowd_plan(i, 5, asks);
+        subs[i].owner = &clients[0];
+
+        if (wsb_index_add(index, plan, &subs[i]) != WSB_OK) {
+            abort();
+        }
+
+        if (i % 500 == 499) {
+
+            /* the same once more is the same node */
+
+            wsb_index_add(index, plan, &twin);
+            ok(twin.node == subs[i].node, "number %u is found again", i);
+            wsb_index_remove(index, &twin);
+        }
+
+        free(plan);
+    }
+
+    is_uint(wsb_index_nodes(index), CROWD, "%s: so many nodes",
+            asks ? "columns" : "values in common");
+
+    longest = longest_chain(index);
+    ok(longest <= WSB_NODE_RUN + 2, "the longest chain is %u", longest);
+    no_fault(index_fault(index), "the index is sound");
+    no_fault(uses_fault(index), "and so are its uses");
+
+    memset(&ev, 0, sizeof(wsb_event_t));
+    ev.field[WSB_ENTITY_ID] = text(3);
+    ev.field[WSB_DATA].data = (const uint8_t *) "{\"c7\":1,\"c8\":2}";
+    ev.field[WSB_DATA].len = strlen((const char *) ev.field[WSB_DATA].data);
+
+    wsb_key_parts(secret, &ev, &parts);
+
+    node_calls = 0;
+    wsb_index_match(index, &parts, &ev, on_match, NULL);
+    is_uint(node_calls, asks ? 1 : CROWD, "an event finds those that it must");
+    is_uint(wsb_index_evaluations(index), asks, "and evaluates no others");
+
+    fault = NULL;
+
+    for (i = 0; i < CROWD; i++) {
+        wsb_index_remove(index, &subs[(i * 7919ULL + 13) % CROWD]);
+
+        if (i % (CROWD / 16) == 0 && fault == NULL) {
+            fault = index_fault(index);
+            fault = fault ? fault : uses_fault(index);
+        }
+    }
+
+    no_fault(fault, "while they are removed");
+    is_uint(index->links.nlinks, 0, "until none is left");
+
+    wsb_index_destroy(index);
+    is_uint(allocated, 0, "all memory is freed");
+    free(subs);
+}
+
+
 int
 main(void)
 {
@@ -1315,6 +1514,8 @@ main(void)
     test_changes();
     test_ranges();
     test_shared();
+    test_crowd(0);
+    test_crowd(1);
     test_no_memory();
 
     forget_clients();

@@ -23,7 +23,7 @@
 #define HIDDEN  WSB_CHANGE_LEFT_HIDDEN
 
 
-static const uint8_t  secret[16] = "0123456789abcdef";
+static const uint8_t  secret[] = "0123456789abcdef";
 
 static const char  uuid[] = "0123ABCD-0123-0123-0123-0123456789ab";
 static const char  plain[] = "0123abcd012301230123" "0123456789AB";
@@ -51,7 +51,11 @@ static const case_t  cases[] = {
     { { "entity_type eq order" }, "user", NULL, { 0, "order" }, 0, 0, NO },
     { { "entity_type in order,user" }, NULL, NULL, { 0, "user" }, 0, 0,
       YES },
-    { { "entity_type in order, user ,," }, "user", NULL, { 0, "user" }, 0, 0,
+    { { "entity_type in order,,user,," }, "user", NULL, { 0, "user" }, 0, 0,
+      YES },
+    { { "entity_type in order, user" }, NULL, NULL, { 0, "user" }, 0, 0,
+      NO },
+    { { "entity_type in order, user" }, NULL, NULL, { 0, " user" }, 0, 0,
       YES },
     { { "entity_type in order,user" }, NULL, NULL, { 0, "bill" }, 0, 0, NO },
     { { "entity_type eq order,user" }, NULL, NULL, { 0, "user" }, 0, 0, NO },
@@ -109,6 +113,61 @@ static const case_t  cases[] = {
     { { "user eq 7" }, NULL, NULL, { 0 }, "{\"user\":70}", 0, NO },
     { { "user eq 7" }, NULL, NULL, { 0 }, "{\"user\":null}", 0, NO },
     { { "user eq 7" }, NULL, NULL, { 0 }, "{}", 0, NO },
+    { { "user eq 10" }, NULL, NULL, { 0 }, "{\"user\":10}", 0, YES },
+    { { "user eq 10" }, NULL, NULL, { 0 }, "{\"user\":1e1}", 0, YES },
+    { { "user eq 10" }, NULL, NULL, { 0 }, "{\"user\":\"1e1\"}", 0, NO },
+    { { "user eq 10" }, NULL, NULL, { 0 }, "{\"user\":\"10.0\"}", 0, NO },
+    { { "user eq 10" }, NULL, NULL, { 0 }, "{\"user\":\" 10\"}", 0, NO },
+    { { "user eq 1e1" }, NULL, NULL, { 0 }, "{\"user\":10}", 0, NO },
+    { { "user eq 1e1" }, NULL, NULL, { 0 }, "{\"user\":\"10\"}", 0, NO },
+    { { "user eq 1e1" }, NULL, NULL, { 0 }, "{\"user\":\"1e1\"}", 0, YES },
+    { { "user eq 10.0" }, NULL, NULL, { 0 }, "{\"user\":10}", 0, NO },
+    { { "user eq 10.0" }, NULL, NULL, { 0 }, "{\"user\":\"10.0\"}", 0,
+      YES },
+    { { "user eq  10" }, NULL, NULL, { 0 }, "{\"user\":10}", 0, NO },
+    { { "user eq  10" }, NULL, NULL, { 0 }, "{\"user\":\"10\"}", 0, NO },
+    { { "user eq -0" }, NULL, NULL, { 0 }, "{\"user\":0}", 0, NO },
+    { { "user eq 1.5" }, NULL, NULL, { 0 }, "{\"user\":1.50}", 0, YES },
+    { { "user in 9,1E1,10.00, 10" }, NULL, NULL, { 0 }, "{\"user\":10}", 0,
+      NO },
+    { { "user in 9,1e1,10" }, NULL, NULL, { 0 }, "{\"user\":10}", 0, YES },
+    { { "user in 9,10" }, NULL, NULL, { 0 }, "{\"user\":\"1e1\"}", 0, NO },
+    { { "user neq 1e1" }, NULL, NULL, { 0 }, "{\"user\":10}", 0, NO },
+
+    /* what is no scalar meets nothing */
+
+    { { "class neq secret" }, NULL, NULL, { 0 }, "{\"class\":\"open\"}", 0,
+      YES },
+    { { "class neq secret" }, NULL, NULL, { 0 }, "{\"class\":[\"secret\"]}",
+      0, NO },
+    { { "class neq secret" }, NULL, NULL, { 0 }, "{\"class\":{}}", 0, NO },
+    { { "class neq true" }, NULL, NULL, { 0 }, "{\"class\":[true]}", 0, NO },
+    { { "class like %" }, NULL, NULL, { 0 }, "{\"class\":[]}", 0, NO },
+    { { "class gt 1" }, NULL, NULL, { 0 }, "{\"class\":[2]}", 0, NO },
+    { { "class eq a" }, NULL, NULL, { 0 }, "{\"class\":[\"a\"]}", 0, NO },
+    { { "class neq secret" }, NULL, NULL, { 0 },
+      "{\"class\":\"open\"}", "{\"class\":[\"secret\"]}", IN },
+    { { "class neq secret" }, NULL, NULL, { 0 },
+      "{\"class\":[\"secret\"]}", "{\"class\":\"open\"}", HIDDEN },
+    { { "user eq 7" }, NULL, "[{\"column\":\"class\",\"operator\":\"neq\","
+      "\"value\":\"secret\"}]", { 0 }, "{\"user\":7,\"class\":[1]}", 0,
+      YES },
+
+    /* patterns: an escape means what follows it */
+
+    { { "path like /home/a\\_b/%" }, NULL, NULL, { 0 },
+      "{\"path\":\"/home/a_b/x\"}", 0, YES },
+    { { "path like /home/a\\_b/%" }, NULL, NULL, { 0 },
+      "{\"path\":\"/home/acb/x\"}", 0, NO },
+    { { "path ilike /home/\\%/%" }, NULL, NULL, { 0 },
+      "{\"path\":\"/HOME/%/x\"}", 0, YES },
+    { { "path like /home/\\%/%" }, NULL, NULL, { 0 },
+      "{\"path\":\"/home/ann/x\"}", 0, NO },
+    { { "path like a\\\\%" }, NULL, NULL, { 0 },
+      "{\"path\":\"a\\\\b\"}", 0, YES },
+    { { "path like a\\\\%" }, NULL, NULL, { 0 },
+      "{\"path\":\"ab\"}", 0, NO },
+
     { { "user eq 07" }, NULL, NULL, { 0 }, "{\"user\":7}", 0, NO },
     { { "a.b eq x" }, NULL, NULL, { 0 }, "{\"a\":{\"b\":\"x\"}}", 0, YES },
     { { "a.b eq x" }, NULL, NULL, { 0 }, "{\"a.b\":\"x\"}", 0, NO },
@@ -195,11 +254,11 @@ static const struct {
     const char  *forced;
     const char  *error;
 } bad[] = {
-    { "a is 1", "unknown operator" },
-    { "a EQ 1", "unknown operator" },
+    { "a is 1", "unknown operator, expected one of " WSB_WHERE_OPERATORS },
+    { "a EQ 1", "unknown operator, expected one of " WSB_WHERE_OPERATORS },
     { "a eq ", "the value is empty" },
     { "a in ,", "the value is empty" },
-    { "entity_type in , ,", "the value is empty" },
+    { "entity_type in ,,,", "the value is empty" },
     { "a..b eq 1", "column has an empty key" },
     { "data. eq 1", "column has an empty key" },
     { "a.b.c.d.e.f.g.h.i eq 1", "column has more than 8 keys" },
@@ -389,6 +448,38 @@ test_bad(void)
 }
 
 
+/* A pattern of it matches the value alone, whatever the value is. */
+
+static void
+test_literal(void)
+{
+    unsigned            i, j;
+    wsb_str_t           tokens;
+    wsb_text_t          t;
+
+    static const char *const  names[] = {
+        "ann", "%", "_", "\\", "b_b", "bob", "100%", "100x", "a\\%b", "a%b",
+        "a\\b", "ab", "\\\\", "\\_", "x\\"
+    };
+
+    for (i = 0; i < len(names); i++) {
+        memset(&t, 0, sizeof(t));
+        wsb_restrict_literal(&t, str(names[i]));
+
+        tokens.data = t.data;
+        tokens.len = wsb_like_compile(t.data, (wsb_str_t) { t.len, t.data },
+                                      0);
+
+        for (j = 0; j < len(names); j++) {
+            ok(wsb_like_match(tokens, str(names[j]), 0) == (i == j),
+               "%s, literally, and %s", names[i], names[j]);
+        }
+
+        wsb_text_done(&t);
+    }
+}
+
+
 /* What is too much is refused, for routing fields and for columns. */
 
 static void
@@ -500,6 +591,7 @@ main(void)
     }
 
     test_bad();
+    test_literal();
     test_bounds();
     test_memory();
 

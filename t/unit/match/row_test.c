@@ -28,7 +28,7 @@ rnd(unsigned n)
 #define PATH(keys)  { sizeof(keys), (const uint8_t *) (keys) }
 
 
-static const uint8_t  secret[16] = "0123456789abcdef";
+static const uint8_t  secret[] = "0123456789abcdef";
 
 static const wsb_str_t  paths[REF_NCOLUMNS] = {
     PATH("a"), PATH("b"), PATH("n\0a"), PATH("n\0b"), PATH("n\0m\0a"),
@@ -72,6 +72,13 @@ event_done(wsb_event_t *ev)
 }
 
 
+static const wsb_value_t *
+value_at(wsb_rows_t *rows, unsigned row, uint32_t id)
+{
+    return &wsb_rows_value(rows, row, id)->value;
+}
+
+
 static int
 is_value(const wsb_value_t *v, wsb_json_type_t type, const char *text)
 {
@@ -109,26 +116,26 @@ test_values(void)
 
     is_uint(wsb_rows_begin(rows, &ev), WSB_OK, "an event with both rows");
     ok(wsb_rows_present(rows, 0) && wsb_rows_present(rows, 1), "they are there");
-    ok(is_value(wsb_rows_value(rows, 0, id[0]), WSB_JSON_STRING,
+    ok(is_value(value_at(rows, 0, id[0]), WSB_JSON_STRING,
                 "x\xc3\xa9\n"), "a string is decoded");
-    ok(wsb_rows_value(rows, 0, id[0])->text.data
-       == wsb_rows_value(rows, 0, id[0])->text.data, "once");
-    is_uint(wsb_rows_value(rows, 0, id[1])->type, WSB_JSON_NULL, "missing");
-    is_uint(wsb_rows_value(rows, 0, id[2])->type, WSB_JSON_NULL, "in n");
-    ok(is_value(wsb_rows_value(rows, 0, id[3]), WSB_JSON_NUMBER, "1.50"),
+    ok(value_at(rows, 0, id[0])->text.data
+       == value_at(rows, 0, id[0])->text.data, "once");
+    is_uint(value_at(rows, 0, id[1])->type, WSB_JSON_NULL, "missing");
+    is_uint(value_at(rows, 0, id[2])->type, WSB_JSON_NULL, "in n");
+    ok(is_value(value_at(rows, 0, id[3]), WSB_JSON_NUMBER, "1.50"),
        "a number as it is written");
-    is_uint(wsb_rows_value(rows, 0, id[4])->type, WSB_JSON_NULL,
+    is_uint(value_at(rows, 0, id[4])->type, WSB_JSON_NULL,
             "arrays are not entered");
-    is_uint(wsb_rows_value(rows, 0, id[7])->type, WSB_JSON_OBJECT, "n");
-    is_uint(wsb_rows_value(rows, 0, escaped)->type, WSB_JSON_TRUE,
+    is_uint(value_at(rows, 0, id[7])->type, WSB_JSON_OBJECT, "n");
+    is_uint(value_at(rows, 0, escaped)->type, WSB_JSON_TRUE,
             "a key with escapes");
 
-    is_uint(wsb_rows_value(rows, 1, deep)->type, WSB_JSON_OBJECT, "depth 8");
-    ok(is_value(wsb_rows_value(rows, 1, id[6]), WSB_JSON_NUMBER, "-1"),
+    is_uint(value_at(rows, 1, deep)->type, WSB_JSON_OBJECT, "depth 8");
+    ok(is_value(value_at(rows, 1, id[6]), WSB_JSON_NUMBER, "-1"),
        "the last one counts");
-    ok(is_value(wsb_rows_value(rows, 1, id[5]), WSB_JSON_STRING, ""),
+    ok(is_value(value_at(rows, 1, id[5]), WSB_JSON_STRING, ""),
        "an empty string");
-    is_uint(wsb_rows_value(rows, 1, id[7])->type, WSB_JSON_NULL,
+    is_uint(value_at(rows, 1, id[7])->type, WSB_JSON_NULL,
             "rows are apart");
     event_done(&ev);
 
@@ -137,28 +144,28 @@ test_values(void)
     event_of(&ev, "{\"n\":{\"a\":1,\"m\":{\"a\":2}},\"n\":{\"b\":3}}", NULL);
     wsb_rows_begin(rows, &ev);
     ok(!wsb_rows_present(rows, 1), "no old row");
-    is_uint(wsb_rows_value(rows, 1, id[0])->type, WSB_JSON_NULL, "nor a value");
-    is_uint(wsb_rows_value(rows, 0, id[2])->type, WSB_JSON_NULL, "n.a is hidden");
-    is_uint(wsb_rows_value(rows, 0, id[4])->type, WSB_JSON_NULL, "n.m.a, too");
-    ok(is_value(wsb_rows_value(rows, 0, id[3]), WSB_JSON_NUMBER, "3"),
+    is_uint(value_at(rows, 1, id[0])->type, WSB_JSON_NULL, "nor a value");
+    is_uint(value_at(rows, 0, id[2])->type, WSB_JSON_NULL, "n.a is hidden");
+    is_uint(value_at(rows, 0, id[4])->type, WSB_JSON_NULL, "n.m.a, too");
+    ok(is_value(value_at(rows, 0, id[3]), WSB_JSON_NUMBER, "3"),
        "n.b is not");
-    is_uint(wsb_rows_value(rows, 0, id[0])->type, WSB_JSON_NULL,
+    is_uint(value_at(rows, 0, id[0])->type, WSB_JSON_NULL,
             "nothing of the last event");
     ok(wsb_rows_hash(rows, 0, id[0]) == NULL, "nor a hash");
     event_done(&ev);
 
     event_of(&ev, "{\"n\":{\"a\":1},\"n\":7}", "[{\"a\":1}]");
     wsb_rows_begin(rows, &ev);
-    is_uint(wsb_rows_value(rows, 0, id[2])->type, WSB_JSON_NULL,
+    is_uint(value_at(rows, 0, id[2])->type, WSB_JSON_NULL,
             "a scalar hides");
     ok(wsb_rows_present(rows, 1), "a row that is no object");
-    is_uint(wsb_rows_value(rows, 1, id[0])->type, WSB_JSON_NULL,
+    is_uint(value_at(rows, 1, id[0])->type, WSB_JSON_NULL,
             "has no column");
     event_done(&ev);
 
     event_of(&ev, "{\"a\":\"\\ud800\\u0000\\udc00x\",\"a\\u0000\":1}", NULL);
     wsb_rows_begin(rows, &ev);
-    is_uint(wsb_rows_value(rows, 0, id[0])->text.len, 8,
+    is_uint(value_at(rows, 0, id[0])->text.len, 8,
             "what is no text is something");
     event_done(&ev);
 
@@ -223,7 +230,7 @@ test_random(void)
                     continue;
                 }
 
-                value = wsb_rows_value(rows, r, id[k]);
+                value = value_at(rows, r, id[k]);
                 v = row[r].present ? ref_column(&row[r], k) : -1;
 
                 if (v == -1) {

@@ -88,7 +88,8 @@ static const ref_value_t  ref_values[] = {
 static const char *const  ref_patterns[] = {
     "%", "_", "__", "a%", "%c", "%b%", "a_c", "A%", "abc", "ABC", "%%", "",
     "1%", "1._", "-%", "\xc3\xa9", "_\xc3\xa9_", "%\xc3\xa9%", "t%e", "a\\_",
-    "%_", "_%_%_", "a%b%c%d", "%a_c", "%0", "___", "%\xc3\xa9"
+    "%_", "_%_%_", "a%b%c%d", "%a_c", "%0", "___", "%\xc3\xa9", "a\\%",
+    "%\\\\%", "a\\b", "%_b%"
 };
 
 #define REF_NPATTERNS  (sizeof(ref_patterns) / sizeof(ref_patterns[0]))
@@ -187,6 +188,10 @@ ref_like(const char *s, const char *p, int fold)
         } while ((*s & 0xc0) == 0x80);
 
         return ref_like(s, p + 1, fold);
+    }
+
+    if (*p == '\\' && p[1] != '\0' && strchr("%_\\", p[1]) != NULL) {
+        p++;
     }
 
     a = *s;

@@ -6,6 +6,7 @@
 #include "ws/alloc.h"
 #include "json/wsb_text.c"
 #include "match/wsb_value.c"
+#include "match/wsb_like.c"
 #include "match/wsb_where.c"
 #include "match/wsb_where_parse.c"
 
@@ -27,10 +28,12 @@ rnd(unsigned n)
 #include "match/where_ref.h"
 
 
+#define OPERATORS ", expected one of " WSB_WHERE_OPERATORS
+
 #define len(a)  (sizeof(a) / sizeof((a)[0]))
 
 
-static const uint8_t  secret[16] = "0123456789abcdef";
+static const uint8_t  secret[] = "0123456789abcdef";
 
 static wsb_where_error_t  error;
 
@@ -129,6 +132,32 @@ value_of(const char *json)
 }
 
 
+static int
+asked(const wsb_condition_t *condition, wsb_value_t value)
+{
+    wsb_subject_t  subject;
+
+    subject.value = value;
+    subject.parsed = 0;
+
+    return wsb_where_holds(condition, &subject);
+}
+
+
+static int
+like(wsb_value_t value, const char *pattern, int fold)
+{
+    uint8_t    tokens[WSB_LIKE_PATTERN];
+    wsb_str_t  s;
+
+    s.data = tokens;
+    s.len = wsb_like_compile(tokens, str(pattern), fold);
+
+    return wsb_value_is_scalar(&value)
+           && wsb_like_match(s, value.text, fold);
+}
+
+
 /* Does {"column":"a",...} hold for this value of a? */
 
 static int
@@ -148,7 +177,7 @@ holds(const char *op, const char *value, const char *row)
     v = value_of(row);
 
     wsb_where_next(where->bytes, &condition);
-    result = wsb_where_holds(&condition, &v);
+    result = asked(&condition, v);
     wsb_free(where);
 
     return result;
@@ -210,7 +239,7 @@ test_reference(void)
                     continue;
                 }
 
-                bad += wsb_value_like(&a, str(ref_patterns[k]), op == 7)
+                bad += like(a, ref_patterns[k], op == 7)
                        != ref_holds(&c, &row);
             }
         }
@@ -392,8 +421,10 @@ test_like(void)
         { "\"\"", "\"%\"", 1, 1 },
         { "\"\"", "\"\"", 1, 1 },
         { "\"\"", "\"_\"", 0, 0 },
-        { "\"a%b\"", "\"a\\\\%b\"", 0, 0 },
-        { "\"a\\\\xb\"", "\"a\\\\%b\"", 1, 1 },
+        { "\"a%b\"", "\"a\\\\%b\"", 1, 1 },
+        { "\"axb\"", "\"a\\\\%b\"", 0, 0 },
+        { "\"a\\\\xb\"", "\"a\\\\%b\"", 0, 0 },
+        { "\"A\\\\xb\"", "\"a\\\\x_\"", 0, 1 },
         { "\"mississippi\"", "\"m%iss%ip%i\"", 1, 1 },
         { "\"mississippi\"", "\"m%iss%ip%s\"", 0, 0 },
         { "\"aaaaaaaaaaaaaaaaaaaaaaaaab\"", "\"%a%a%a%a%a%a%a%a%c\"", 0, 0 },
@@ -467,8 +498,27 @@ test_equal(void)
           "[" C("b", "neq", "null") "]",
           "[" C("b", "in", "null") "," C("c", "eq", "1") "]",
           "[" C("b", "like", "null") "," O("c", "in", "[null]") "]" },
-        { "[" C("a", "like", "\"a%\"") "]" },
-        { "[" C("a", "ilike", "\"a%\"") "]" },
+        { "[" C("a", "like", "\"a%\"") "]", "[" C("a", "like", "\"a%%\"") "]" },
+        { "[" C("a", "ilike", "\"a%\"") "]", "[" C("a", "ilike", "\"A%\"") "]" },
+        { "[" C("a", "like", "\"%_\\\\%\"") "]",
+          "[" C("a", "like", "\"_%%\\\\%\"") "]" },
+        { "[" C("x", "eq", "1") "]", "[" C("data.x", "eq", "1") "]" },
+        { "[" C("data", "eq", "1") "]", "[" C("data.data", "eq", "1") "]" },
+        { "[" C("x\\\\.y", "eq", "1") "]",
+          "[" C("data.x\\\\.y", "eq", "1") "]" },
+        { "[" C("x.y", "eq", "1") "]", "[" C("\\\\x.y", "eq", "1") "]" },
+        { "[" C("x\\\\[0]", "eq", "1") "]" },
+        { "[" C("x[", "eq", "1") "]", "[" C("x\\\\[", "eq", "1") "]" },
+        { "[" C("x[]", "eq", "1") "]" },
+        { "[" C("x[0]y", "eq", "1") "]" },
+        { "[" C("y", "eq", "1") "," O("x", "eq", "2") "]",
+          "[" C("y", "eq", "1") ",{\"column\":\"x\",\"operator\":\"eq\","
+          "\"value\":2,\"logic_operator\":\"O\\u0052\"}]",
+          "[" C("y", "eq", "1") ",{\"column\":\"x\",\"operator\":\"eq\","
+          "\"value\":2,\"logic_operator\":\"\\u006f\\u0052\"}]" },
+        { "[" C("y", "eq", "1") "," C("x", "eq", "2") "]",
+          "[" C("y", "eq", "1") ",{\"column\":\"x\",\"operator\":\"eq\","
+          "\"value\":2,\"logic_operator\":\"\\u0061\\u006e\\u0064\"}]" },
         { "[" C("a", "eq", "\"\"") "]" },
         { "[" C("a", "eq", "0") "]", "[" C("a", "eq", "-0.0e9") "]" },
     };
@@ -586,7 +636,7 @@ test_random(void)
 
             if (ref_column(&row, k) != -1) {
                 v = value_of(ref_values[ref_column(&row, k)].json);
-                group |= wsb_where_holds(&c, &v);
+                group |= asked(&c, v);
             }
         }
 
@@ -624,9 +674,9 @@ test_errors(void)
         { "[{\"operator\":\"eq\",\"column\":\"a\"}]",
           "where[0]: missing value" },
         { "[" C("a", "eq", "1") "," C("a", "eq", "1") ","
-          C("a", "GT", "1") "]", "where[2]: unknown operator" },
-        { "[" C("a", "contains", "1") "]", "where[0]: unknown operator" },
-        { "[" C("a", "", "1") "]", "where[0]: unknown operator" },
+          C("a", "GT", "1") "]", "where[2]: unknown operator" OPERATORS },
+        { "[" C("a", "contains", "1") "]", "where[0]: unknown operator" OPERATORS },
+        { "[" C("a", "", "1") "]", "where[0]: unknown operator" OPERATORS },
         { "[{\"column\":\"a\",\"operator\":null,\"value\":1}]",
           "where[0]: operator must be a string" },
         { "[{\"column\":1,\"operator\":\"eq\",\"value\":1}]",
@@ -635,6 +685,11 @@ test_errors(void)
         { "[" C(".", "eq", "1") "]", "where[0]: column has an empty key" },
         { "[" C("a.", "eq", "1") "]", "where[0]: column has an empty key" },
         { "[" C("a..b", "eq", "1") "]", "where[0]: column has an empty key" },
+        { "[" C("data.", "eq", "1") "]", "where[0]: column has an empty key" },
+        { "[" C("items[0].x", "eq", "1") "]", "where[0]: arrays are not "
+          "entered; a bracket in a key is written \\[" },
+        { "[" C("x.items[12]", "eq", "1") "]", "where[0]: arrays are not "
+          "entered; a bracket in a key is written \\[" },
         { "[" C("a.b.c.d.e.f.g.h.i", "eq", "1") "]",
           "where[0]: column has more than 8 keys" },
         { "[" C("a\\u0000", "eq", "1") "]", "where[0]: column is no text" },
@@ -794,6 +849,75 @@ test_limits(void)
 
 
 static void
+test_cost(void)
+{
+    char          text[4096];
+    size_t        i;
+    wsb_where_t  *where, *joined;
+
+    static const struct {
+        const char  *text;
+        unsigned     cost;
+    } table[] = {
+        { "[" C("a", "eq", "1") "]", 0 },
+        { "[" C("a", "eq", "1") "," C("b", "in", "[1,2,3]") "]", 0 },
+        { "[" C("a", "eq", "1") "," O("a", "eq", "2") "]", 2 },
+        { "[" C("a", "eq", "1") "," C("b", "gt", "2") "]", 1 },
+        { "[" C("a", "eq", "1") "," C("b", "gt", "2") "," O("b", "lt", "1")
+          "," C("c", "eq", "1") "]", 2 },
+        { "[" C("a", "neq", "1") "]", 1 },
+        { "[" C("a", "in", "[]") "]", 0 },
+        { "[" C("a", "in", "[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16]") ","
+          O("b", "eq", "1") "]", 2 },
+        { "[" C("a", "in", "[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17]") ","
+          O("b", "eq", "1") "]", 3 },
+        { "[" C("a", "like", "\"a%\"") "]", 1 },
+        { "[" C("a", "like", "\"%a%\"") "," C("b", "like", "\"%a%\"") "]",
+          128 },
+        { "[" C("a", "eq", "\"1234567890123456789012345678901234567890\"")
+          "]", 0 },
+        { "[" C("a", "eq", "12345678901234567890123456789012345678901")
+          "]", 1 },
+        { "[" C("a", "eq", "\"12345678901234567890123456789012345678901\"")
+          "]", 1 },
+        { "[" C("a", "eq", "\"x2345678901234567890123456789012345678901\"")
+          "]", 0 },
+    };
+
+    for (i = 0; i < len(table); i++) {
+        where = where_of(table[i].text);
+        is_uint(wsb_where_cost(where), table[i].cost, "%s", table[i].text);
+        wsb_free(where);
+    }
+
+    where = where_of("[" C("a", "like", "\"%a%\"") "]");
+
+    if (wsb_where_join(where, where, WSB_WHERE_FORCED, 0, &joined)
+        != WSB_OK)
+    {
+        abort();
+    }
+
+    is_uint(wsb_where_cost(joined), 64, "what is forced costs nothing");
+    wsb_free(joined);
+    wsb_free(where);
+
+    /* 256 bytes count without the backslashes */
+
+    strcpy(text, "[{\"column\":\"a\",\"operator\":\"like\",\"value\":\"");
+
+    for (i = 0; i < WSB_LIKE_PATTERN; i++) {
+        strcat(text, "\\\\%");
+    }
+
+    strcat(text, "\"}]");
+    where = where_of(text);
+    is_uint(wsb_where_cost(where), 33, "256 characters that are escaped");
+    wsb_free(where);
+}
+
+
+static void
 test_failures(void)
 {
     char          text[REF_TEXT];
@@ -843,6 +967,7 @@ main(void)
     test_random();
     test_errors();
     test_limits();
+    test_cost();
     test_failures();
 
     return tap_done();

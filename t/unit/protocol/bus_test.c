@@ -3,6 +3,7 @@
  */
 
 #include "ws/alloc.h"
+#include "event/wsb_ignored.c"
 #include "json/wsb_text.c"
 #include "match/wsb_value.c"
 #include "match/wsb_where.c"
@@ -107,6 +108,12 @@ answer(wsb_text_t *t, const wsb_op_t *op)
 #define ERROR(code, text)                                                    \
     "{\"type\":\"error\",\"message\":\"" text "\",\"code\":\"" code "\"}"
 
+#define IGNORED(filter, names)                                               \
+    "{\"type\":\"subscribed\",\"subscription_id\":\"sub_1\",\"filter\":"     \
+    filter ",\"last_id\":\"E-1\",\"ignored\":[" names "]}"
+
+#define LONG  "0123456789012345678901234567890123456789012345678901234567890123"
+
 #define INVALID(code, text)  ERROR(code, "Invalid message: " text)
 
 #define SUBSCRIBE(filter)  "{\"type\":\"subscribe\",\"filter\":" filter "}"
@@ -134,7 +141,7 @@ static const struct {
 
     { SUBSCRIBE("{}"), SUBSCRIBED("{}") },
     { " {\"filter\" : {} , \"type\":\"subscribe\"}\n", SUBSCRIBED("{}") },
-    { SUBSCRIBE("{\"x\":1,\"kind\":null}"), SUBSCRIBED("{}") },
+    { SUBSCRIBE("{\"x\":1,\"kind\":null}"), IGNORED("{}", "\"filter.x\"") },
     { SUBSCRIBE("{\"entity_type\":\"order\"}"),
       SUBSCRIBED("{\"entity_type\":\"order\"}") },
     { SUBSCRIBE("{\"kind\":\"k\",\"event_type\":\"e\",\"entity_id\":\"i\","
@@ -162,9 +169,54 @@ static const struct {
                  "\xf0\x9f\x98\x80\"}") },
     { SUBSCRIBE("{\"\\u006bind\":\"k\"}"), SUBSCRIBED("{\"kind\":\"k\"}") },
     { SUBSCRIBE("{\"where\":null,\"data\":{\"a\":[]},\"since\":7}"),
-      SUBSCRIBED("{}") },
+      IGNORED("{}", "\"filter.data\",\"filter.since\"") },
     { "{\"type\":\"\\u0073ubscribe\",\"filter\":{},\"extra\":[{}]}",
-      SUBSCRIBED("{}") },
+      IGNORED("{}", "\"extra\"") },
+
+    /* what nobody looks at */
+
+    { SUBSCRIBE("{\"entitytype\":\"order\"}"),
+      IGNORED("{}", "\"filter.entitytype\"") },
+    { "{\"type\":\"subscribe\",\"entity_type\":\"x\",\"filter\":{\"Kind\":\"k\","
+      "\"kind\":\"k\",\"\":0,\"o\":null},\"Since\":\"now\",\"nil\":null,"
+      "\"id\":\"7\"}",
+      "{\"type\":\"subscribed\",\"subscription_id\":\"sub_1\",\"filter\":{"
+      "\"kind\":\"k\"},\"last_id\":\"E-1\",\"ignored\":[\"filter.Kind\","
+      "\"filter.\",\"entity_type\",\"Since\"],\"id\":\"7\"}" },
+    { SUBSCRIBE("{\"\\u0061\\n\\\"\u00e9\":0}"),
+      IGNORED("{}", "\"filter.a\\n\\\"\u00e9\"") },
+    { SUBSCRIBE("{\"a\":0,\"b\":0,\"c\":0,\"d\":0,\"e\":0,\"f\":0,\"g\":0,"
+                "\"h\":0}"),
+      IGNORED("{}", "\"filter.a\",\"filter.b\",\"filter.c\",\"filter.d\","
+              "\"filter.e\",\"filter.f\",\"filter.g\",\"filter.h\"") },
+    { SUBSCRIBE("{\"a\":0,\"b\":0,\"c\":0,\"d\":0,\"e\":0,\"f\":0,\"g\":0,"
+                "\"h\":0,\"i\":0,\"j\":0}"),
+      IGNORED("{}", "\"filter.a\",\"filter.b\",\"filter.c\",\"filter.d\","
+              "\"filter.e\",\"filter.f\",\"filter.g\",\"filter.h\","
+              "\"...\"") },
+    { SUBSCRIBE("{\"" LONG "\":0}"), IGNORED("{}", "\"filter." LONG "\"") },
+    { SUBSCRIBE("{\"" LONG "4\":0}"), IGNORED("{}", "\"...\"") },
+    { SUBSCRIBE("{\"" LONG "4\":0,\"b\":0}"),
+      IGNORED("{}", "\"filter.b\",\"...\"") },
+
+    /* action is event_type */
+
+    { SUBSCRIBE("{\"action\":\"e\"}"), SUBSCRIBED("{\"event_type\":\"e\"}") },
+    { SUBSCRIBE("{\"action\":[\"d\",\"e\"],\"event_type\":null}"),
+      SUBSCRIBED("{\"event_type\":[\"d\",\"e\"]}") },
+    { SUBSCRIBE("{\"event_type\":[\"e\"],\"action\":null}"),
+      SUBSCRIBED("{\"event_type\":[\"e\"]}") },
+    { SUBSCRIBE("{\"event_type\":\"e\",\"action\":\"e\"}"),
+      SUBSCRIBED("{\"event_type\":\"e\"}") },
+    { SUBSCRIBE("{\"action\":\"e\",\"event_type\":\"f\"}"),
+      INVALID("bad_filter", "filter.action and filter.event_type differ") },
+    { SUBSCRIBE("{\"action\":\"e\",\"event_type\":[\"e\"]}"),
+      INVALID("bad_filter", "filter.action and filter.event_type differ") },
+    { SUBSCRIBE("{\"action\":1}"),
+      INVALID("bad_filter", "filter.action must be a string, or an array of"
+                            " them") },
+    { SUBSCRIBE("{\"action\":[]}"),
+      INVALID("bad_filter", "filter.action is an empty array") },
 
     /* the rest of a subscribe */
 
@@ -211,7 +263,8 @@ static const struct {
       INVALID("bad_where", "where must be an array") },
     { SUBSCRIBE("{\"where\":[" COND("a", "eq", "1") "," COND("a", "eq", "1")
                 "," COND("a", "GT", "1") "]}"),
-      INVALID("bad_where", "where[2]: unknown operator") },
+      INVALID("bad_where", "where[2]: unknown operator, expected one of "
+              WSB_WHERE_OPERATORS) },
     { "{\"type\":\"subscribe\",\"filter\":{},\"where\":[1],\"id\":\"q\"}",
       "{\"type\":\"error\",\"message\":\"Invalid message: where[0]: an object"
       " is expected\",\"code\":\"bad_where\",\"id\":\"q\"}" },
@@ -297,20 +350,20 @@ static const struct {
       INVALID("missing_field", "missing field `type`") },
     { "{\"type\":\"Ping\"}",
       INVALID("unknown_type", "unknown type `Ping`, expected one of"
-              " `subscribe`, `unsubscribe`, `ping`") },
+              " `subscribe`, `unsubscribe`, `ping`, `auth`") },
     { "{\"type\":\"\\n%s\"}",
       INVALID("unknown_type", "unknown type `\\n%s`, expected one of"
-              " `subscribe`, `unsubscribe`, `ping`") },
+              " `subscribe`, `unsubscribe`, `ping`, `auth`") },
     { "{\"type\":\"\",\"id\":\"x\"}",
       "{\"type\":\"error\",\"message\":\"Invalid message: unknown type ``,"
-      " expected one of `subscribe`, `unsubscribe`, `ping`\","
+      " expected one of `subscribe`, `unsubscribe`, `ping`, `auth`\","
       "\"code\":\"unknown_type\",\"id\":\"x\"}" },
     { "{\"type\":\"0123456789012345678901234567890123456789012345678901234567"
       "890123\"}",
       INVALID("unknown_type", "unknown type"
               " `0123456789012345678901234567890123456789012345678901234567"
               "890123`, expected one of"
-              " `subscribe`, `unsubscribe`, `ping`") },
+              " `subscribe`, `unsubscribe`, `ping`, `auth`") },
 };
 
 
@@ -354,13 +407,15 @@ test_since(void)
         { "\"now\"", WSB_SINCE_NOW, 0 },
         { "\"first\"", WSB_SINCE_FIRST, 0 },
         { "\"fi\\u0072st\"", WSB_SINCE_FIRST, 0 },
-        { "\"0123456789ab-17\"", WSB_SINCE_ID, 17 },
-        { "\"0123456789ab-0\"", WSB_SINCE_ID, 0 },
+        { "\"01234567-89ab-8000-8000-000000000011\"", WSB_SINCE_ID, 17 },
+        { "\"01234567-89AB-8000-8000-000000000000\"", WSB_SINCE_ID, 0 },
     };
 
     static const char  *bad[] = {
-        "\"\"", "\"Now\"", "\"0123456789AB-1\"", "\"0123456789ab-01\"",
-        "\"0123456789ab-1 \"", "\"0123456789ab-18446744073709551615\"",
+        "\"\"", "\"Now\"", "\"0123456789ab-1\"",
+        "\"01234567-89ab-8000-8000-000000000011 \"",
+        "\"01234567-89ab-4000-8000-000000000011\"",
+        "\"{01234567-89ab-8000-8000-000000000011}\"",
         "17", "true", "[]", "{}", "\"2026-01-02T03:04:05Z\""
     };
 
@@ -376,7 +431,9 @@ test_since(void)
             is_uint(op.since_epoch, 0x0123456789ab, "epoch");
             is_uint(op.since_seq, table[i].seq, "seq");
             is_bytes(op.since_text.data, op.since_text.len,
-                     i == 4 ? "0123456789ab-17" : "0123456789ab-0", "text");
+                     i == 4 ? "01234567-89ab-8000-8000-000000000011"
+                            : "01234567-89AB-8000-8000-000000000000",
+                     "as sent");
         }
 
         wsb_op_done(&op);
@@ -529,7 +586,7 @@ test_limits(void)
     strcpy(p + 65, "\"}");
     decode(str(message), &op);
     is_bytes(op.text.data, op.text.len, "Invalid message: unknown type ``,"
-             " expected one of `subscribe`, `unsubscribe`, `ping`",
+             " expected one of `subscribe`, `unsubscribe`, `ping`, `auth`",
              "a long type is not repeated");
     wsb_op_done(&op);
 

@@ -1,0 +1,21 @@
+/*
+ * Names and values of a query string, as an HTML form has them:
+ * application/x-www-form-urlencoded.
+ */
+
+#ifndef WSB_FORM_H
+#define WSB_FORM_H
+
+
+#include "../wsb.h"
+
+
+/*
+ * "%" and two hex digits are a byte, "+" is a space.  dst has room for s.len
+ * bytes.  WSB_ERROR: there is a "%" that is no escape.
+ */
+
+wsb_rc_t wsb_form_decode(wsb_str_t s, uint8_t *dst, size_t *len);
+
+
+#endif /* WSB_FORM_H */

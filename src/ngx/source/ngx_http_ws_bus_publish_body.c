@@ -1,0 +1,211 @@
+/*
+ * The body of a request to publish: of which type it is, how it is encoded,
+ * and where nginx has put it.
+ */
+
+#include "ngx_http_ws_bus_publish.h"
+
+#include "../../event/wsb_gunzip.h"
+
+
+typedef struct {
+    const char                  *type;
+    wsb_format_t                 format;
+} ngx_http_ws_bus_format_t;
+
+
+static ngx_uint_t ngx_http_ws_bus_encoding_is(const ngx_str_t *value,
+    const char *name);
+
+
+static ngx_http_ws_bus_format_t  ngx_http_ws_bus_formats[] = {
+    { "application/json", WSB_FORMAT_JSON },
+    { "application/x-ndjson", WSB_FORMAT_NDJSON },
+    { NULL, 0 }
+};
+
+
+/* Parameters of the type (a charset) do not matter: JSON is UTF-8. */
+
+ngx_int_t
+ngx_http_ws_bus_body_format(ngx_http_request_t *r, wsb_format_t *format)
+{
+    size_t                     len, n;
+    ngx_str_t                 *value;
+    ngx_http_ws_bus_format_t  *f;
+
+    if (r->headers_in.content_type == NULL) {
+        return NGX_DECLINED;
+    }
+
+    value = &r->headers_in.content_type->value;
+
+    for (n = 0; n < value->len; n++) {
+        if (value->data[n] == ';' || value->data[n] == ' ') {
+            break;
+        }
+    }
+
+    for (f = ngx_http_ws_bus_formats; f->type != NULL; f++) {
+        len = ngx_strlen(f->type);
+
+        if (n == len
+            && (ngx_memcmp(value->data, f->type, len) == 0
+                || ngx_strncasecmp(value->data, (u_char *) f->type, len)
+                   == 0))
+        {
+            *format = f->format;
+            return NGX_OK;
+        }
+    }
+
+    return NGX_DECLINED;
+}
+
+
+/* More than one encoding is one that we do not decode. */
+
+ngx_uint_t
+ngx_http_ws_bus_body_encoding(ngx_http_request_t *r)
+{
+    ngx_uint_t        i, encoding;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    encoding = NGX_HTTP_WS_BUS_PLAIN;
+
+    for (part = &r->headers_in.headers.part; part; part = part->next) {
+        h = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+
+            if (!ngx_http_ws_bus_encoding_is(&h[i].key, "Content-Encoding")
+                || h[i].value.len == 0
+                || ngx_http_ws_bus_encoding_is(&h[i].value, "identity"))
+            {
+                continue;
+            }
+
+            encoding = encoding == NGX_HTTP_WS_BUS_PLAIN
+                       && (ngx_http_ws_bus_encoding_is(&h[i].value, "gzip")
+                           || ngx_http_ws_bus_encoding_is(&h[i].value,
+                                                          "x-gzip"))
+                       ? NGX_HTTP_WS_BUS_GZIP : NGX_HTTP_WS_BUS_OTHER;
+        }
+    }
+
+    return encoding;
+}
+
+
+static ngx_uint_t
+ngx_http_ws_bus_encoding_is(const ngx_str_t *value, const char *name)
+{
+    return value->len == ngx_strlen(name)
+           && ngx_strncasecmp(value->data, (u_char *) name, value->len) == 0;
+}
+
+
+ngx_int_t
+ngx_http_ws_bus_read_body(ngx_http_request_t *r, wsb_str_t *body)
+{
+    off_t         len;
+    u_char       *p;
+    size_t        size;
+    ssize_t       n;
+    ngx_buf_t    *b;
+    ngx_chain_t  *cl;
+
+    body->data = (u_char *) "";
+    body->len = 0;
+
+    if (r->request_body == NULL || r->request_body->bufs == NULL) {
+        return NGX_OK;
+    }
+
+    cl = r->request_body->bufs;
+
+    if (cl->next == NULL && !cl->buf->in_file) {
+        body->data = cl->buf->pos;
+        body->len = cl->buf->last - cl->buf->pos;
+        return NGX_OK;
+    }
+
+    len = 0;
+
+    for (cl = r->request_body->bufs; cl; cl = cl->next) {
+        len += ngx_buf_size(cl->buf);
+    }
+
+    p = ngx_pnalloc(r->pool, (size_t) len);
+    if (p == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    body->data = p;
+    body->len = (size_t) len;
+
+    for (cl = r->request_body->bufs; cl; cl = cl->next) {
+        b = cl->buf;
+        size = (size_t) ngx_buf_size(b);
+
+        if (size == 0) {
+            continue;
+        }
+
+        if (!b->in_file) {
+            p = ngx_cpymem(p, b->pos, size);
+            continue;
+        }
+
+        n = ngx_read_file(b->file, p, size, b->file_pos);
+
+        if (n == NGX_ERROR || (size_t) n != size) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        p += size;
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_ws_bus_inflate_body(ngx_http_request_t *r, wsb_str_t *body,
+    size_t max, uint8_t **plain)
+{
+    size_t                     len;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    static const uint8_t  gzip[] = { 0x1f, 0x8b };
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    if (clcf->client_max_body_size != 0
+        && clcf->client_max_body_size < (off_t) max)
+    {
+        max = (size_t) clcf->client_max_body_size;
+    }
+
+    if (body->len < sizeof(gzip)
+        || ngx_memcmp(body->data, gzip, sizeof(gzip)) != 0)
+    {
+        /* zlib is another encoding, "deflate" */
+        return NGX_HTTP_BAD_REQUEST;
+    }
+
+    switch (wsb_gunzip(*body, max, plain, &len)) {
+
+    case WSB_OK:
+        body->data = *plain;
+        body->len = len;
+        return NGX_OK;
+
+    case WSB_FULL:
+        return NGX_DECLINED;
+
+    default:
+        return NGX_HTTP_BAD_REQUEST;
+    }
+}
