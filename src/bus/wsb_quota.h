@@ -20,9 +20,6 @@
 #define WSB_DOMAIN_SUBSCRIPTIONS  79
 #define WSB_DOMAIN_KEYS           80
 
-/* An eighth of the chunks is for those who have few keys. */
-
-#define WSB_QUOTA_SHARE           8
 #define WSB_QUOTA_LITTLE          128     /* in a small zone */
 
 
