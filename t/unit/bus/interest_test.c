@@ -1047,8 +1047,8 @@ test_share(void)
     }
 
     is_uint(n, 1000, "he gets no more");
-    ok(zone->nfree >= zone->nchunks / WSB_QUOTA_SHARE
-       && zone->nfree < zone->nchunks / WSB_QUOTA_SHARE + 2,
+    ok(zone->nfree >= zone->nchunks / WSB_INTEREST_SHARE
+       && zone->nfree < zone->nchunks / WSB_INTEREST_SHARE + 2,
        "of %u chunks %u are left, he has %u keys", zone->nchunks,
        zone->nfree, taken);
     ok(taken > 6 * little, "which is a lot");
