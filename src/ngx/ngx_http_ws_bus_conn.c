@@ -236,7 +236,6 @@ ngx_http_ws_bus_read(ngx_http_ws_bus_conn_t *wc)
 {
     u_char            *pos;
     ssize_t            n;
-    uint64_t           now, start;
     ngx_int_t          rc;
     ngx_str_t          input;
     ngx_uint_t         i;
@@ -258,8 +257,6 @@ ngx_http_ws_bus_read(ngx_http_ws_bus_conn_t *wc)
             return;
         }
     }
-
-    start = 0;
 
     for (i = 0; i < NGX_HTTP_WS_BUS_READ_TIMES; i++) {
 
@@ -291,19 +288,6 @@ ngx_http_ws_bus_read(ngx_http_ws_bus_conn_t *wc)
             return;
         }
 
-        /* the time of who sends much; of others it is not even asked */
-
-        if (n == NGX_HTTP_WS_BUS_READ_SIZE) {
-            now = ngx_http_ws_bus_now();
-
-            if (start == 0) {
-                start = now;
-
-            } else if (now - start >= NGX_HTTP_WS_BUS_READ_TIME) {
-                i = NGX_HTTP_WS_BUS_READ_TIMES;
-                break;
-            }
-        }
     }
 
     if (i == NGX_HTTP_WS_BUS_READ_TIMES && rev->ready) {

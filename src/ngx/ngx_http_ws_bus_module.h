@@ -39,7 +39,6 @@
 
 #define NGX_HTTP_WS_BUS_READ_SIZE      32768    /* one recv() */
 #define NGX_HTTP_WS_BUS_READ_TIMES     16       /* of them in one turn */
-#define NGX_HTTP_WS_BUS_READ_TIME      2000     /* us, for one connection */
 #define NGX_HTTP_WS_BUS_CONTROL_MAX    16384    /* memory of queued answers */
 #define NGX_HTTP_WS_BUS_PARSE_TIME     4000     /* us of a turn */
 #define NGX_HTTP_WS_BUS_QUEUE_FRAMES   16       /* events of a connection */
