@@ -65,7 +65,8 @@ __typeof__(wsb_interest_notify_locked)  stepped_interest_notify_locked;
 #define wsb_interest_remove_locked    stepped_interest_remove_locked
 #define wsb_interest_count_locked     stepped_interest_count_locked
 #define wsb_interest_notify_locked    stepped_interest_notify_locked
-#define wsb_interest_count_locked     stepped_interest_count_locked
+#define wsb_interest_take_locked      stepped_interest_take_locked
+#define wsb_interest_give_locked      stepped_interest_give_locked
 #define wsb_filter_text_add_locked    stepped_filter_text_add_locked
 #define wsb_filter_text_count_locked  stepped_filter_text_count_locked
 
@@ -108,6 +109,8 @@ __typeof__(wsb_interest_notify_locked)  stepped_interest_notify_locked;
 #undef wsb_interest_add_locked
 #undef wsb_interest_remove_locked
 #undef wsb_interest_count_locked
+#undef wsb_interest_take_locked
+#undef wsb_interest_give_locked
 #undef wsb_interest_notify_locked
 #undef wsb_interest_count_locked
 #undef wsb_filter_text_add_locked
