@@ -863,8 +863,10 @@ test_counts(void)
     memset(quota, 0, sizeof(quota));
     quota[0].key = key[0][1];
     quota[0].max = WSB_QUOTA_NONE;
+    quota[0].weighs = 1;
     quota[1].key = key[0][0];
     quota[1].max = 6;
+    quota[1].weighs = 1;
 
     ok(wsb_quota_take_locked(zone, 1, quota, 2) == WSB_OK, "the sixth");
     ok(wsb_quota_take_locked(zone, 1, quota, 2) == WSB_CONFLICT
