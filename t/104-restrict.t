@@ -242,8 +242,9 @@ subtest 'a name is no pattern' => sub {
         publish($all->(), order(end => { path => "/home/$name/end" }));
         my @got;
         while (1) {
-            my $e = $ws->read_json->{data}{event};
-            last if $e->{entity_id} eq 'end';
+            my $m = $ws->read_json;
+            my $e = $m->{data}{event};
+            last if $m->{type} ne 'event' || $e->{entity_id} eq 'end';
             push @got, $e->{entity_id};
         }
         is("@got", $name, "\"$name\" gets its own");
@@ -275,8 +276,9 @@ subtest 'a value is text, and a row that is no scalar is nobody\'s' => sub {
             '+10' => ' 10', 'caf%25C3%25A9' => 'caf%C3%A9' }->{$user} // $user }));
         my @got;
         while (1) {
-            my $e = $ws->read_json->{data}{event};
-            last if $e->{entity_id} eq 'end';
+            my $m = $ws->read_json;
+            my $e = $m->{data}{event};
+            last if $m->{type} ne 'event' || $e->{entity_id} eq 'end';
             push @got, $e->{entity_id};
         }
         is("@got", $gets{$user}, "user=$user");

@@ -267,6 +267,14 @@ section(13, 'what is negotiated', sub {
         [ "x$pd; $sb=9", undef ],
         [ "foo; bar=1; baz=\"q\", $pd; $sb=11", "$BASE; $sb=11" ],
 
+        # a value of nothing
+        [ qq($pd; $sb=""), undef ],
+        [ qq($pd; $cb=""), undef ],
+        [ qq($pd; $sc=""), undef ],
+        [ qq($pd; x=""), undef ],
+        [ qq($pd; x="", $pd; $sb=9), "$BASE; $sb=9" ],
+        [ qq(foo; a="", $pd), $BASE ],
+
         # several offers: the first that can be kept to
         [ "$pd; $sb=10, $pd", "$BASE; $sb=10" ],
         [ "$pd, $pd; $sb=10", $BASE ],
@@ -281,7 +289,7 @@ section(13, 'what is negotiated', sub {
         # what is no list of extensions
         map({ [ $_, 400 ] }
             ';', '=', "$pd;", "$pd; ", "$pd; ;$sc", "$pd; =5", "$pd $sc",
-            "$pd; $sb=", "$pd; $sb= ", qq($pd; $sb="), qq($pd; $sb=""),
+            "$pd; $sb=", "$pd; $sb= ", qq($pd; $sb="),
             qq($pd; $sb="1 0"), qq($pd; $sb="10), "$pd; $sb=1 0",
             qq($pd; $sb="10"x), "$pd; $sb=\@", "$pd; a(b)", "$pd, foo bar",
             "$pd; $sb=10, ;", "foo; ;, $pd", "$pd/1", "$pd; $sb==10",

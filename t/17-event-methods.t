@@ -54,7 +54,7 @@ sub client {
     my $ws = WSBus::Raw->open($nginx->port($ssl ? 1 : 0), ssl => $ssl,
                               path => $path, no_welcome => scalar $path =~ /echo/);
 
-    setsockopt $ws->sock, SOL_SOCKET, SO_RCVBUF, 8192;
+    setsockopt $ws->sock, SOL_SOCKET, SO_RCVBUF, 65536;
     setsockopt $ws->sock, SOL_SOCKET, SO_SNDBUF, 8192;
     $ws->sock->blocking(0);
 

@@ -127,7 +127,7 @@ sub take_events {
         if ($b0 == 0x81
             && $text =~ /"id":"($EVENT_ID)".*?"entity_id":"([^"]*)"/o)
         {
-            push @{ $raw->{got} }, seq_of($1) . ":$2";
+            push @{ $raw->{got} }, seq_in($1) . ":$2";
         } elsif (($b0 & 15) < 8 || ($b0 & 15) == 8) {
             push @{ $raw->{other} }, sprintf '%02x %s', $b0, $text;
         }

@@ -144,6 +144,14 @@ wsb_interest_add_one_locked(wsb_zone_t *zone, unsigned n,
             break;
         }
 
+        /* what is kept must go a long way: first the bucket is filled */
+
+        if (zone->nfree <= zone->nchunks / WSB_INTEREST_SHARE
+            && added->reserve == 0 && bucket->count < WSB_BUCKET_ENTRIES - 1)
+        {
+            break;
+        }
+
         if (wsb_interest_split_locked(zone, n, key->h[0], added->reserve)
             != WSB_OK)
         {

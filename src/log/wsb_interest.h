@@ -35,7 +35,13 @@ typedef struct {
 wsb_rc_t wsb_interest_add_locked(wsb_zone_t *zone, unsigned slot,
     const wsb_key_t *keys, unsigned nkeys, unsigned mask);
 
-/* The same, but so many chunks must stay free. */
+/*
+ * The same, but so many chunks must stay free.  Of the chunks an eighth is
+ * kept for those for whom none must: see wsb_quota.h.
+ */
+
+#define WSB_INTEREST_SHARE        8
+
 wsb_rc_t wsb_interest_add_within_locked(wsb_zone_t *zone, unsigned slot,
     const wsb_key_t *keys, unsigned nkeys, unsigned mask, uint32_t reserve);
 

@@ -96,7 +96,7 @@ wsb_quota_reserve_locked(wsb_zone_t *zone, const wsb_quota_t *quota,
     uint32_t  little, reserve;
 
     little = wsb_quota_little(zone);
-    reserve = zone->nchunks / WSB_QUOTA_SHARE;
+    reserve = zone->nchunks / WSB_INTEREST_SHARE;
 
     /* while there is much, nobody need be asked */
 

@@ -22,9 +22,6 @@
 #define WSB_DOMAIN_KEYS           80
 #define WSB_DOMAIN_COMPARISONS    81
 
-/* An eighth of the chunks is for those who have few keys. */
-
-#define WSB_QUOTA_SHARE           8
 #define WSB_QUOTA_LITTLE          128     /* in a small zone */
 
 

@@ -16,7 +16,7 @@
 
 #define WSB_MEMO_NONE             UINT32_MAX
 
-#define WSB_DOMAIN_MEMO           80      /* of wsb_hash(): see wsb_value.h */
+#define WSB_DOMAIN_MEMO           83      /* of wsb_hash(): see wsb_value.h */
 
 
 /* A value of an `in`, and where it is among them. */

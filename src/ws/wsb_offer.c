@@ -279,7 +279,11 @@ wsb_offer_value(wsb_offer_reader_t *r, wsb_offer_value_t *value)
 }
 
 
-/* Unescaped it has to be a token, too: RFC 6455, section 9.1. */
+/*
+ * Unescaped it has to be a token, too: RFC 6455, section 9.1.  One of nothing
+ * is none, but a string all the same: no parameter has that value, so that
+ * the offer is declined.
+ */
 
 static wsb_rc_t
 wsb_offer_quoted(wsb_offer_reader_t *r, wsb_offer_value_t *value)
@@ -290,7 +294,7 @@ wsb_offer_quoted(wsb_offer_reader_t *r, wsb_offer_value_t *value)
         c = *r->pos++;
 
         if (c == '"') {
-            return value->len != 0 ? WSB_OK : WSB_ERROR;
+            return WSB_OK;
         }
 
         if (c == '\\') {

@@ -8,7 +8,6 @@
 
 #define NGX_HTTP_WS_BUS_READ_SIZE   32768     /* one recv() */
 #define NGX_HTTP_WS_BUS_READ_TIMES  16        /* of them in one turn */
-#define NGX_HTTP_WS_BUS_READ_TIME   2000      /* us, for one connection */
 #define NGX_HTTP_WS_BUS_PARSE_TIME  4000      /* us of a turn */
 
 
@@ -84,7 +83,6 @@ ngx_http_ws_bus_read(ngx_http_ws_bus_websocket_t *ws)
 {
     u_char            *pos;
     ssize_t            n;
-    uint64_t           now, start;
     ngx_int_t          rc;
     ngx_str_t          input;
     ngx_uint_t         i;
@@ -107,8 +105,6 @@ ngx_http_ws_bus_read(ngx_http_ws_bus_websocket_t *ws)
             return;
         }
     }
-
-    start = 0;
 
     for (i = 0; i < NGX_HTTP_WS_BUS_READ_TIMES; i++) {
 
@@ -139,20 +135,6 @@ ngx_http_ws_bus_read(ngx_http_ws_bus_websocket_t *ws)
 
         if (ngx_http_ws_bus_read_parse(ws, pos, pos + n) != NGX_OK) {
             return;
-        }
-
-        /* the time of who sends much; of others it is not even asked */
-
-        if (n == NGX_HTTP_WS_BUS_READ_SIZE) {
-            now = ngx_http_ws_bus_now();
-
-            if (start == 0) {
-                start = now;
-
-            } else if (now - start >= NGX_HTTP_WS_BUS_READ_TIME) {
-                i = NGX_HTTP_WS_BUS_READ_TIMES;
-                break;
-            }
         }
     }
 

@@ -352,21 +352,18 @@ static ngx_int_t
 ngx_http_ws_bus_refuse_handshake(ngx_http_request_t *r, ngx_uint_t status,
     ngx_str_t *lacks)
 {
-    size_t                     len;
-    u_char                    *p, *start;
-    ngx_int_t                  rc;
-    ngx_http_core_loc_conf_t  *clcf;
+    size_t      len;
+    u_char     *p, *start;
+    ngx_int_t   rc;
 
     static const char  text[] =
         "This location is a WebSocket, and the handshake lacks %V.\n"
         "Behind another proxy? It must pass Upgrade and Connection, and speak "
         "HTTP/1.1.\n";
 
-    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
-
-    ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                  "websocket handshake refused: it lacks %V, location: \"%V\"",
-                  lacks, &clcf->name);
+    ngx_http_ws_bus_log_refusal(r, NGX_LOG_ERR,
+                                "websocket handshake refused: it lacks %V",
+                                lacks);
 
     if (r != r->main) {
         return status;

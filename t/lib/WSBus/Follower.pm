@@ -216,8 +216,8 @@ sub take {
         if ($b0 != 0x81) {
             $self->control($b0, $text);
 
-        } elsif ($text =~ /^\{"type":"event","subscription_id":"sub_(\d+)","data":\{"id":"($EVENT_ID)"/o) {
-            my ($ordinal, $epoch, $seq) = ($1, epoch_of($2), seq_of($2));
+        } elsif ($text =~ /^\{"type":"event","subscription_id":"sub_(\d+)","data":\{"id":"([-0-9a-f]{36})"/) {
+            my ($ordinal, $epoch, $seq) = ($1, epoch_in($2), seq_in($2));
 
             my $class = $text =~ /"entity_type":"t(\d+)","entity_id":"x(\d+)"/
                         ? $1 * 16 + $2 : undef;

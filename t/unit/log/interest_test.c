@@ -272,6 +272,8 @@ add(wsb_zone_t *zone, unsigned n, model_t *m, const unsigned *ids,
     wsb_rc_t   rc;
     wsb_key_t  keys[128];
 
+    memset(keys, 0, sizeof(keys));
+
     for (i = 0; i < nids; i++) {
         keys[i] = key_of(ids[i]);
     }
@@ -861,8 +863,10 @@ test_counts(void)
     memset(quota, 0, sizeof(quota));
     quota[0].key = key[0][1];
     quota[0].max = WSB_QUOTA_NONE;
+    quota[0].weighs = 1;
     quota[1].key = key[0][0];
     quota[1].max = 6;
+    quota[1].weighs = 1;
 
     ok(wsb_quota_take_locked(zone, 1, quota, 2) == WSB_OK, "the sixth");
     ok(wsb_quota_take_locked(zone, 1, quota, 2) == WSB_CONFLICT
@@ -874,6 +878,29 @@ test_counts(void)
     wsb_quota_give_locked(zone, 1, quota, 2);
     is_uint(wsb_interest_count_locked(zone, &key[0][0]), 5, "given back");
     is_uint(wsb_interest_count_locked(zone, &key[0][1]), 0, "both");
+
+    /* several at once */
+
+    ok(wsb_quota_take_many_locked(zone, 1, quota, 2, 2) == WSB_CONFLICT,
+       "two are too many");
+    is_uint(wsb_interest_count_locked(zone, &key[0][1]), 0, "none is taken");
+
+    quota[1].max = 105;
+
+    ok(wsb_quota_take_many_locked(zone, 1, quota, 2, 40) == WSB_OK
+       && wsb_quota_take_many_locked(zone, 2, quota, 2, 60) == WSB_OK,
+       "a hundred, of two slots");
+    ok(wsb_quota_take_many_locked(zone, 1, quota, 2, 1) == WSB_CONFLICT,
+       "with five that is all");
+    ok(wsb_quota_take_many_locked(zone, 1, quota, 2, 0) == WSB_OK,
+       "none is never too many");
+    is_uint(wsb_interest_count_locked(zone, &key[0][1]), 100, "as many");
+
+    wsb_quota_give_many_locked(zone, 1, quota, 2, 40);
+    is_uint(wsb_interest_count_locked(zone, &key[0][0]), 65, "given back");
+    is_uint(wsb_interest_count_locked(zone, &key[0][1]), 60, "of both");
+    ok(table_fault(zone, 1) == NULL && table_fault(zone, 2) == NULL,
+       "the tables are sound");
 
     wsb_slot_reclaim_locked(zone, 2, 7);
     is_uint(wsb_interest_count_locked(zone, &key[0][0]), 0,
@@ -1047,8 +1074,8 @@ test_share(void)
     }
 
     is_uint(n, 1000, "he gets no more");
-    ok(zone->nfree >= zone->nchunks / WSB_QUOTA_SHARE
-       && zone->nfree < zone->nchunks / WSB_QUOTA_SHARE + 2,
+    ok(zone->nfree >= zone->nchunks / WSB_INTEREST_SHARE
+       && zone->nfree < zone->nchunks / WSB_INTEREST_SHARE + 2,
        "of %u chunks %u are left, he has %u keys", zone->nchunks,
        zone->nfree, taken);
     ok(taken > 6 * little, "which is a lot");

@@ -327,6 +327,14 @@ static const struct {
 
     { "", INVALID("invalid_json", "unexpected end at byte 0") },
     { "hello", INVALID("invalid_json", "a value is expected at byte 0") },
+    { "{\"type\":\"ping\",\"x\":\"a\\u0000\"}",
+      INVALID("invalid_json", "escaped NUL at byte 21") },
+    { "{\"type\":\"ping\",\"\\u0000\":1}",
+      INVALID("invalid_json", "escaped NUL at byte 16") },
+    { "{\"type\":\"ping\",\"x\":\"\\ud83d\"}",
+      INVALID("invalid_json", "lone surrogate at byte 20") },
+    { "{\"type\":\"ping\",\"x\":[{\"\\ude00\":1}]}",
+      INVALID("invalid_json", "lone surrogate at byte 22") },
     { "{\"type\":\"ping\"}x", INVALID("invalid_json", "text after the end of"
                                       " the document at byte 15") },
     { "{\"type\":\"ping\",}",

@@ -100,6 +100,19 @@ static struct {
     { PD "; x; server_max_window_bits=10", NONE, 0 },
     { PD "; server_max_window_bits=10; x=y", NONE, 0 },
 
+    /* a value of nothing */
+
+    { PD "; server_max_window_bits=\"\"", NONE, 0 },
+    { PD "; client_max_window_bits=\"\"", NONE, 0 },
+    { PD "; client_max_window_bits = \"\" ", NONE, 0 },
+    { PD "; server_no_context_takeover=\"\"", NONE, 0 },
+    { PD "; client_no_context_takeover=\"\"", NONE, 0 },
+    { PD "; x=\"\"", NONE, 0 },
+    { PD "; x=\"\", " PD, ALWAYS, 15 },
+    { PD "; server_max_window_bits=\"\", " PD "; server_max_window_bits=9",
+      ALWAYS "; server_max_window_bits=9", 9 },
+    { "foo; a=\"\", " PD, ALWAYS, 15 },
+
     /* other extensions */
 
     { "", NONE, 0 },
@@ -136,7 +149,6 @@ static struct {
     { PD "; server_max_window_bits=", BAD, 0 },
     { PD "; server_max_window_bits==9", BAD, 0 },
     { PD "; server_max_window_bits=9 9", BAD, 0 },
-    { PD "; server_max_window_bits=\"\"", BAD, 0 },
     { PD "; server_max_window_bits=\"9", BAD, 0 },
     { PD "; server_max_window_bits=\"9\\", BAD, 0 },
     { PD "; server_max_window_bits=\"9 \"", BAD, 0 },
