@@ -5,7 +5,7 @@
 #include "ngx_http_ws_bus_client.h"
 
 
-static ngx_int_t ngx_http_ws_bus_keep_tenant(ngx_http_ws_bus_client_t *wc,
+static ngx_int_t ngx_http_ws_bus_admit_tenant(ngx_http_ws_bus_client_t *wc,
     ngx_str_t *tenant);
 
 
@@ -15,10 +15,10 @@ ngx_http_ws_bus_admit(ngx_http_request_t *r, ngx_http_ws_bus_client_t *wc,
 {
     ngx_int_t  rc;
 
-    rc = ngx_http_ws_bus_keep_tenant(wc, tenant);
+    rc = ngx_http_ws_bus_admit_tenant(wc, tenant);
 
     if (rc == NGX_OK) {
-        rc = ngx_http_ws_bus_force(r, wc);
+        rc = ngx_http_ws_bus_restrict_force(r, wc);
     }
 
     if (rc == NGX_OK) {
@@ -32,7 +32,7 @@ ngx_http_ws_bus_admit(ngx_http_request_t *r, ngx_http_ws_bus_client_t *wc,
 /* The process's part in a zone: NULL, it has none now; or of no zone. */
 
 ngx_http_ws_bus_fan_t *
-ngx_http_ws_bus_fan(ngx_http_ws_bus_zone_t *bus)
+ngx_http_ws_bus_admit_fan(ngx_http_ws_bus_zone_t *bus)
 {
     if (bus == NULL) {
         return &ngx_http_ws_bus_no_fan;
@@ -49,7 +49,7 @@ ngx_http_ws_bus_fan(ngx_http_ws_bus_zone_t *bus)
 /* A connection without a request still needs it. */
 
 static ngx_int_t
-ngx_http_ws_bus_keep_tenant(ngx_http_ws_bus_client_t *wc, ngx_str_t *tenant)
+ngx_http_ws_bus_admit_tenant(ngx_http_ws_bus_client_t *wc, ngx_str_t *tenant)
 {
     if (tenant->len == 0) {
         return NGX_OK;
@@ -68,7 +68,7 @@ ngx_http_ws_bus_keep_tenant(ngx_http_ws_bus_client_t *wc, ngx_str_t *tenant)
 
 
 u_char *
-ngx_http_ws_bus_request_id(ngx_http_request_t *r)
+ngx_http_ws_bus_admit_id(ngx_http_request_t *r)
 {
     return ngx_http_get_module_ctx(r, ngx_http_ws_bus_client_module);
 }

@@ -14,11 +14,11 @@ static void *ngx_http_ws_bus_client_create_main_conf(ngx_conf_t *cf);
 static void *ngx_http_ws_bus_client_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_ws_bus_client_merge_loc_conf(ngx_conf_t *cf,
     void *parent, void *child);
-static char *ngx_http_ws_bus_protocol(ngx_conf_t *cf, ngx_command_t *cmd,
+static char *ngx_http_ws_bus_client_protocol(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
-static char *ngx_http_ws_bus_on_gap(ngx_conf_t *cf, ngx_command_t *cmd,
+static char *ngx_http_ws_bus_client_on_gap(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
-static void ngx_http_ws_bus_husk_handler(ngx_event_t *ev);
+static void ngx_http_ws_bus_client_husk_handler(ngx_event_t *ev);
 
 
 static const wsb_codec_t  *ngx_http_ws_bus_codecs[] = {
@@ -32,23 +32,23 @@ static size_t  ngx_http_ws_bus_subscriptions =
 static size_t  ngx_http_ws_bus_comparisons =
     offsetof(ngx_http_ws_bus_client_loc_conf_t, max_comparisons);
 
-static ngx_http_ws_bus_value_t  ngx_http_ws_bus_filters = {
+static ngx_http_ws_bus_conf_value_t  ngx_http_ws_bus_filters = {
     ngx_conf_set_size_slot, "a size from 1k to 1g, such as \"256k\"",
     1024, 1024 * 1024 * 1024, 0
 };
 
-static ngx_http_ws_bus_value_t  ngx_http_ws_bus_interval = {
+static ngx_http_ws_bus_conf_value_t  ngx_http_ws_bus_interval = {
     ngx_conf_set_msec_slot,
     "a time from 1s to 1d such as \"30s\", or 0 for no heartbeat",
     1000, 86400 * 1000, 1
 };
 
-static ngx_http_ws_bus_value_t  ngx_http_ws_bus_timeout = {
+static ngx_http_ws_bus_conf_value_t  ngx_http_ws_bus_timeout = {
     ngx_conf_set_msec_slot, "a time from 1s to 1d, such as \"30s\"",
     1000, 86400 * 1000, 0
 };
 
-static ngx_http_ws_bus_value_t  ngx_http_ws_bus_window = {
+static ngx_http_ws_bus_conf_value_t  ngx_http_ws_bus_window = {
     ngx_conf_set_msec_slot, "a time of at most 1h, such as \"10s\"",
     0, 3600 * 1000, 0
 };
@@ -57,7 +57,7 @@ static ngx_command_t  ngx_http_ws_bus_client_commands[] = {
 
     { ngx_string("ws_bus_protocol"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_http_ws_bus_protocol,
+      ngx_http_ws_bus_client_protocol,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
@@ -71,14 +71,14 @@ static ngx_command_t  ngx_http_ws_bus_client_commands[] = {
 
     { ngx_string("ws_bus_schema"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_http_ws_bus_complex,
+      ngx_http_ws_bus_arg_complex,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_ws_bus_client_loc_conf_t, schema),
       NULL },
 
     { ngx_string("ws_bus_section"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_http_ws_bus_complex,
+      ngx_http_ws_bus_arg_complex,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_ws_bus_client_loc_conf_t, section),
       NULL },
@@ -100,42 +100,42 @@ static ngx_command_t  ngx_http_ws_bus_client_commands[] = {
 
     { ngx_string("ws_bus_max_connections"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,
-      ngx_http_ws_bus_set_limit,
+      ngx_http_ws_bus_limit_set,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_ws_bus_client_loc_conf_t, connection_limits),
       NULL },
 
     { ngx_string("ws_bus_max_subscriptions"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,
-      ngx_http_ws_bus_set_limit,
+      ngx_http_ws_bus_limit_set,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_ws_bus_client_loc_conf_t, subscription_limits),
       &ngx_http_ws_bus_subscriptions },
 
     { ngx_string("ws_bus_max_filters_size"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_http_ws_bus_value,
+      ngx_http_ws_bus_conf_value,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_ws_bus_client_loc_conf_t, max_filters_size),
       &ngx_http_ws_bus_filters },
 
     { ngx_string("ws_bus_max_comparisons"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,
-      ngx_http_ws_bus_set_limit,
+      ngx_http_ws_bus_limit_set,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_ws_bus_client_loc_conf_t, comparison_limits),
       &ngx_http_ws_bus_comparisons },
 
     { ngx_string("ws_bus_message_rate"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE123,
-      ngx_http_ws_bus_message_rate,
+      ngx_http_ws_bus_limit_message_rate,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
 
     { ngx_string("ws_bus_on_gap"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_http_ws_bus_on_gap,
+      ngx_http_ws_bus_client_on_gap,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
@@ -149,21 +149,21 @@ static ngx_command_t  ngx_http_ws_bus_client_commands[] = {
 
     { ngx_string("ws_bus_ping_interval"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_http_ws_bus_value,
+      ngx_http_ws_bus_conf_value,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_ws_bus_client_loc_conf_t, ping_interval),
       &ngx_http_ws_bus_interval },
 
     { ngx_string("ws_bus_pong_timeout"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_http_ws_bus_value,
+      ngx_http_ws_bus_conf_value,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_ws_bus_client_loc_conf_t, pong_timeout),
       &ngx_http_ws_bus_timeout },
 
     { ngx_string("ws_bus_drain_window"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_http_ws_bus_value,
+      ngx_http_ws_bus_conf_value,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_ws_bus_client_loc_conf_t, drain_window),
       &ngx_http_ws_bus_window },
@@ -221,7 +221,7 @@ ngx_http_ws_bus_client_init_process(ngx_cycle_t *cycle)
 
     ngx_queue_init(&ngx_http_ws_bus_husks);
 
-    ngx_http_ws_bus_husk_event.handler = ngx_http_ws_bus_husk_handler;
+    ngx_http_ws_bus_husk_event.handler = ngx_http_ws_bus_client_husk_handler;
     ngx_http_ws_bus_husk_event.log = cycle->log;
 
     ngx_http_ws_bus_heartbeat_init(cycle);
@@ -273,7 +273,7 @@ ngx_http_ws_bus_client_create(size_t size,
 void
 ngx_http_ws_bus_client_free(ngx_http_ws_bus_client_t *wc)
 {
-    ngx_http_ws_bus_drop_out(wc);
+    ngx_http_ws_bus_out_drop(wc);
 
     wc->transport->free(wc);
 
@@ -282,7 +282,7 @@ ngx_http_ws_bus_client_free(ngx_http_ws_bus_client_t *wc)
     }
 
     wsb_restrict_free(wc->forced);
-    ngx_http_ws_bus_unlimit(wc);
+    ngx_http_ws_bus_limit_give(wc);
 
     if (wc->quotas != NULL) {
         ngx_free(wc->quotas);
@@ -296,7 +296,7 @@ ngx_http_ws_bus_client_free(ngx_http_ws_bus_client_t *wc)
         wsb_free(wc->subs);
     }
 
-    ngx_http_ws_bus_log_free(wc);
+    ngx_http_ws_bus_session_log_free(wc);
 
     ngx_free(wc);
 }
@@ -316,7 +316,7 @@ ngx_http_ws_bus_client_open(ngx_http_ws_bus_client_t *wc)
         wc->counted = 1;
     }
 
-    ngx_http_ws_bus_start_heartbeat(wc);
+    ngx_http_ws_bus_heartbeat_start(wc);
     ngx_http_ws_bus_token_start(wc);
 
     if (wc->fan->worker != NULL) {
@@ -363,7 +363,7 @@ ngx_http_ws_bus_client_last(ngx_http_ws_bus_client_t *wc,
     size_t  len;
 
     len = wsb_id(id, wc->fan->worker->zone->epoch,
-                 ngx_http_ws_bus_last_id(wc));
+                 ngx_http_ws_bus_position_last_id(wc));
     id[len] = '\0';
 }
 
@@ -374,8 +374,8 @@ ngx_http_ws_bus_client_stop(ngx_http_ws_bus_client_t *wc)
     wc->closing = 1;
 
     if (wc->fan->worker != NULL) {
-        ngx_http_ws_bus_fall_behind(wc);
-        ngx_http_ws_bus_leave(wc);
+        ngx_http_ws_bus_out_fall_behind(wc);
+        ngx_http_ws_bus_subscribe_leave(wc);
     }
 }
 
@@ -395,13 +395,13 @@ ngx_http_ws_bus_client_close(ngx_http_ws_bus_client_t *wc)
     wc->closing = 1;
 
     if (wc->fan->worker != NULL) {
-        ngx_http_ws_bus_not_overflowed(wc);
+        ngx_http_ws_bus_fanout_not_overflowed(wc);
         wc->behind = 1;
-        ngx_http_ws_bus_leave(wc);
+        ngx_http_ws_bus_subscribe_leave(wc);
     }
 
-    ngx_http_ws_bus_drop_out(wc);
-    ngx_http_ws_bus_log_end(wc);
+    ngx_http_ws_bus_out_drop(wc);
+    ngx_http_ws_bus_session_log_end(wc);
 
     if (wc->dirty || wc->catching) {
         ngx_queue_remove(&wc->link);
@@ -409,13 +409,13 @@ ngx_http_ws_bus_client_close(ngx_http_ws_bus_client_t *wc)
         wc->catching = 0;
     }
 
-    ngx_http_ws_bus_stop_heartbeat(wc);
+    ngx_http_ws_bus_heartbeat_stop(wc);
     ngx_http_ws_bus_token_stop(wc);
 
     if (wc->counted) {
         ngx_queue_remove(&wc->clients);
         ngx_http_ws_bus_counters(wc->fan->worker)->connections--;
-        ngx_http_ws_bus_unlimit(wc);
+        ngx_http_ws_bus_limit_give(wc);
         wc->counted = 0;
     }
 
@@ -439,7 +439,7 @@ ngx_http_ws_bus_client_discard(ngx_http_ws_bus_client_t *wc)
 
 
 static void
-ngx_http_ws_bus_husk_handler(ngx_event_t *ev)
+ngx_http_ws_bus_client_husk_handler(ngx_event_t *ev)
 {
     ngx_queue_t               *q;
     ngx_http_ws_bus_client_t  *wc;
@@ -523,18 +523,18 @@ ngx_http_ws_bus_client_merge_loc_conf(ngx_conf_t *cf, void *parent,
 
     ngx_conf_merge_uint_value(conf->protocol, prev->protocol, 0);
 
-    if (ngx_http_ws_bus_merge_origin(cf, prev, conf) != NGX_OK) {
+    if (ngx_http_ws_bus_origin_merge(cf, prev, conf) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 
-    ngx_http_ws_bus_merge_value(&conf->tenant, prev->tenant);
+    ngx_http_ws_bus_conf_merge_value(&conf->tenant, prev->tenant);
 
     if (conf->tenant == &ngx_http_ws_bus_no_tenant) {
         conf->tenant = NULL;
     }
 
-    ngx_http_ws_bus_merge_value(&conf->schema, prev->schema);
-    ngx_http_ws_bus_merge_value(&conf->section, prev->section);
+    ngx_http_ws_bus_conf_merge_value(&conf->schema, prev->schema);
+    ngx_http_ws_bus_conf_merge_value(&conf->section, prev->section);
 
     ngx_conf_merge_value(conf->max_subscriptions,
                          prev->max_subscriptions, 128);
@@ -567,7 +567,7 @@ ngx_http_ws_bus_client_merge_loc_conf(ngx_conf_t *cf, void *parent,
         conf->subscription_limits = prev->subscription_limits;
     }
 
-    if (ngx_http_ws_bus_merge_restrict(cf, prev, conf) != NGX_OK) {
+    if (ngx_http_ws_bus_restrict_merge(cf, prev, conf) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 
@@ -598,7 +598,7 @@ ngx_http_ws_bus_client_merge_loc_conf(ngx_conf_t *cf, void *parent,
 
 
 static char *
-ngx_http_ws_bus_protocol(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+ngx_http_ws_bus_client_protocol(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_ws_bus_client_loc_conf_t  *clcf = conf;
 
@@ -634,7 +634,7 @@ ngx_http_ws_bus_protocol(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 static char *
-ngx_http_ws_bus_on_gap(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+ngx_http_ws_bus_client_on_gap(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_ws_bus_client_loc_conf_t  *clcf = conf;
 

@@ -476,7 +476,7 @@ extern ngx_http_ws_bus_fan_t  ngx_http_ws_bus_no_fan;
  * The process's part in a zone, or with NULL of no zone.  NULL: it has none
  * now, which is a 503.
  */
-ngx_http_ws_bus_fan_t *ngx_http_ws_bus_fan(ngx_http_ws_bus_zone_t *bus);
+ngx_http_ws_bus_fan_t *ngx_http_ws_bus_admit_fan(ngx_http_ws_bus_zone_t *bus);
 
 /*
  * Gives a client what the request and its location say: tenant, forced
@@ -487,7 +487,7 @@ ngx_int_t ngx_http_ws_bus_admit(ngx_http_request_t *r,
     ngx_http_ws_bus_client_t *wc, ngx_str_t *tenant);
 
 /* The id of the client that this request makes, 16 bytes, or NULL. */
-u_char *ngx_http_ws_bus_request_id(ngx_http_request_t *r);
+u_char *ngx_http_ws_bus_admit_id(ngx_http_request_t *r);
 
 
 /* origin */
@@ -495,12 +495,12 @@ u_char *ngx_http_ws_bus_request_id(ngx_http_request_t *r);
 char *ngx_http_ws_bus_origin(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
 /* Takes the names of the server along: nginx itself does not keep them. */
-ngx_int_t ngx_http_ws_bus_merge_origin(ngx_conf_t *cf,
+ngx_int_t ngx_http_ws_bus_origin_merge(ngx_conf_t *cf,
     ngx_http_ws_bus_client_loc_conf_t *prev,
     ngx_http_ws_bus_client_loc_conf_t *conf);
 
 /* Of a handshake with n Origin headers: NGX_OK, or 403, counted and logged. */
-ngx_int_t ngx_http_ws_bus_check_origin(ngx_http_request_t *r,
+ngx_int_t ngx_http_ws_bus_origin_check(ngx_http_request_t *r,
     ngx_str_t *origin, ngx_uint_t n);
 
 
@@ -525,7 +525,7 @@ ngx_int_t ngx_http_ws_bus_tenant_of(ngx_http_request_t *r,
  * NULL with NGX_OK: the client should have named one.  NGX_DECLINED: there
  * are no tenants here.
  */
-ngx_int_t ngx_http_ws_bus_get_tenant(ngx_http_request_t *r,
+ngx_int_t ngx_http_ws_bus_tenant_get(ngx_http_request_t *r,
     ngx_str_t *tenant);
 
 /* Why no event can have it: it is empty, too long, no text; NULL: it can. */
@@ -535,7 +535,7 @@ const char *ngx_http_ws_bus_tenant_wrong(ngx_str_t *tenant);
  * NGX_OK: a client can have it, len 0 is none.  NGX_DONE: it cannot, and
  * has been answered.  Else the status to answer with.
  */
-ngx_int_t ngx_http_ws_bus_check_tenant(ngx_http_request_t *r,
+ngx_int_t ngx_http_ws_bus_tenant_check(ngx_http_request_t *r,
     ngx_str_t *tenant);
 
 wsb_key_t ngx_http_ws_bus_tenant_hash(wsb_zone_t *zone, ngx_str_t *tenant);
@@ -545,23 +545,23 @@ wsb_key_t ngx_http_ws_bus_tenant_hash(wsb_zone_t *zone, ngx_str_t *tenant);
 
 char *ngx_http_ws_bus_restrict(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
-ngx_int_t ngx_http_ws_bus_merge_restrict(ngx_conf_t *cf,
+ngx_int_t ngx_http_ws_bus_restrict_merge(ngx_conf_t *cf,
     ngx_http_ws_bus_client_loc_conf_t *prev,
     ngx_http_ws_bus_client_loc_conf_t *conf);
-ngx_int_t ngx_http_ws_bus_force(ngx_http_request_t *r,
+ngx_int_t ngx_http_ws_bus_restrict_force(ngx_http_request_t *r,
     ngx_http_ws_bus_client_t *wc);
 
 
 /* limit */
 
-char *ngx_http_ws_bus_set_limit(ngx_conf_t *cf, ngx_command_t *cmd,
+char *ngx_http_ws_bus_limit_set(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
-char *ngx_http_ws_bus_message_rate(ngx_conf_t *cf, ngx_command_t *cmd,
+char *ngx_http_ws_bus_limit_message_rate(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 ngx_int_t ngx_http_ws_bus_limit(ngx_http_request_t *r,
     ngx_http_ws_bus_client_t *wc);
-void ngx_http_ws_bus_unlimit(ngx_http_ws_bus_client_t *wc);
-ngx_int_t ngx_http_ws_bus_count_message(ngx_http_ws_bus_client_t *wc,
+void ngx_http_ws_bus_limit_give(ngx_http_ws_bus_client_t *wc);
+ngx_int_t ngx_http_ws_bus_limit_message(ngx_http_ws_bus_client_t *wc,
     ngx_uint_t control);
 
 
@@ -610,15 +610,15 @@ void ngx_http_ws_bus_op_text(ngx_http_ws_bus_client_t *wc, wsb_str_t message);
 void ngx_http_ws_bus_op_binary(ngx_http_ws_bus_client_t *wc);
 
 /* To a client that resumes: how far it has been served, if that has moved. */
-void ngx_http_ws_bus_tell_position(ngx_http_ws_bus_client_t *wc);
+void ngx_http_ws_bus_op_position(ngx_http_ws_bus_client_t *wc);
 
 /* Answer with an error: what the operation holds, or this. */
-void ngx_http_ws_bus_refuse(ngx_http_ws_bus_client_t *wc, wsb_op_t *op);
-void ngx_http_ws_bus_error(ngx_http_ws_bus_client_t *wc, wsb_str_t id,
+void ngx_http_ws_bus_op_refuse(ngx_http_ws_bus_client_t *wc, wsb_op_t *op);
+void ngx_http_ws_bus_op_error(ngx_http_ws_bus_client_t *wc, wsb_str_t id,
     const char *code, wsb_str_t message);
 
 /* Each subscription that lacks something up to `to` is told. */
-void ngx_http_ws_bus_gap(ngx_http_ws_bus_client_t *wc, uint64_t to,
+void ngx_http_ws_bus_op_gap(ngx_http_ws_bus_client_t *wc, uint64_t to,
     const char *reason);
 
 
@@ -628,15 +628,15 @@ void ngx_http_ws_bus_subscribe(ngx_http_ws_bus_client_t *wc, wsb_op_t *op);
 
 /* To everything of its tenant, for a protocol without subscribe. */
 void ngx_http_ws_bus_subscribe_by_itself(ngx_http_ws_bus_client_t *wc);
-void ngx_http_ws_bus_unsubscribe(ngx_http_ws_bus_client_t *wc, wsb_op_t *op);
+void ngx_http_ws_bus_subscribe_end(ngx_http_ws_bus_client_t *wc, wsb_op_t *op);
 
 /*
  * It closes: all its subscriptions are taken out, in this turn or, if that
  * would be too long, in the next ones.  Until then it must be `behind`, and
  * it is a husk for longer.
  */
-void ngx_http_ws_bus_leave(ngx_http_ws_bus_client_t *wc);
-void ngx_http_ws_bus_leave_handler(ngx_event_t *ev);
+void ngx_http_ws_bus_subscribe_leave(ngx_http_ws_bus_client_t *wc);
+void ngx_http_ws_bus_subscribe_leave_handler(ngx_event_t *ev);
 
 
 /* position */
@@ -645,14 +645,15 @@ void ngx_http_ws_bus_leave_handler(ngx_event_t *ev);
 wsb_position_t ngx_http_ws_bus_position(ngx_http_ws_bus_client_t *wc);
 
 /* Up to and including this everything has been sent: min(next) - 1. */
-uint64_t ngx_http_ws_bus_last_id(ngx_http_ws_bus_client_t *wc);
+uint64_t ngx_http_ws_bus_position_last_id(ngx_http_ws_bus_client_t *wc);
 
 /*
  * The position goes back to `from` for this subscription, or stays where it
  * is if it is lower already.  The others are kept from what they have been
  * sent.
  */
-void ngx_http_ws_bus_rewind(ngx_http_ws_bus_client_t *wc, wsb_sub_t *sub,
+void ngx_http_ws_bus_subscribe_rewind(ngx_http_ws_bus_client_t *wc,
+    wsb_sub_t *sub,
     uint64_t from);
 
 
@@ -664,37 +665,38 @@ ngx_int_t ngx_http_ws_bus_fanout_init_process(ngx_cycle_t *cycle);
 void ngx_http_ws_bus_catch_up(ngx_http_ws_bus_client_t *wc);
 
 /* Does delivery lag behind what has been published? */
-ngx_uint_t ngx_http_ws_bus_busy(ngx_http_ws_bus_zone_t *bus);
-void ngx_http_ws_bus_not_overflowed(ngx_http_ws_bus_client_t *wc);
+ngx_uint_t ngx_http_ws_bus_fanout_busy(ngx_http_ws_bus_zone_t *bus);
+void ngx_http_ws_bus_fanout_not_overflowed(ngx_http_ws_bus_client_t *wc);
 
 
 /* out */
 
 /* Queue an answer: a text of the codec, which is freed.  Without memory the
  * client is closed. */
-void ngx_http_ws_bus_send_text(ngx_http_ws_bus_client_t *wc, wsb_text_t *text);
+void ngx_http_ws_bus_out_text(ngx_http_ws_bus_client_t *wc, wsb_text_t *text);
 
 /*
  * For transports: a place for len bytes of an answer, to be filled from
  * out->last on and then queued.  NULL: no memory, and wc has been closed.
  */
-ngx_http_ws_bus_out_t *ngx_http_ws_bus_new_out(ngx_http_ws_bus_client_t *wc,
+ngx_http_ws_bus_out_t *ngx_http_ws_bus_out_new(ngx_http_ws_bus_client_t *wc,
     size_t len);
-void ngx_http_ws_bus_enqueue(ngx_http_ws_bus_client_t *wc,
+void ngx_http_ws_bus_out_add(ngx_http_ws_bus_client_t *wc,
     ngx_http_ws_bus_out_t *out);
 
 /* Queues an event's frame; NGX_DECLINED: the queue is full. */
-ngx_int_t ngx_http_ws_bus_push(ngx_http_ws_bus_client_t *wc,
+ngx_int_t ngx_http_ws_bus_out_push(ngx_http_ws_bus_client_t *wc,
     ngx_http_ws_bus_record_t *rec, wsb_sub_t *sub, wsb_change_t change);
 
 /* Takes queued frames of a subscription, but not one that has been begun. */
-void ngx_http_ws_bus_unqueue(ngx_http_ws_bus_client_t *wc, uint32_t ordinal);
+void ngx_http_ws_bus_out_unqueue(ngx_http_ws_bus_client_t *wc,
+    uint32_t ordinal);
 
 /* From being pushed to, to a cursor: frames not begun are dropped. */
-void ngx_http_ws_bus_fall_behind(ngx_http_ws_bus_client_t *wc);
+void ngx_http_ws_bus_out_fall_behind(ngx_http_ws_bus_client_t *wc);
 
 /* The same, while this record is matched and the queue is full: it stays. */
-void ngx_http_ws_bus_overflow(ngx_http_ws_bus_client_t *wc,
+void ngx_http_ws_bus_out_overflow(ngx_http_ws_bus_client_t *wc,
     ngx_http_ws_bus_record_t *rec);
 
 /*
@@ -703,13 +705,13 @@ void ngx_http_ws_bus_overflow(ngx_http_ws_bus_client_t *wc,
  *   NGX_AGAIN  the peer takes no more: it goes on by itself
  *   NGX_ERROR  the client has been closed
  */
-ngx_int_t ngx_http_ws_bus_flush(ngx_http_ws_bus_client_t *wc);
+ngx_int_t ngx_http_ws_bus_out_flush(ngx_http_ws_bus_client_t *wc);
 
 /* The peer takes bytes again. */
-void ngx_http_ws_bus_writable(ngx_http_ws_bus_client_t *wc);
+void ngx_http_ws_bus_out_writable(ngx_http_ws_bus_client_t *wc);
 
-void ngx_http_ws_bus_mark_dirty(ngx_http_ws_bus_client_t *wc);
-void ngx_http_ws_bus_drop_out(ngx_http_ws_bus_client_t *wc);
+void ngx_http_ws_bus_out_mark_dirty(ngx_http_ws_bus_client_t *wc);
+void ngx_http_ws_bus_out_drop(ngx_http_ws_bus_client_t *wc);
 
 
 /* record */
@@ -718,24 +720,26 @@ void ngx_http_ws_bus_drop_out(ngx_http_ws_bus_client_t *wc);
  * The record at the cursor, with a reference for the caller; the cursor moves
  * behind it.  The errors are those of wsb_log_read().
  */
-wsb_rc_t ngx_http_ws_bus_fetch(ngx_http_ws_bus_fan_t *fan,
+wsb_rc_t ngx_http_ws_bus_record_fetch(ngx_http_ws_bus_fan_t *fan,
     wsb_cursor_t *cursor, ngx_http_ws_bus_record_t **rec);
-void ngx_http_ws_bus_release(ngx_http_ws_bus_fan_t *fan,
+void ngx_http_ws_bus_record_release(ngx_http_ws_bus_fan_t *fan,
     ngx_http_ws_bus_record_t *rec);
 
 /* The body as the codec renders it, with headroom; NULL: no memory. */
-ngx_http_ws_bus_form_t *ngx_http_ws_bus_plain(ngx_http_ws_bus_record_t *rec,
-    ngx_http_ws_bus_client_loc_conf_t *conf, ngx_uint_t hidden);
+ngx_http_ws_bus_form_t *ngx_http_ws_bus_record_plain(
+    ngx_http_ws_bus_record_t *rec, ngx_http_ws_bus_client_loc_conf_t *conf,
+    ngx_uint_t hidden);
 
 
 /* heartbeat */
 
 void ngx_http_ws_bus_heartbeat_init(ngx_cycle_t *cycle);
-void ngx_http_ws_bus_start_heartbeat(ngx_http_ws_bus_client_t *wc);
-void ngx_http_ws_bus_stop_heartbeat(ngx_http_ws_bus_client_t *wc);
+void ngx_http_ws_bus_heartbeat_start(ngx_http_ws_bus_client_t *wc);
+void ngx_http_ws_bus_heartbeat_stop(ngx_http_ws_bus_client_t *wc);
 
 /* A sign of life: of a frame Ping or Pong, or of anything else. */
-void ngx_http_ws_bus_heard(ngx_http_ws_bus_client_t *wc, wsb_life_t life);
+void ngx_http_ws_bus_heartbeat_heard(ngx_http_ws_bus_client_t *wc,
+    wsb_life_t life);
 
 
 /* session_log */
@@ -745,13 +749,14 @@ char *ngx_http_ws_bus_session_log(ngx_conf_t *cf, ngx_command_t *cmd,
 ngx_int_t ngx_http_ws_bus_session_log_variables(ngx_conf_t *cf);
 
 /* At the handshake, and at the very end. */
-void ngx_http_ws_bus_log_begin(ngx_http_request_t *r,
+void ngx_http_ws_bus_session_log_begin(ngx_http_request_t *r,
     ngx_http_ws_bus_client_t *wc);
-void ngx_http_ws_bus_log_end(ngx_http_ws_bus_client_t *wc);
-void ngx_http_ws_bus_log_free(ngx_http_ws_bus_client_t *wc);
+void ngx_http_ws_bus_session_log_end(ngx_http_ws_bus_client_t *wc);
+void ngx_http_ws_bus_session_log_free(ngx_http_ws_bus_client_t *wc);
 
 /* How it was closed, by whoever closed it first. */
-void ngx_http_ws_bus_log_close(ngx_http_ws_bus_client_t *wc, ngx_uint_t code,
+void ngx_http_ws_bus_session_log_close(ngx_http_ws_bus_client_t *wc,
+    ngx_uint_t code,
     const u_char *reason, size_t len);
 
 

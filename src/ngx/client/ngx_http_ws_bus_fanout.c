@@ -19,22 +19,22 @@ typedef struct {
 } ngx_http_ws_bus_match_t;
 
 
-static void ngx_http_ws_bus_work_handler(ngx_event_t *ev);
-static void ngx_http_ws_bus_work(ngx_http_ws_bus_fan_t *fan);
-static void ngx_http_ws_bus_take(ngx_http_ws_bus_fan_t *fan);
-static ngx_uint_t ngx_http_ws_bus_lags(ngx_http_ws_bus_fan_t *fan);
-static ngx_int_t ngx_http_ws_bus_match(ngx_http_ws_bus_fan_t *fan,
+static void ngx_http_ws_bus_fanout_handler(ngx_event_t *ev);
+static void ngx_http_ws_bus_fanout_work(ngx_http_ws_bus_fan_t *fan);
+static void ngx_http_ws_bus_fanout_take(ngx_http_ws_bus_fan_t *fan);
+static ngx_uint_t ngx_http_ws_bus_fanout_lags(ngx_http_ws_bus_fan_t *fan);
+static ngx_int_t ngx_http_ws_bus_fanout_match(ngx_http_ws_bus_fan_t *fan,
     uint64_t until);
-static void ngx_http_ws_bus_match_node(void *data, wsb_node_t *node,
+static void ngx_http_ws_bus_fanout_match_node(void *data, wsb_node_t *node,
     wsb_change_t change);
-static void ngx_http_ws_bus_overtaken(ngx_http_ws_bus_fan_t *fan);
-static ngx_int_t ngx_http_ws_bus_flush_dirty(ngx_http_ws_bus_fan_t *fan,
+static void ngx_http_ws_bus_fanout_overtaken(ngx_http_ws_bus_fan_t *fan);
+static ngx_int_t ngx_http_ws_bus_fanout_flush(ngx_http_ws_bus_fan_t *fan,
     uint64_t until);
-static ngx_int_t ngx_http_ws_bus_serve_behind(ngx_http_ws_bus_fan_t *fan,
+static ngx_int_t ngx_http_ws_bus_catch_serve(ngx_http_ws_bus_fan_t *fan,
     uint64_t until);
-static ngx_int_t ngx_http_ws_bus_catch(ngx_http_ws_bus_client_t *wc);
+static ngx_int_t ngx_http_ws_bus_catch_one(ngx_http_ws_bus_client_t *wc);
 static ngx_int_t ngx_http_ws_bus_catch_record(ngx_http_ws_bus_client_t *wc);
-static void ngx_http_ws_bus_cursor_gap(ngx_http_ws_bus_client_t *wc);
+static void ngx_http_ws_bus_catch_gap(ngx_http_ws_bus_client_t *wc);
 
 
 ngx_int_t
@@ -74,9 +74,9 @@ ngx_http_ws_bus_fanout_init_process(ngx_cycle_t *cycle)
 
         fan->worker = bus[i]->worker;
         fan->worker->fan = fan;
-        fan->worker->event.handler = ngx_http_ws_bus_work_handler;
+        fan->worker->event.handler = ngx_http_ws_bus_fanout_handler;
 
-        fan->leave_event.handler = ngx_http_ws_bus_leave_handler;
+        fan->leave_event.handler = ngx_http_ws_bus_subscribe_leave_handler;
         fan->leave_event.log = cycle->log;
         fan->leave_event.data = fan;
     }
@@ -86,19 +86,19 @@ ngx_http_ws_bus_fanout_init_process(ngx_cycle_t *cycle)
 
 
 static void
-ngx_http_ws_bus_work_handler(ngx_event_t *ev)
+ngx_http_ws_bus_fanout_handler(ngx_event_t *ev)
 {
     ngx_http_ws_bus_worker_t  *w;
 
     w = ev->data;
 
     ngx_http_ws_bus_turn();
-    ngx_http_ws_bus_work(w->fan);
+    ngx_http_ws_bus_fanout_work(w->fan);
 }
 
 
 static void
-ngx_http_ws_bus_work(ngx_http_ws_bus_fan_t *fan)
+ngx_http_ws_bus_fanout_work(ngx_http_ws_bus_fan_t *fan)
 {
     uint64_t   now, until;
     ngx_int_t  rc;
@@ -109,33 +109,34 @@ ngx_http_ws_bus_work(ngx_http_ws_bus_fan_t *fan)
 
     /* each has a share of the turn of its own, so that none starves */
 
-    ngx_http_ws_bus_take(fan);
+    ngx_http_ws_bus_fanout_take(fan);
 
-    now = ngx_http_ws_bus_now();
+    now = ngx_http_ws_bus_turn_now();
     until = now + NGX_HTTP_WS_BUS_MATCH_TIME;
 
-    rc = ngx_http_ws_bus_match(fan, until);
+    rc = ngx_http_ws_bus_fanout_match(fan, until);
 
     /* one record for very many takes longer, and then less is written */
 
     until += NGX_HTTP_WS_BUS_FLUSH_TIME;
-    now = ngx_http_ws_bus_now() + NGX_HTTP_WS_BUS_FLUSH_TIME / 2;
+    now = ngx_http_ws_bus_turn_now() + NGX_HTTP_WS_BUS_FLUSH_TIME / 2;
 
-    if (ngx_http_ws_bus_flush_dirty(fan, ngx_max(now, until)) == NGX_AGAIN) {
+    if (ngx_http_ws_bus_fanout_flush(fan, ngx_max(now, until)) == NGX_AGAIN) {
         rc = NGX_AGAIN;
     }
 
     fan->late = (rc == NGX_AGAIN);
 
-    now = ngx_http_ws_bus_now();
+    now = ngx_http_ws_bus_turn_now();
 
-    if (ngx_http_ws_bus_serve_behind(fan, now + NGX_HTTP_WS_BUS_BEHIND_TIME)
+    if (ngx_http_ws_bus_catch_serve(fan, now + NGX_HTTP_WS_BUS_BEHIND_TIME)
         == NGX_AGAIN)
     {
         rc = NGX_AGAIN;
     }
 
-    ngx_http_ws_bus_counters(fan->worker)->cursor = fan->worker->hand.next.seq - 1;
+    ngx_http_ws_bus_counters(fan->worker)->cursor =
+                                            fan->worker->hand.next.seq - 1;
 
     /* it sleeps only with nothing in hand: until then it need not be woken */
 
@@ -149,7 +150,7 @@ ngx_http_ws_bus_work(ngx_http_ws_bus_fan_t *fan)
         ngx_post_event(&fan->worker->event, &ngx_posted_next_events);
     }
 
-    if (!ngx_http_ws_bus_lags(fan) && fan->overflowed == 0) {
+    if (!ngx_http_ws_bus_fanout_lags(fan) && fan->overflowed == 0) {
         ngx_http_ws_bus_worker_resume(fan->worker);
     }
 }
@@ -164,11 +165,11 @@ ngx_http_ws_bus_work(ngx_http_ws_bus_fan_t *fan)
  */
 
 ngx_uint_t
-ngx_http_ws_bus_busy(ngx_http_ws_bus_zone_t *bus)
+ngx_http_ws_bus_fanout_busy(ngx_http_ws_bus_zone_t *bus)
 {
-    unsigned     i;
-    uint64_t     head;
-    wsb_slot_t  *slot;
+    unsigned                i;
+    uint64_t                head;
+    wsb_slot_t             *slot;
     ngx_http_ws_bus_fan_t  *fan;
 
     if (bus->worker == NULL || bus->worker->slot == -1) {
@@ -177,7 +178,7 @@ ngx_http_ws_bus_busy(ngx_http_ws_bus_zone_t *bus)
 
     fan = bus->worker->fan;
 
-    if (ngx_http_ws_bus_lags(fan) || fan->overflowed != 0) {
+    if (ngx_http_ws_bus_fanout_lags(fan) || fan->overflowed != 0) {
         return 1;
     }
 
@@ -203,9 +204,9 @@ ngx_http_ws_bus_busy(ngx_http_ws_bus_zone_t *bus)
 /* The connection that is dirty for the longest time has the longest queue. */
 
 static ngx_uint_t
-ngx_http_ws_bus_lags(ngx_http_ws_bus_fan_t *fan)
+ngx_http_ws_bus_fanout_lags(ngx_http_ws_bus_fan_t *fan)
 {
-    ngx_queue_t             *q;
+    ngx_queue_t               *q;
     ngx_http_ws_bus_client_t  *wc;
 
     if (!fan->late || !wsb_hand_empty(&fan->worker->hand)
@@ -222,7 +223,7 @@ ngx_http_ws_bus_lags(ngx_http_ws_bus_fan_t *fan)
 
 
 void
-ngx_http_ws_bus_not_overflowed(ngx_http_ws_bus_client_t *wc)
+ngx_http_ws_bus_fanout_not_overflowed(ngx_http_ws_bus_client_t *wc)
 {
     if (wc->overflowed) {
         wc->overflowed = 0;
@@ -237,11 +238,12 @@ ngx_http_ws_bus_not_overflowed(ngx_http_ws_bus_client_t *wc)
  */
 
 static void
-ngx_http_ws_bus_take(ngx_http_ws_bus_fan_t *fan)
+ngx_http_ws_bus_fanout_take(ngx_http_ws_bus_fan_t *fan)
 {
     if (wsb_slot_pending(fan->worker->zone, (unsigned) fan->worker->slot)) {
         ngx_shmtx_lock(&fan->worker->shpool->mutex);
-        wsb_slot_take_locked(fan->worker->zone, (unsigned) fan->worker->slot, &fan->worker->hand);
+        wsb_slot_take_locked(fan->worker->zone, (unsigned) fan->worker->slot,
+                             &fan->worker->hand);
         ngx_shmtx_unlock(&fan->worker->shpool->mutex);
     }
 }
@@ -250,7 +252,7 @@ ngx_http_ws_bus_take(ngx_http_ws_bus_fan_t *fan)
 /* NGX_AGAIN: there is more in hand. */
 
 static ngx_int_t
-ngx_http_ws_bus_match(ngx_http_ws_bus_fan_t *fan, uint64_t until)
+ngx_http_ws_bus_fanout_match(ngx_http_ws_bus_fan_t *fan, uint64_t until)
 {
     wsb_rc_t                   rc;
     wsb_cursor_t               cursor;
@@ -261,10 +263,10 @@ ngx_http_ws_bus_match(ngx_http_ws_bus_fan_t *fan, uint64_t until)
 
         cursor = fan->worker->hand.next;
 
-        rc = ngx_http_ws_bus_fetch(fan, &cursor, &rec);
+        rc = ngx_http_ws_bus_record_fetch(fan, &cursor, &rec);
 
         if (rc == WSB_GAP || rc == WSB_ERROR) {
-            ngx_http_ws_bus_overtaken(fan);
+            ngx_http_ws_bus_fanout_overtaken(fan);
             continue;
         }
 
@@ -277,9 +279,9 @@ ngx_http_ws_bus_match(ngx_http_ws_bus_fan_t *fan, uint64_t until)
         match.record = rec;
 
         rc = wsb_index_match(fan->index, &rec->parts, &rec->event,
-                             ngx_http_ws_bus_match_node, &match);
+                             ngx_http_ws_bus_fanout_match_node, &match);
 
-        ngx_http_ws_bus_release(fan, rec);
+        ngx_http_ws_bus_record_release(fan, rec);
 
         if (rc != WSB_OK) {
             return NGX_OK;
@@ -287,7 +289,7 @@ ngx_http_ws_bus_match(ngx_http_ws_bus_fan_t *fan, uint64_t until)
 
         fan->worker->hand.next = cursor;
 
-        if (ngx_http_ws_bus_now() >= until) {
+        if (ngx_http_ws_bus_turn_now() >= until) {
             return wsb_hand_empty(&fan->worker->hand) ? NGX_OK : NGX_AGAIN;
         }
     }
@@ -297,7 +299,8 @@ ngx_http_ws_bus_match(ngx_http_ws_bus_fan_t *fan, uint64_t until)
 
 
 static void
-ngx_http_ws_bus_match_node(void *data, wsb_node_t *node, wsb_change_t change)
+ngx_http_ws_bus_fanout_match_node(void *data, wsb_node_t *node,
+    wsb_change_t change)
 {
     ngx_http_ws_bus_match_t  *match = data;
 
@@ -325,13 +328,13 @@ ngx_http_ws_bus_match_node(void *data, wsb_node_t *node, wsb_change_t change)
             continue;
         }
 
-        rc = ngx_http_ws_bus_push(wc, match->record, subs[i], change);
+        rc = ngx_http_ws_bus_out_push(wc, match->record, subs[i], change);
 
         if (rc != NGX_OK) {
-            ngx_http_ws_bus_overflow(wc, match->record);
+            ngx_http_ws_bus_out_overflow(wc, match->record);
         }
 
-        ngx_http_ws_bus_mark_dirty(wc);
+        ngx_http_ws_bus_out_mark_dirty(wc);
     }
 }
 
@@ -342,10 +345,10 @@ ngx_http_ws_bus_match_node(void *data, wsb_node_t *node, wsb_change_t change)
  */
 
 static void
-ngx_http_ws_bus_overtaken(ngx_http_ws_bus_fan_t *fan)
+ngx_http_ws_bus_fanout_overtaken(ngx_http_ws_bus_fan_t *fan)
 {
-    uint64_t                 oldest;
-    ngx_queue_t             *q;
+    uint64_t                   oldest;
+    ngx_queue_t               *q;
     ngx_http_ws_bus_client_t  *wc;
 
     for (q = ngx_queue_head(&fan->clients);
@@ -363,7 +366,7 @@ ngx_http_ws_bus_overtaken(ngx_http_ws_bus_fan_t *fan)
         wc->ordinal = 0;
 
         if (!wc->blocked) {
-            ngx_http_ws_bus_mark_dirty(wc);
+            ngx_http_ws_bus_out_mark_dirty(wc);
         }
     }
 
@@ -372,23 +375,23 @@ ngx_http_ws_bus_overtaken(ngx_http_ws_bus_fan_t *fan)
     /* a record that cannot be read counts as evicted */
 
     fan->worker->hand.next.seq = oldest > fan->worker->hand.next.seq ? oldest
-                                                 : fan->worker->hand.next.seq + 1;
+                                              : fan->worker->hand.next.seq + 1;
     fan->worker->hand.next.pos = WSB_LOG_POS_UNKNOWN;
 }
 
 
 static ngx_int_t
-ngx_http_ws_bus_flush_dirty(ngx_http_ws_bus_fan_t *fan, uint64_t until)
+ngx_http_ws_bus_fanout_flush(ngx_http_ws_bus_fan_t *fan, uint64_t until)
 {
-    ngx_uint_t               n;
-    ngx_queue_t             *q;
+    ngx_uint_t                 n;
+    ngx_queue_t               *q;
     ngx_http_ws_bus_client_t  *wc;
 
     n = 0;
 
     while (!ngx_queue_empty(&fan->dirty)) {
 
-        if (n++ % 16 == 15 && ngx_http_ws_bus_now() >= until) {
+        if (n++ % 16 == 15 && ngx_http_ws_bus_turn_now() >= until) {
             return NGX_AGAIN;
         }
 
@@ -404,7 +407,7 @@ ngx_http_ws_bus_flush_dirty(ngx_http_ws_bus_fan_t *fan, uint64_t until)
         ngx_http_ws_bus_prefetch(ngx_queue_data(q, ngx_http_ws_bus_client_t,
                                                 link));
 
-        if (ngx_http_ws_bus_flush(wc) == NGX_OK && wc->behind) {
+        if (ngx_http_ws_bus_out_flush(wc) == NGX_OK && wc->behind) {
             ngx_http_ws_bus_catch_up(wc);
         }
     }
@@ -441,15 +444,15 @@ ngx_http_ws_bus_catch_up(ngx_http_ws_bus_client_t *wc)
 /* Round robin: each gets a bounded piece of the turn. */
 
 static ngx_int_t
-ngx_http_ws_bus_serve_behind(ngx_http_ws_bus_fan_t *fan, uint64_t until)
+ngx_http_ws_bus_catch_serve(ngx_http_ws_bus_fan_t *fan, uint64_t until)
 {
-    ngx_int_t                rc;
-    ngx_queue_t             *q;
+    ngx_int_t                  rc;
+    ngx_queue_t               *q;
     ngx_http_ws_bus_client_t  *wc;
 
     while (!ngx_queue_empty(&fan->behind)) {
 
-        if (ngx_http_ws_bus_now() >= until) {
+        if (ngx_http_ws_bus_turn_now() >= until) {
             return NGX_AGAIN;
         }
 
@@ -459,7 +462,7 @@ ngx_http_ws_bus_serve_behind(ngx_http_ws_bus_fan_t *fan, uint64_t until)
         wc = ngx_queue_data(q, ngx_http_ws_bus_client_t, link);
         wc->catching = 0;
 
-        rc = ngx_http_ws_bus_catch(wc);
+        rc = ngx_http_ws_bus_catch_one(wc);
 
         if (rc == NGX_AGAIN) {
             wc->catching = 1;
@@ -477,15 +480,15 @@ ngx_http_ws_bus_serve_behind(ngx_http_ws_bus_fan_t *fan, uint64_t until)
  */
 
 static ngx_int_t
-ngx_http_ws_bus_catch(ngx_http_ws_bus_client_t *wc)
+ngx_http_ws_bus_catch_one(ngx_http_ws_bus_client_t *wc)
 {
-    uint64_t                   until, work, done;
-    ngx_int_t                  rc;
-    ngx_uint_t                 n;
+    uint64_t                until, work, done;
+    ngx_int_t               rc;
+    ngx_uint_t              n;
     ngx_http_ws_bus_fan_t  *fan;
 
     fan = wc->fan;
-    until = ngx_http_ws_bus_now() + NGX_HTTP_WS_BUS_CATCH_TIME;
+    until = ngx_http_ws_bus_turn_now() + NGX_HTTP_WS_BUS_CATCH_TIME;
     work = wsb_index_work(fan->index);
 
     for (n = 0; n < NGX_HTTP_WS_BUS_CATCH_RECORDS; n++) {
@@ -498,9 +501,9 @@ ngx_http_ws_bus_catch(ngx_http_ws_bus_client_t *wc)
 
             /* between two records it has reached the worker */
 
-            ngx_http_ws_bus_not_overflowed(wc);
+            ngx_http_ws_bus_fanout_not_overflowed(wc);
             wc->behind = 0;
-            return ngx_http_ws_bus_flush(wc) == NGX_ERROR ? NGX_ERROR
+            return ngx_http_ws_bus_out_flush(wc) == NGX_ERROR ? NGX_ERROR
                                                           : NGX_OK;
         }
 
@@ -513,12 +516,12 @@ ngx_http_ws_bus_catch(ngx_http_ws_bus_client_t *wc)
              * events and so waits until those of before it are written.
              */
 
-            if (ngx_http_ws_bus_flush(wc) != NGX_OK) {
+            if (ngx_http_ws_bus_out_flush(wc) != NGX_OK) {
                 return NGX_OK;
             }
 
         } else if (rc == NGX_ABORT) {
-            ngx_http_ws_bus_cursor_gap(wc);
+            ngx_http_ws_bus_catch_gap(wc);
 
         } else if (rc != NGX_OK) {
             return NGX_OK;
@@ -531,13 +534,13 @@ ngx_http_ws_bus_catch(ngx_http_ws_bus_client_t *wc)
         if (n % 16 == 15 || done - work >= NGX_HTTP_WS_BUS_CATCH_WORK) {
             work = done;
 
-            if (ngx_http_ws_bus_now() >= until) {
+            if (ngx_http_ws_bus_turn_now() >= until) {
                 break;
             }
         }
     }
 
-    return ngx_http_ws_bus_flush(wc) == NGX_OK ? NGX_AGAIN : NGX_OK;
+    return ngx_http_ws_bus_out_flush(wc) == NGX_OK ? NGX_AGAIN : NGX_OK;
 }
 
 
@@ -562,7 +565,7 @@ ngx_http_ws_bus_catch_record(ngx_http_ws_bus_client_t *wc)
     cursor = wc->cursor;
     index = wc->fan->index;
 
-    rc = ngx_http_ws_bus_fetch(wc->fan, &cursor, &rec);
+    rc = ngx_http_ws_bus_record_fetch(wc->fan, &cursor, &rec);
 
     if (rc == WSB_GAP || rc == WSB_ERROR) {
         return NGX_ABORT;
@@ -572,7 +575,7 @@ ngx_http_ws_bus_catch_record(ngx_http_ws_bus_client_t *wc)
         rc = wsb_index_begin(index, &rec->event);
 
         if (rc != WSB_OK) {
-            ngx_http_ws_bus_release(wc->fan, rec);
+            ngx_http_ws_bus_record_release(wc->fan, rec);
         }
     }
 
@@ -590,11 +593,11 @@ ngx_http_ws_bus_catch_record(ngx_http_ws_bus_client_t *wc)
             continue;
         }
 
-        pushed = ngx_http_ws_bus_push(wc, rec, sub, change);
+        pushed = ngx_http_ws_bus_out_push(wc, rec, sub, change);
 
         if (pushed != NGX_OK) {
             wc->ordinal = sub->ordinal;
-            ngx_http_ws_bus_release(wc->fan, rec);
+            ngx_http_ws_bus_record_release(wc->fan, rec);
 
             if (pushed == NGX_ERROR) {
                 ngx_http_ws_bus_client_close(wc);
@@ -607,7 +610,7 @@ ngx_http_ws_bus_catch_record(ngx_http_ws_bus_client_t *wc)
     wc->cursor = cursor;
     wc->ordinal = 0;
 
-    ngx_http_ws_bus_release(wc->fan, rec);
+    ngx_http_ws_bus_record_release(wc->fan, rec);
 
     return NGX_OK;
 }
@@ -619,7 +622,7 @@ ngx_http_ws_bus_catch_record(ngx_http_ws_bus_client_t *wc)
  */
 
 static void
-ngx_http_ws_bus_cursor_gap(ngx_http_ws_bus_client_t *wc)
+ngx_http_ws_bus_catch_gap(ngx_http_ws_bus_client_t *wc)
 {
     uint64_t    to;
     wsb_log_t  *log;
@@ -641,7 +644,7 @@ ngx_http_ws_bus_cursor_gap(ngx_http_ws_bus_client_t *wc)
         return;
     }
 
-    ngx_http_ws_bus_gap(wc, to, "slow");
+    ngx_http_ws_bus_op_gap(wc, to, "slow");
 
     wc->cursor.seq = to + 1;
     wc->cursor.pos = WSB_LOG_POS_UNKNOWN;

@@ -21,16 +21,16 @@
 #define NGX_HTTP_WS_BUS_BEATS  256        /* connections in one turn */
 
 
-static void ngx_http_ws_bus_wheel_wait(void);
-static void ngx_http_ws_bus_wheel_handler(ngx_event_t *ev);
-static void ngx_http_ws_bus_beat_handler(ngx_event_t *ev);
-static void ngx_http_ws_bus_beat(ngx_http_ws_bus_client_t *wc);
-static ngx_int_t ngx_http_ws_bus_beat_silent(ngx_http_ws_bus_client_t *wc,
+static void ngx_http_ws_bus_heartbeat_wheel_wait(void);
+static void ngx_http_ws_bus_heartbeat_wheel_handler(ngx_event_t *ev);
+static void ngx_http_ws_bus_heartbeat_handler(ngx_event_t *ev);
+static void ngx_http_ws_bus_heartbeat_beat(ngx_http_ws_bus_client_t *wc);
+static ngx_int_t ngx_http_ws_bus_heartbeat_silent(ngx_http_ws_bus_client_t *wc,
     ngx_msec_t *wait);
-static ngx_int_t ngx_http_ws_bus_beat_steady(ngx_http_ws_bus_client_t *wc,
+static ngx_int_t ngx_http_ws_bus_heartbeat_steady(ngx_http_ws_bus_client_t *wc,
     ngx_msec_t *wait);
-static void ngx_http_ws_bus_ping(ngx_http_ws_bus_client_t *wc);
-static void ngx_http_ws_bus_schedule(ngx_http_ws_bus_client_t *wc,
+static void ngx_http_ws_bus_heartbeat_ping(ngx_http_ws_bus_client_t *wc);
+static void ngx_http_ws_bus_heartbeat_schedule(ngx_http_ws_bus_client_t *wc,
     ngx_msec_t wait);
 
 
@@ -58,24 +58,24 @@ ngx_http_ws_bus_heartbeat_init(ngx_cycle_t *cycle)
     ngx_http_ws_bus_wheel_hand = ngx_current_msec / NGX_HTTP_WS_BUS_BEAT;
 
     ev = &ngx_http_ws_bus_beats;
-    ev->handler = ngx_http_ws_bus_beat_handler;
+    ev->handler = ngx_http_ws_bus_heartbeat_handler;
     ev->log = cycle->log;
     ev->data = &ngx_http_ws_bus_nobody;
 
     ev = &ngx_http_ws_bus_wheel_event;
-    ev->handler = ngx_http_ws_bus_wheel_handler;
+    ev->handler = ngx_http_ws_bus_heartbeat_wheel_handler;
     ev->log = cycle->log;
     ev->data = &ngx_http_ws_bus_nobody;
     ev->cancelable = 1;
 
-    ngx_http_ws_bus_wheel_wait();
+    ngx_http_ws_bus_heartbeat_wheel_wait();
 }
 
 
 /* Until the next tick begins: who is due in it does not wait for its end. */
 
 static void
-ngx_http_ws_bus_wheel_wait(void)
+ngx_http_ws_bus_heartbeat_wheel_wait(void)
 {
     ngx_add_timer(&ngx_http_ws_bus_wheel_event,
                   NGX_HTTP_WS_BUS_BEAT
@@ -84,19 +84,19 @@ ngx_http_ws_bus_wheel_wait(void)
 
 
 void
-ngx_http_ws_bus_start_heartbeat(ngx_http_ws_bus_client_t *wc)
+ngx_http_ws_bus_heartbeat_start(ngx_http_ws_bus_client_t *wc)
 {
     wc->heard = (uint32_t) ngx_current_msec;
     wc->pinged_at = wc->heard + (uint32_t) wc->conf->beat_interval;
 
     if (wc->conf->beat_interval != 0) {
-        ngx_http_ws_bus_schedule(wc, wc->conf->beat_interval);
+        ngx_http_ws_bus_heartbeat_schedule(wc, wc->conf->beat_interval);
     }
 }
 
 
 void
-ngx_http_ws_bus_heard(ngx_http_ws_bus_client_t *wc, wsb_life_t life)
+ngx_http_ws_bus_heartbeat_heard(ngx_http_ws_bus_client_t *wc, wsb_life_t life)
 {
     if (wc->conf->codec->life == WSB_LIFE_ANY || life == WSB_LIFE_CONTROL) {
         wc->heard = (uint32_t) ngx_current_msec;
@@ -105,7 +105,7 @@ ngx_http_ws_bus_heard(ngx_http_ws_bus_client_t *wc, wsb_life_t life)
 
 
 void
-ngx_http_ws_bus_stop_heartbeat(ngx_http_ws_bus_client_t *wc)
+ngx_http_ws_bus_heartbeat_stop(ngx_http_ws_bus_client_t *wc)
 {
     if (wc->beating) {
         ngx_queue_remove(&wc->beat);
@@ -118,7 +118,8 @@ ngx_http_ws_bus_stop_heartbeat(ngx_http_ws_bus_client_t *wc)
  * is looked at in between. */
 
 static void
-ngx_http_ws_bus_schedule(ngx_http_ws_bus_client_t *wc, ngx_msec_t wait)
+ngx_http_ws_bus_heartbeat_schedule(ngx_http_ws_bus_client_t *wc,
+    ngx_msec_t wait)
 {
     ngx_uint_t  tick;
 
@@ -141,7 +142,7 @@ ngx_http_ws_bus_schedule(ngx_http_ws_bus_client_t *wc, ngx_msec_t wait)
 
 
 static void
-ngx_http_ws_bus_wheel_handler(ngx_event_t *ev)
+ngx_http_ws_bus_heartbeat_wheel_handler(ngx_event_t *ev)
 {
     ngx_uint_t    now;
     ngx_queue_t  *q;
@@ -169,15 +170,15 @@ ngx_http_ws_bus_wheel_handler(ngx_event_t *ev)
         ngx_post_event(&ngx_http_ws_bus_beats, &ngx_posted_events);
     }
 
-    ngx_http_ws_bus_wheel_wait();
+    ngx_http_ws_bus_heartbeat_wheel_wait();
 }
 
 
 static void
-ngx_http_ws_bus_beat_handler(ngx_event_t *ev)
+ngx_http_ws_bus_heartbeat_handler(ngx_event_t *ev)
 {
-    ngx_uint_t               n;
-    ngx_queue_t             *q;
+    ngx_uint_t                 n;
+    ngx_queue_t               *q;
     ngx_http_ws_bus_client_t  *wc;
 
     ngx_http_ws_bus_turn();
@@ -195,13 +196,13 @@ ngx_http_ws_bus_beat_handler(ngx_event_t *ev)
         wc = ngx_queue_data(q, ngx_http_ws_bus_client_t, beat);
         wc->beating = 0;
 
-        ngx_http_ws_bus_beat(wc);
+        ngx_http_ws_bus_heartbeat_beat(wc);
     }
 }
 
 
 static void
-ngx_http_ws_bus_beat(ngx_http_ws_bus_client_t *wc)
+ngx_http_ws_bus_heartbeat_beat(ngx_http_ws_bus_client_t *wc)
 {
     ngx_int_t   rc;
     ngx_msec_t  wait;
@@ -212,20 +213,20 @@ ngx_http_ws_bus_beat(ngx_http_ws_bus_client_t *wc)
     }
 
     rc = wc->conf->codec->life == WSB_LIFE_CONTROL
-             ? ngx_http_ws_bus_beat_steady(wc, &wait)
-             : ngx_http_ws_bus_beat_silent(wc, &wait);
+             ? ngx_http_ws_bus_heartbeat_steady(wc, &wait)
+             : ngx_http_ws_bus_heartbeat_silent(wc, &wait);
 
     if (rc != NGX_OK) {
         return;
     }
 
-    ngx_http_ws_bus_tell_position(wc);
+    ngx_http_ws_bus_op_position(wc);
 
-    if (ngx_http_ws_bus_flush(wc) == NGX_ERROR) {
+    if (ngx_http_ws_bus_out_flush(wc) == NGX_ERROR) {
         return;
     }
 
-    ngx_http_ws_bus_schedule(wc, wait);
+    ngx_http_ws_bus_heartbeat_schedule(wc, wait);
 }
 
 
@@ -235,7 +236,7 @@ ngx_http_ws_bus_beat(ngx_http_ws_bus_client_t *wc)
  */
 
 static ngx_int_t
-ngx_http_ws_bus_beat_silent(ngx_http_ws_bus_client_t *wc, ngx_msec_t *wait)
+ngx_http_ws_bus_heartbeat_silent(ngx_http_ws_bus_client_t *wc, ngx_msec_t *wait)
 {
     uint32_t  now, limit, timeout;
 
@@ -260,7 +261,7 @@ ngx_http_ws_bus_beat_silent(ngx_http_ws_bus_client_t *wc, ngx_msec_t *wait)
         wc->pinged = 1;
         wc->pinged_at = now;
 
-        ngx_http_ws_bus_ping(wc);
+        ngx_http_ws_bus_heartbeat_ping(wc);
     }
 
     if (wc->pinged) {
@@ -282,7 +283,7 @@ ngx_http_ws_bus_beat_silent(ngx_http_ws_bus_client_t *wc, ngx_msec_t *wait)
  */
 
 static ngx_int_t
-ngx_http_ws_bus_beat_steady(ngx_http_ws_bus_client_t *wc, ngx_msec_t *wait)
+ngx_http_ws_bus_heartbeat_steady(ngx_http_ws_bus_client_t *wc, ngx_msec_t *wait)
 {
     uint32_t  now, due, interval;
 
@@ -302,7 +303,7 @@ ngx_http_ws_bus_beat_steady(ngx_http_ws_bus_client_t *wc, ngx_msec_t *wait)
         return NGX_DONE;
     }
 
-    ngx_http_ws_bus_ping(wc);
+    ngx_http_ws_bus_heartbeat_ping(wc);
 
     due += interval;
 
@@ -319,7 +320,7 @@ ngx_http_ws_bus_beat_steady(ngx_http_ws_bus_client_t *wc, ngx_msec_t *wait)
 
 
 static void
-ngx_http_ws_bus_ping(ngx_http_ws_bus_client_t *wc)
+ngx_http_ws_bus_heartbeat_ping(ngx_http_ws_bus_client_t *wc)
 {
     wc->asked = 1;
     wc->transport->ping(wc);

@@ -26,14 +26,15 @@ static ngx_int_t ngx_http_ws_bus_limit_number(ngx_conf_t *cf,
     ngx_uint_t *n);
 static ngx_int_t ngx_http_ws_bus_limit_key(ngx_conf_t *cf,
     ngx_http_ws_bus_limit_t *limit);
-static ngx_int_t ngx_http_ws_bus_rate(ngx_str_t s);
-static ngx_int_t ngx_http_ws_bus_count_conn(ngx_http_request_t *r,
+static ngx_int_t ngx_http_ws_bus_limit_rate(ngx_str_t s);
+static ngx_int_t ngx_http_ws_bus_limit_client(ngx_http_request_t *r,
     ngx_http_ws_bus_client_t *wc, ngx_uint_t n, ngx_uint_t tenant);
-static void ngx_http_ws_bus_quota(ngx_http_ws_bus_client_t *wc, unsigned domain,
+static void ngx_http_ws_bus_limit_quota(ngx_http_ws_bus_client_t *wc,
+    unsigned domain,
     ngx_str_t *tenant, wsb_quota_t *quota);
-static ngx_uint_t ngx_http_ws_bus_limits_zone(
+static ngx_uint_t ngx_http_ws_bus_limit_has_zone(
     ngx_http_ws_bus_client_loc_conf_t *wlcf);
-static ngx_int_t ngx_http_ws_bus_quotas(ngx_http_request_t *r,
+static ngx_int_t ngx_http_ws_bus_limit_quotas(ngx_http_request_t *r,
     ngx_http_ws_bus_client_t *wc, ngx_array_t *limits, unsigned domain,
     wsb_quota_t *quotas, ngx_uint_t *n);
 
@@ -44,7 +45,7 @@ static ngx_int_t ngx_http_ws_bus_quotas(ngx_http_request_t *r,
  */
 
 char *
-ngx_http_ws_bus_set_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+ngx_http_ws_bus_limit_set(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     char  *p = conf;
 
@@ -89,7 +90,8 @@ ngx_http_ws_bus_set_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     /* then those of all locations count */
 
-    wmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_ws_bus_client_module);
+    wmcf = ngx_http_conf_get_module_main_conf(cf,
+                                              ngx_http_ws_bus_client_module);
     wmcf->counted = 1;
 
     return NGX_CONF_OK;
@@ -201,7 +203,7 @@ ngx_http_ws_bus_limit_key(ngx_conf_t *cf, ngx_http_ws_bus_limit_t *limit)
 
     key = limit->name;
 
-    if (ngx_http_ws_bus_decode_args(cf, &key) != NGX_OK) {
+    if (ngx_http_ws_bus_arg_decode(cf, &key) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -221,7 +223,8 @@ ngx_http_ws_bus_limit_key(ngx_conf_t *cf, ngx_http_ws_bus_limit_t *limit)
  */
 
 char *
-ngx_http_ws_bus_message_rate(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+ngx_http_ws_bus_limit_message_rate(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
 {
     ngx_http_ws_bus_client_loc_conf_t  *wlcf = conf;
 
@@ -240,7 +243,7 @@ ngx_http_ws_bus_message_rate(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_OK;
     }
 
-    rate = ngx_http_ws_bus_rate(value[1]);
+    rate = ngx_http_ws_bus_limit_rate(value[1]);
 
     if (rate == NGX_ERROR) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
@@ -263,7 +266,7 @@ ngx_http_ws_bus_message_rate(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         } else if (s.len > 8 && ngx_strncmp(s.data, "control=", 8) == 0) {
             s.data += 8;
             s.len -= 8;
-            control = ngx_http_ws_bus_rate(s);
+            control = ngx_http_ws_bus_limit_rate(s);
 
         } else {
             burst = NGX_ERROR;
@@ -292,7 +295,7 @@ ngx_http_ws_bus_message_rate(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 /* In thousandths a second, as limit_req counts; or NGX_ERROR. */
 
 static ngx_int_t
-ngx_http_ws_bus_rate(ngx_str_t s)
+ngx_http_ws_bus_limit_rate(ngx_str_t s)
 {
     ngx_int_t   n;
     ngx_uint_t  scale;
@@ -323,11 +326,11 @@ ngx_http_ws_bus_rate(ngx_str_t s)
  */
 
 ngx_int_t
-ngx_http_ws_bus_count_message(ngx_http_ws_bus_client_t *wc, ngx_uint_t control)
+ngx_http_ws_bus_limit_message(ngx_http_ws_bus_client_t *wc, ngx_uint_t control)
 {
-    uint32_t                     ms, *excess;
-    uint64_t                     off, off_control;
-    ngx_uint_t                   burst;
+    uint32_t                            ms, *excess;
+    uint64_t                            off, off_control;
+    ngx_uint_t                          burst;
     ngx_http_ws_bus_client_loc_conf_t  *conf;
 
     conf = wc->conf;
@@ -372,10 +375,10 @@ ngx_http_ws_bus_count_message(ngx_http_ws_bus_client_t *wc, ngx_uint_t control)
 ngx_int_t
 ngx_http_ws_bus_limit(ngx_http_request_t *r, ngx_http_ws_bus_client_t *wc)
 {
-    ngx_int_t                     rc;
-    ngx_str_t                     none;
-    ngx_uint_t                    nconns, nsubs, n, tenant;
-    wsb_quota_t                   quotas[3 * NGX_HTTP_WS_BUS_LIMITS + 4];
+    ngx_int_t                            rc;
+    ngx_str_t                            none;
+    ngx_uint_t                           nconns, nsubs, n, tenant;
+    wsb_quota_t                          quotas[3 * NGX_HTTP_WS_BUS_LIMITS + 4];
     ngx_http_ws_bus_client_loc_conf_t   *wlcf;
     ngx_http_ws_bus_client_main_conf_t  *wmcf;
 
@@ -388,42 +391,45 @@ ngx_http_ws_bus_limit(ngx_http_request_t *r, ngx_http_ws_bus_client_t *wc)
     tenant = (wc->tenant.len != 0);
     n = 0;
 
-    rc = ngx_http_ws_bus_quotas(r, wc, wlcf->connection_limits,
-                                WSB_DOMAIN_CONNECTIONS, quotas, &n);
+    rc = ngx_http_ws_bus_limit_quotas(r, wc, wlcf->connection_limits,
+                                      WSB_DOMAIN_CONNECTIONS, quotas, &n);
 
-    if (rc == NGX_OK && wmcf->counted && !ngx_http_ws_bus_limits_zone(wlcf)) {
+    if (rc == NGX_OK && wmcf->counted
+        && !ngx_http_ws_bus_limit_has_zone(wlcf))
+    {
         ngx_str_null(&none);
-        ngx_http_ws_bus_quota(wc, WSB_DOMAIN_CONNECTIONS, &none,
-                              &quotas[n++]);
+        ngx_http_ws_bus_limit_quota(wc, WSB_DOMAIN_CONNECTIONS, &none,
+                                    &quotas[n++]);
     }
 
     if (rc == NGX_OK && tenant) {
-        ngx_http_ws_bus_quota(wc, WSB_DOMAIN_CONNECTIONS, &wc->tenant,
-                              &quotas[n++]);
+        ngx_http_ws_bus_limit_quota(wc, WSB_DOMAIN_CONNECTIONS, &wc->tenant,
+                                    &quotas[n++]);
     }
 
     nconns = n;
 
     if (rc == NGX_OK) {
-        rc = ngx_http_ws_bus_quotas(r, wc, wlcf->subscription_limits,
-                                    WSB_DOMAIN_SUBSCRIPTIONS, quotas, &n);
+        rc = ngx_http_ws_bus_limit_quotas(r, wc, wlcf->subscription_limits,
+                                          WSB_DOMAIN_SUBSCRIPTIONS, quotas, &n);
     }
 
     if (rc == NGX_OK && tenant) {
-        ngx_http_ws_bus_quota(wc, WSB_DOMAIN_SUBSCRIPTIONS, &wc->tenant,
-                              &quotas[n++]);
+        ngx_http_ws_bus_limit_quota(wc, WSB_DOMAIN_SUBSCRIPTIONS, &wc->tenant,
+                                    &quotas[n++]);
 
         /* and whether it has little */
 
-        ngx_http_ws_bus_quota(wc, WSB_DOMAIN_KEYS, &wc->tenant, &quotas[n]);
+        ngx_http_ws_bus_limit_quota(wc, WSB_DOMAIN_KEYS, &wc->tenant,
+                                    &quotas[n]);
         quotas[n++].weighs = 1;
     }
 
     nsubs = n - nconns;
 
     if (rc == NGX_OK) {
-        rc = ngx_http_ws_bus_quotas(r, wc, wlcf->comparison_limits,
-                                    WSB_DOMAIN_COMPARISONS, quotas, &n);
+        rc = ngx_http_ws_bus_limit_quotas(r, wc, wlcf->comparison_limits,
+                                          WSB_DOMAIN_COMPARISONS, quotas, &n);
     }
 
     if (rc != NGX_OK || n == 0) {
@@ -444,12 +450,13 @@ ngx_http_ws_bus_limit(ngx_http_request_t *r, ngx_http_ws_bus_client_t *wc)
 
     ngx_memcpy(wc->quotas->quota, quotas, n * sizeof(wsb_quota_t));
 
-    return ngx_http_ws_bus_count_conn(r, wc, nconns, tenant);
+    return ngx_http_ws_bus_limit_client(r, wc, nconns, tenant);
 }
 
 
 static ngx_int_t
-ngx_http_ws_bus_count_conn(ngx_http_request_t *r, ngx_http_ws_bus_client_t *wc,
+ngx_http_ws_bus_limit_client(ngx_http_request_t *r,
+    ngx_http_ws_bus_client_t *wc,
     ngx_uint_t n, ngx_uint_t tenant)
 {
     wsb_rc_t                   rc;
@@ -498,7 +505,7 @@ ngx_http_ws_bus_count_conn(ngx_http_request_t *r, ngx_http_ws_bus_client_t *wc,
 /* Of a tenant, or with none of the zone, without a limit. */
 
 static void
-ngx_http_ws_bus_quota(ngx_http_ws_bus_client_t *wc, unsigned domain,
+ngx_http_ws_bus_limit_quota(ngx_http_ws_bus_client_t *wc, unsigned domain,
     ngx_str_t *tenant, wsb_quota_t *quota)
 {
     wsb_str_t  value;
@@ -515,7 +522,7 @@ ngx_http_ws_bus_quota(ngx_http_ws_bus_client_t *wc, unsigned domain,
 
 
 static ngx_uint_t
-ngx_http_ws_bus_limits_zone(ngx_http_ws_bus_client_loc_conf_t *wlcf)
+ngx_http_ws_bus_limit_has_zone(ngx_http_ws_bus_client_loc_conf_t *wlcf)
 {
     ngx_uint_t                i;
     ngx_http_ws_bus_limit_t  *limit;
@@ -539,7 +546,8 @@ ngx_http_ws_bus_limits_zone(ngx_http_ws_bus_client_loc_conf_t *wlcf)
 /* Adds a quota for each limit whose key has a value. */
 
 static ngx_int_t
-ngx_http_ws_bus_quotas(ngx_http_request_t *r, ngx_http_ws_bus_client_t *wc,
+ngx_http_ws_bus_limit_quotas(ngx_http_request_t *r,
+    ngx_http_ws_bus_client_t *wc,
     ngx_array_t *limits, unsigned domain, wsb_quota_t *quotas, ngx_uint_t *n)
 {
     ngx_str_t                 value;
@@ -588,7 +596,7 @@ ngx_http_ws_bus_quotas(ngx_http_request_t *r, ngx_http_ws_bus_client_t *wc,
 /* The connection is counted out; its subscriptions may still be in. */
 
 void
-ngx_http_ws_bus_unlimit(ngx_http_ws_bus_client_t *wc)
+ngx_http_ws_bus_limit_give(ngx_http_ws_bus_client_t *wc)
 {
     ngx_http_ws_bus_worker_t  *w;
 

@@ -8,10 +8,10 @@
 
 static void ngx_http_ws_bus_op_too_many(ngx_http_ws_bus_client_t *wc,
     const char *what);
-static void ngx_http_ws_bus_ignore(ngx_http_ws_bus_client_t *wc,
+static void ngx_http_ws_bus_op_ignore(ngx_http_ws_bus_client_t *wc,
     const char *why);
-static void ngx_http_ws_bus_pong(ngx_http_ws_bus_client_t *wc, wsb_op_t *op);
-static void ngx_http_ws_bus_auth(ngx_http_ws_bus_client_t *wc, wsb_op_t *op);
+static void ngx_http_ws_bus_op_pong(ngx_http_ws_bus_client_t *wc, wsb_op_t *op);
+static void ngx_http_ws_bus_op_auth(ngx_http_ws_bus_client_t *wc, wsb_op_t *op);
 
 
 void
@@ -33,7 +33,7 @@ ngx_http_ws_bus_op_welcome(ngx_http_ws_bus_client_t *wc)
 
         wc->conf->codec->welcome(&text, id);
 
-        ngx_http_ws_bus_send_text(wc, &text);
+        ngx_http_ws_bus_out_text(wc, &text);
     }
 
     if (wc->conf->codec->implicit && !wc->closed) {
@@ -49,7 +49,7 @@ ngx_http_ws_bus_op_count(ngx_http_ws_bus_client_t *wc)
         wc->logged->messages_in++;
     }
 
-    if (ngx_http_ws_bus_count_message(wc, 0) == NGX_OK) {
+    if (ngx_http_ws_bus_limit_message(wc, 0) == NGX_OK) {
         return NGX_OK;
     }
 
@@ -64,14 +64,14 @@ ngx_http_ws_bus_op_count(ngx_http_ws_bus_client_t *wc)
 ngx_int_t
 ngx_http_ws_bus_op_control(ngx_http_ws_bus_client_t *wc, ngx_uint_t answer)
 {
-    ngx_http_ws_bus_heard(wc, WSB_LIFE_CONTROL);
+    ngx_http_ws_bus_heartbeat_heard(wc, WSB_LIFE_CONTROL);
 
     if (answer && wc->asked) {
         wc->asked = 0;
         return NGX_OK;
     }
 
-    if (ngx_http_ws_bus_count_message(wc, 1) == NGX_OK) {
+    if (ngx_http_ws_bus_limit_message(wc, 1) == NGX_OK) {
         return NGX_OK;
     }
 
@@ -118,23 +118,23 @@ ngx_http_ws_bus_op_text(ngx_http_ws_bus_client_t *wc, wsb_str_t message)
         break;
 
     case WSB_OP_UNSUBSCRIBE:
-        ngx_http_ws_bus_unsubscribe(wc, &op);
+        ngx_http_ws_bus_subscribe_end(wc, &op);
         break;
 
     case WSB_OP_ASK_PONG:
-        ngx_http_ws_bus_pong(wc, &op);
+        ngx_http_ws_bus_op_pong(wc, &op);
         break;
 
     case WSB_OP_AUTH:
-        ngx_http_ws_bus_auth(wc, &op);
+        ngx_http_ws_bus_op_auth(wc, &op);
         break;
 
     case WSB_OP_REFUSE:
-        ngx_http_ws_bus_refuse(wc, &op);
+        ngx_http_ws_bus_op_refuse(wc, &op);
         break;
 
     default: /* WSB_OP_NOTHING */
-        ngx_http_ws_bus_ignore(wc, op.code);
+        ngx_http_ws_bus_op_ignore(wc, op.code);
         break;
     }
 
@@ -151,14 +151,14 @@ ngx_http_ws_bus_op_binary(ngx_http_ws_bus_client_t *wc)
 
     ngx_http_ws_bus_counters(wc->fan->worker)->received++;
 
-    ngx_http_ws_bus_error(wc, none, "binary", text);
+    ngx_http_ws_bus_op_error(wc, none, "binary", text);
 }
 
 
 /* Nothing of what it says may stand in the log. */
 
 static void
-ngx_http_ws_bus_ignore(ngx_http_ws_bus_client_t *wc, const char *why)
+ngx_http_ws_bus_op_ignore(ngx_http_ws_bus_client_t *wc, const char *why)
 {
     ngx_http_ws_bus_counters(wc->fan->worker)->ignored++;
 
@@ -168,16 +168,16 @@ ngx_http_ws_bus_ignore(ngx_http_ws_bus_client_t *wc, const char *why)
 
 
 void
-ngx_http_ws_bus_gap(ngx_http_ws_bus_client_t *wc, uint64_t to,
+ngx_http_ws_bus_op_gap(ngx_http_ws_bus_client_t *wc, uint64_t to,
     const char *reason)
 {
-    u_char      from_id[WSB_ID_LEN], to_id[WSB_ID_LEN];
-    uint32_t    i;
-    uint64_t    next, epoch;
-    wsb_str_t   from, end, tenant;
-    wsb_sub_t  *sub;
-    wsb_text_t  text;
-    wsb_position_t  at;
+    u_char           from_id[WSB_ID_LEN], to_id[WSB_ID_LEN];
+    uint32_t         i;
+    uint64_t         next, epoch;
+    wsb_str_t        from, end, tenant;
+    wsb_sub_t       *sub;
+    wsb_text_t       text;
+    wsb_position_t   at;
 
     epoch = wc->fan->worker->zone->epoch;
 
@@ -210,7 +210,7 @@ ngx_http_ws_bus_gap(ngx_http_ws_bus_client_t *wc, uint64_t to,
         ngx_http_ws_bus_counters(wc->fan->worker)->gaps++;
         wc->gaps++;
 
-        ngx_http_ws_bus_send_text(wc, &text);
+        ngx_http_ws_bus_out_text(wc, &text);
 
         if (wc->closed) {
             return;
@@ -220,7 +220,7 @@ ngx_http_ws_bus_gap(ngx_http_ws_bus_client_t *wc, uint64_t to,
 
 
 void
-ngx_http_ws_bus_tell_position(ngx_http_ws_bus_client_t *wc)
+ngx_http_ws_bus_op_position(ngx_http_ws_bus_client_t *wc)
 {
     u_char      id[WSB_ID_LEN];
     uint64_t    last;
@@ -231,7 +231,7 @@ ngx_http_ws_bus_tell_position(ngx_http_ws_bus_client_t *wc)
         return;
     }
 
-    last = ngx_http_ws_bus_last_id(wc);
+    last = ngx_http_ws_bus_position_last_id(wc);
 
     if (last <= wc->said) {
         return;
@@ -246,21 +246,21 @@ ngx_http_ws_bus_tell_position(ngx_http_ws_bus_client_t *wc)
 
     wc->conf->codec->position(&text, last_id);
 
-    ngx_http_ws_bus_send_text(wc, &text);
+    ngx_http_ws_bus_out_text(wc, &text);
 }
 
 
 /* A last_id smaller than one already said is left out: it would take back. */
 
 static void
-ngx_http_ws_bus_pong(ngx_http_ws_bus_client_t *wc, wsb_op_t *op)
+ngx_http_ws_bus_op_pong(ngx_http_ws_bus_client_t *wc, wsb_op_t *op)
 {
     u_char      id[WSB_ID_LEN];
     uint64_t    last;
     wsb_str_t   last_id;
     wsb_text_t  text;
 
-    last = ngx_http_ws_bus_last_id(wc);
+    last = ngx_http_ws_bus_position_last_id(wc);
 
     last_id.data = NULL;
     last_id.len = 0;
@@ -275,12 +275,12 @@ ngx_http_ws_bus_pong(ngx_http_ws_bus_client_t *wc, wsb_op_t *op)
 
     wc->conf->codec->pong(&text, op, last_id);
 
-    ngx_http_ws_bus_send_text(wc, &text);
+    ngx_http_ws_bus_out_text(wc, &text);
 }
 
 
 static void
-ngx_http_ws_bus_auth(ngx_http_ws_bus_client_t *wc, wsb_op_t *op)
+ngx_http_ws_bus_op_auth(ngx_http_ws_bus_client_t *wc, wsb_op_t *op)
 {
     uint64_t     expires;
     ngx_int_t    rc;
@@ -296,7 +296,7 @@ ngx_http_ws_bus_auth(ngx_http_ws_bus_client_t *wc, wsb_op_t *op)
 
         wc->conf->codec->renewed(&text, op, expires);
 
-        ngx_http_ws_bus_send_text(wc, &text);
+        ngx_http_ws_bus_out_text(wc, &text);
         return;
 
     case NGX_DONE:
@@ -322,12 +322,12 @@ ngx_http_ws_bus_auth(ngx_http_ws_bus_client_t *wc, wsb_op_t *op)
         return;
     }
 
-    ngx_http_ws_bus_refuse(wc, op);
+    ngx_http_ws_bus_op_refuse(wc, op);
 }
 
 
 void
-ngx_http_ws_bus_refuse(ngx_http_ws_bus_client_t *wc, wsb_op_t *op)
+ngx_http_ws_bus_op_refuse(ngx_http_ws_bus_client_t *wc, wsb_op_t *op)
 {
     wsb_str_t  message;
 
@@ -339,18 +339,18 @@ ngx_http_ws_bus_refuse(ngx_http_ws_bus_client_t *wc, wsb_op_t *op)
         return;
     }
 
-    ngx_http_ws_bus_error(wc, op->id, op->code, message);
+    ngx_http_ws_bus_op_error(wc, op->id, op->code, message);
 }
 
 
 void
-ngx_http_ws_bus_error(ngx_http_ws_bus_client_t *wc, wsb_str_t id,
+ngx_http_ws_bus_op_error(ngx_http_ws_bus_client_t *wc, wsb_str_t id,
     const char *code, wsb_str_t message)
 {
     wsb_text_t  text;
 
     if (wc->conf->codec->error == NULL) {
-        ngx_http_ws_bus_ignore(wc, code);
+        ngx_http_ws_bus_op_ignore(wc, code);
         return;
     }
 
@@ -360,5 +360,5 @@ ngx_http_ws_bus_error(ngx_http_ws_bus_client_t *wc, wsb_str_t id,
 
     wc->conf->codec->error(&text, id, code, message);
 
-    ngx_http_ws_bus_send_text(wc, &text);
+    ngx_http_ws_bus_out_text(wc, &text);
 }

@@ -71,7 +71,7 @@ ngx_http_ws_bus_origin(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     origins = ngx_pcalloc(cf->pool, sizeof(ngx_http_ws_bus_origins_t));
 
     if (origins != NULL) {
-        ngx_http_ws_bus_here(cf, &origins->place);
+        ngx_http_ws_bus_place_here(cf, &origins->place);
     }
 
     if (origins == NULL
@@ -282,10 +282,10 @@ ngx_http_ws_bus_origin_value(ngx_conf_t *cf,
 /* text is the last of n Origin headers. */
 
 ngx_int_t
-ngx_http_ws_bus_check_origin(ngx_http_request_t *r, ngx_str_t *text,
+ngx_http_ws_bus_origin_check(ngx_http_request_t *r, ngx_str_t *text,
     ngx_uint_t n)
 {
-    const char                  *reason;
+    const char                         *reason;
     ngx_http_ws_bus_client_loc_conf_t  *wlcf;
 
     wlcf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_client_module);
@@ -300,7 +300,7 @@ ngx_http_ws_bus_check_origin(ngx_http_request_t *r, ngx_str_t *text,
         return NGX_OK;
     }
 
-    ngx_http_ws_bus_log_refusal(r, NGX_LOG_ERR,
+    ngx_http_ws_bus_refusal_log(r, NGX_LOG_ERR,
                                 "websocket handshake refused: %s", reason);
 
     if (wlcf->zone != NULL && wlcf->zone->worker != NULL
@@ -413,13 +413,13 @@ ngx_http_ws_bus_origin_listed(ngx_http_request_t *r,
 static ngx_uint_t
 ngx_http_ws_bus_origin_own(ngx_http_request_t *r, wsb_origin_t *origin)
 {
-    u_char                      *p;
-    ngx_str_t                   *host;
-    wsb_str_t                    s, name;
-    ngx_uint_t                   i, asked;
-    const char                  *scheme;
-    wsb_origin_t                 own;
-    ngx_http_server_name_t      *sn;
+    u_char                             *p;
+    ngx_str_t                          *host;
+    wsb_str_t                           s, name;
+    ngx_uint_t                          i, asked;
+    const char                         *scheme;
+    wsb_origin_t                        own;
+    ngx_http_server_name_t             *sn;
     ngx_http_ws_bus_client_loc_conf_t  *wlcf;
 
     if (r->headers_in.host == NULL) {
@@ -556,7 +556,7 @@ ngx_http_ws_bus_origin_named(ngx_http_server_name_t *sn, wsb_str_t *host,
 
 
 ngx_int_t
-ngx_http_ws_bus_merge_origin(ngx_conf_t *cf,
+ngx_http_ws_bus_origin_merge(ngx_conf_t *cf,
     ngx_http_ws_bus_client_loc_conf_t *prev,
     ngx_http_ws_bus_client_loc_conf_t *conf)
 {
@@ -623,9 +623,9 @@ ngx_http_ws_bus_origin_warn(ngx_conf_t *cf,
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
-    ngx_http_ws_bus_log_at(NGX_LOG_WARN, cf, &conf->origins->place,
-                           "\"ws_bus_origin same\" for location \"%V\" of a "
-                           "server without a \"server_name\": only pages at "
-                           "an address or at \"localhost\" can connect",
-                           &clcf->name);
+    ngx_http_ws_bus_place_log(NGX_LOG_WARN, cf, &conf->origins->place,
+                              "\"ws_bus_origin same\" for location \"%V\" of a "
+                              "server without a \"server_name\": only pages at "
+                              "an address or at \"localhost\" can connect",
+                              &clcf->name);
 }

@@ -10,22 +10,22 @@
 #include "ngx_http_ws_bus_client.h"
 
 
-static void ngx_http_ws_bus_append(ngx_http_ws_bus_client_t *wc,
+static void ngx_http_ws_bus_out_append(ngx_http_ws_bus_client_t *wc,
     ngx_http_ws_bus_out_t *out);
-static void ngx_http_ws_bus_append_latest(ngx_http_ws_bus_client_t *wc);
-static ngx_int_t ngx_http_ws_bus_more_items(ngx_http_ws_bus_client_t *wc);
-static void ngx_http_ws_bus_give_items(ngx_http_ws_bus_client_t *wc);
-static void ngx_http_ws_bus_drop_items(ngx_http_ws_bus_client_t *wc,
+static void ngx_http_ws_bus_out_append_latest(ngx_http_ws_bus_client_t *wc);
+static ngx_int_t ngx_http_ws_bus_out_more_items(ngx_http_ws_bus_client_t *wc);
+static void ngx_http_ws_bus_out_give_items(ngx_http_ws_bus_client_t *wc);
+static void ngx_http_ws_bus_out_drop_items(ngx_http_ws_bus_client_t *wc,
     ngx_uint_t from);
-static ngx_uint_t ngx_http_ws_bus_flush_one(ngx_http_ws_bus_client_t *wc);
-static void ngx_http_ws_bus_gather(ngx_http_ws_bus_client_t *wc,
+static ngx_uint_t ngx_http_ws_bus_out_flush_one(ngx_http_ws_bus_client_t *wc);
+static void ngx_http_ws_bus_out_gather(ngx_http_ws_bus_client_t *wc,
     ngx_http_ws_bus_write_t *w);
-static void ngx_http_ws_bus_gather_item(ngx_http_ws_bus_client_t *wc,
+static void ngx_http_ws_bus_out_gather_item(ngx_http_ws_bus_client_t *wc,
     ngx_http_ws_bus_write_t *w, ngx_uint_t i, size_t skip);
-static void ngx_http_ws_bus_piece(ngx_http_ws_bus_write_t *w, u_char *pos,
+static void ngx_http_ws_bus_out_piece(ngx_http_ws_bus_write_t *w, u_char *pos,
     size_t len);
-static void ngx_http_ws_bus_written(ngx_http_ws_bus_client_t *wc, size_t n);
-static size_t ngx_http_ws_bus_written_items(ngx_http_ws_bus_client_t *wc,
+static void ngx_http_ws_bus_out_written(ngx_http_ws_bus_client_t *wc, size_t n);
+static size_t ngx_http_ws_bus_out_written_items(ngx_http_ws_bus_client_t *wc,
     size_t n, ngx_uint_t max);
 
 
@@ -44,7 +44,7 @@ static ngx_http_ws_bus_write_t  ngx_http_ws_bus_w;
 
 
 void
-ngx_http_ws_bus_send_text(ngx_http_ws_bus_client_t *wc, wsb_text_t *text)
+ngx_http_ws_bus_out_text(ngx_http_ws_bus_client_t *wc, wsb_text_t *text)
 {
     if (text->failed) {
         wsb_text_done(text);
@@ -59,7 +59,7 @@ ngx_http_ws_bus_send_text(ngx_http_ws_bus_client_t *wc, wsb_text_t *text)
 
 
 ngx_http_ws_bus_out_t *
-ngx_http_ws_bus_new_out(ngx_http_ws_bus_client_t *wc, size_t len)
+ngx_http_ws_bus_out_new(ngx_http_ws_bus_client_t *wc, size_t len)
 {
     ngx_http_ws_bus_out_t  *out;
 
@@ -84,7 +84,7 @@ ngx_http_ws_bus_new_out(ngx_http_ws_bus_client_t *wc, size_t len)
 
 
 void
-ngx_http_ws_bus_enqueue(ngx_http_ws_bus_client_t *wc,
+ngx_http_ws_bus_out_add(ngx_http_ws_bus_client_t *wc,
     ngx_http_ws_bus_out_t *out)
 {
     wc->control_size += (uint32_t) ngx_http_ws_bus_out_size(out);
@@ -103,15 +103,16 @@ ngx_http_ws_bus_enqueue(ngx_http_ws_bus_client_t *wc,
 
     if (out->kind == NGX_HTTP_WS_BUS_OUT_LAST) {
         /* nothing comes after it */
-        ngx_http_ws_bus_append_latest(wc);
+        ngx_http_ws_bus_out_append_latest(wc);
     }
 
-    ngx_http_ws_bus_append(wc, out);
+    ngx_http_ws_bus_out_append(wc, out);
 }
 
 
 static void
-ngx_http_ws_bus_append(ngx_http_ws_bus_client_t *wc, ngx_http_ws_bus_out_t *out)
+ngx_http_ws_bus_out_append(ngx_http_ws_bus_client_t *wc,
+    ngx_http_ws_bus_out_t *out)
 {
     *wc->control_last = out;
     wc->control_last = &out->next;
@@ -119,24 +120,24 @@ ngx_http_ws_bus_append(ngx_http_ws_bus_client_t *wc, ngx_http_ws_bus_out_t *out)
 
 
 static void
-ngx_http_ws_bus_append_latest(ngx_http_ws_bus_client_t *wc)
+ngx_http_ws_bus_out_append_latest(ngx_http_ws_bus_client_t *wc)
 {
     if (wc->latest != NULL) {
-        ngx_http_ws_bus_append(wc, wc->latest);
+        ngx_http_ws_bus_out_append(wc, wc->latest);
         wc->latest = NULL;
     }
 }
 
 
 ngx_int_t
-ngx_http_ws_bus_push(ngx_http_ws_bus_client_t *wc,
+ngx_http_ws_bus_out_push(ngx_http_ws_bus_client_t *wc,
     ngx_http_ws_bus_record_t *rec, wsb_sub_t *sub, wsb_change_t change)
 {
-    size_t                      len;
-    u_char                      scratch[NGX_HTTP_WS_BUS_HEADROOM];
-    ngx_str_t                   piece[2];
-    ngx_uint_t                  i, n;
-    ngx_http_ws_bus_item_t     *item;
+    size_t                   len;
+    u_char                   scratch[NGX_HTTP_WS_BUS_HEADROOM];
+    ngx_str_t                piece[2];
+    ngx_uint_t               i, n;
+    ngx_http_ws_bus_item_t  *item;
 
     if (wc->nitems > 0
         && (wc->nitems == NGX_HTTP_WS_BUS_QUEUE_FRAMES
@@ -146,7 +147,7 @@ ngx_http_ws_bus_push(ngx_http_ws_bus_client_t *wc,
     }
 
     if (wc->nitems == 1 && wc->items == &wc->one
-        && ngx_http_ws_bus_more_items(wc) != NGX_OK)
+        && ngx_http_ws_bus_out_more_items(wc) != NGX_OK)
     {
         return NGX_DECLINED;
     }
@@ -190,7 +191,7 @@ ngx_http_ws_bus_push(ngx_http_ws_bus_client_t *wc,
 /* Queues of more than one are passed on from connection to connection. */
 
 static ngx_int_t
-ngx_http_ws_bus_more_items(ngx_http_ws_bus_client_t *wc)
+ngx_http_ws_bus_out_more_items(ngx_http_ws_bus_client_t *wc)
 {
     void                    **block;
     ngx_http_ws_bus_item_t   *items;
@@ -218,7 +219,7 @@ ngx_http_ws_bus_more_items(ngx_http_ws_bus_client_t *wc)
 
 
 static void
-ngx_http_ws_bus_give_items(ngx_http_ws_bus_client_t *wc)
+ngx_http_ws_bus_out_give_items(ngx_http_ws_bus_client_t *wc)
 {
     void  **block;
 
@@ -240,25 +241,25 @@ ngx_http_ws_bus_give_items(ngx_http_ws_bus_client_t *wc)
 
 
 static void
-ngx_http_ws_bus_drop_items(ngx_http_ws_bus_client_t *wc, ngx_uint_t from)
+ngx_http_ws_bus_out_drop_items(ngx_http_ws_bus_client_t *wc, ngx_uint_t from)
 {
     ngx_uint_t  i;
 
     for (i = from; i < wc->nitems; i++) {
         wc->queued -= wc->items[i].len;
-        ngx_http_ws_bus_release(wc->fan, wc->items[i].record);
+        ngx_http_ws_bus_record_release(wc->fan, wc->items[i].record);
     }
 
     if (wc->nitems > from) {
         wc->nitems = (uint32_t) from;
     }
 
-    ngx_http_ws_bus_give_items(wc);
+    ngx_http_ws_bus_out_give_items(wc);
 }
 
 
 void
-ngx_http_ws_bus_unqueue(ngx_http_ws_bus_client_t *wc, uint32_t ordinal)
+ngx_http_ws_bus_out_unqueue(ngx_http_ws_bus_client_t *wc, uint32_t ordinal)
 {
     ngx_uint_t  i, n;
 
@@ -268,7 +269,7 @@ ngx_http_ws_bus_unqueue(ngx_http_ws_bus_client_t *wc, uint32_t ordinal)
 
         if (wc->items[i].ordinal == ordinal) {
             wc->queued -= wc->items[i].len;
-            ngx_http_ws_bus_release(wc->fan, wc->items[i].record);
+            ngx_http_ws_bus_record_release(wc->fan, wc->items[i].record);
             continue;
         }
 
@@ -277,7 +278,7 @@ ngx_http_ws_bus_unqueue(ngx_http_ws_bus_client_t *wc, uint32_t ordinal)
 
     if (wc->nitems > n) {
         wc->nitems = (uint32_t) n;
-        ngx_http_ws_bus_give_items(wc);
+        ngx_http_ws_bus_out_give_items(wc);
     }
 }
 
@@ -288,7 +289,7 @@ ngx_http_ws_bus_unqueue(ngx_http_ws_bus_client_t *wc, uint32_t ordinal)
  */
 
 void
-ngx_http_ws_bus_overflow(ngx_http_ws_bus_client_t *wc,
+ngx_http_ws_bus_out_overflow(ngx_http_ws_bus_client_t *wc,
     ngx_http_ws_bus_record_t *rec)
 {
     ngx_uint_t  n;
@@ -299,7 +300,7 @@ ngx_http_ws_bus_overflow(ngx_http_ws_bus_client_t *wc,
         }
     }
 
-    ngx_http_ws_bus_drop_items(wc, n);
+    ngx_http_ws_bus_out_drop_items(wc, n);
 
     if (!wc->overflowed) {
         wc->overflowed = 1;
@@ -314,7 +315,7 @@ ngx_http_ws_bus_overflow(ngx_http_ws_bus_client_t *wc,
 
 
 void
-ngx_http_ws_bus_fall_behind(ngx_http_ws_bus_client_t *wc)
+ngx_http_ws_bus_out_fall_behind(ngx_http_ws_bus_client_t *wc)
 {
     ngx_uint_t               begun;
     ngx_http_ws_bus_item_t  *item;
@@ -344,14 +345,14 @@ ngx_http_ws_bus_fall_behind(ngx_http_ws_bus_client_t *wc)
     wc->behind = 1;
 
     /* from now on it is the client that is slow */
-    ngx_http_ws_bus_not_overflowed(wc);
+    ngx_http_ws_bus_fanout_not_overflowed(wc);
 
-    ngx_http_ws_bus_drop_items(wc, begun);
+    ngx_http_ws_bus_out_drop_items(wc, begun);
 }
 
 
 void
-ngx_http_ws_bus_mark_dirty(ngx_http_ws_bus_client_t *wc)
+ngx_http_ws_bus_out_mark_dirty(ngx_http_ws_bus_client_t *wc)
 {
     if (wc->dirty || wc->catching) {
         return;
@@ -365,11 +366,11 @@ ngx_http_ws_bus_mark_dirty(ngx_http_ws_bus_client_t *wc)
 /* Forgets everything; the connection writes no more. */
 
 void
-ngx_http_ws_bus_drop_out(ngx_http_ws_bus_client_t *wc)
+ngx_http_ws_bus_out_drop(ngx_http_ws_bus_client_t *wc)
 {
     ngx_http_ws_bus_out_t  *out;
 
-    ngx_http_ws_bus_append_latest(wc);
+    ngx_http_ws_bus_out_append_latest(wc);
 
     while (wc->control != NULL) {
         out = wc->control;
@@ -380,34 +381,34 @@ ngx_http_ws_bus_drop_out(ngx_http_ws_bus_client_t *wc)
     wc->control_last = &wc->control;
     wc->control_size = 0;
 
-    ngx_http_ws_bus_drop_items(wc, 0);
+    ngx_http_ws_bus_out_drop_items(wc, 0);
 
     wc->sent = 0;
 }
 
 
 void
-ngx_http_ws_bus_writable(ngx_http_ws_bus_client_t *wc)
+ngx_http_ws_bus_out_writable(ngx_http_ws_bus_client_t *wc)
 {
     wc->resumed = wc->blocked;
     wc->blocked = 0;
 
-    ngx_http_ws_bus_append_latest(wc);
+    ngx_http_ws_bus_out_append_latest(wc);
 
-    if (ngx_http_ws_bus_flush(wc) == NGX_OK && wc->behind && !wc->closing) {
+    if (ngx_http_ws_bus_out_flush(wc) == NGX_OK && wc->behind && !wc->closing) {
         ngx_http_ws_bus_catch_up(wc);
     }
 }
 
 
 ngx_int_t
-ngx_http_ws_bus_flush(ngx_http_ws_bus_client_t *wc)
+ngx_http_ws_bus_out_flush(ngx_http_ws_bus_client_t *wc)
 {
     size_t                    sent;
     ngx_int_t                 rc;
     ngx_http_ws_bus_write_t  *w;
 
-    if (ngx_http_ws_bus_flush_one(wc)) {
+    if (ngx_http_ws_bus_out_flush_one(wc)) {
         return NGX_OK;
     }
 
@@ -419,7 +420,7 @@ ngx_http_ws_bus_flush(ngx_http_ws_bus_client_t *wc)
 
     while (!wc->blocked) {
 
-        ngx_http_ws_bus_gather(wc, w);
+        ngx_http_ws_bus_out_gather(wc, w);
 
         if (w->n == 0 && !wc->transport->buffered(wc)) {
             break;
@@ -432,13 +433,13 @@ ngx_http_ws_bus_flush(ngx_http_ws_bus_client_t *wc)
             return NGX_ERROR;
         }
 
-        ngx_http_ws_bus_written(wc, sent);
+        ngx_http_ws_bus_out_written(wc, sent);
 
         if (rc == NGX_AGAIN) {
             wc->blocked = 1;
 
             if (!wc->closing) {
-                ngx_http_ws_bus_fall_behind(wc);
+                ngx_http_ws_bus_out_fall_behind(wc);
             }
         }
     }
@@ -467,7 +468,7 @@ ngx_http_ws_bus_flush(ngx_http_ws_bus_client_t *wc)
  */
 
 static ngx_uint_t
-ngx_http_ws_bus_flush_one(ngx_http_ws_bus_client_t *wc)
+ngx_http_ws_bus_out_flush_one(ngx_http_ws_bus_client_t *wc)
 {
     ssize_t                  n;
     ngx_http_ws_bus_item_t  *item;
@@ -484,7 +485,7 @@ ngx_http_ws_bus_flush_one(ngx_http_ws_bus_client_t *wc)
     n = send(wc->fd, item->pos, item->len, 0);
 
     if (n > 0) {
-        ngx_http_ws_bus_written(wc, (size_t) n);
+        ngx_http_ws_bus_out_written(wc, (size_t) n);
     }
 
     return wc->nitems == 0;
@@ -494,7 +495,7 @@ ngx_http_ws_bus_flush_one(ngx_http_ws_bus_client_t *wc)
 /* The next pieces to be written, as many as one call takes. */
 
 static void
-ngx_http_ws_bus_gather(ngx_http_ws_bus_client_t *wc,
+ngx_http_ws_bus_out_gather(ngx_http_ws_bus_client_t *wc,
     ngx_http_ws_bus_write_t *w)
 {
     ngx_uint_t              i;
@@ -505,7 +506,7 @@ ngx_http_ws_bus_gather(ngx_http_ws_bus_client_t *wc,
     i = 0;
 
     if (wc->sent) {
-        ngx_http_ws_bus_gather_item(wc, w, 0, wc->sent);
+        ngx_http_ws_bus_out_gather_item(wc, w, 0, wc->sent);
         i = 1;
     }
 
@@ -515,7 +516,7 @@ ngx_http_ws_bus_gather(ngx_http_ws_bus_client_t *wc,
             return;
         }
 
-        ngx_http_ws_bus_piece(w, out->pos, out->last - out->pos);
+        ngx_http_ws_bus_out_piece(w, out->pos, out->last - out->pos);
     }
 
     for ( /* void */ ; i < wc->nitems; i++) {
@@ -524,13 +525,13 @@ ngx_http_ws_bus_gather(ngx_http_ws_bus_client_t *wc,
             return;
         }
 
-        ngx_http_ws_bus_gather_item(wc, w, i, 0);
+        ngx_http_ws_bus_out_gather_item(wc, w, i, 0);
     }
 }
 
 
 static void
-ngx_http_ws_bus_gather_item(ngx_http_ws_bus_client_t *wc,
+ngx_http_ws_bus_out_gather_item(ngx_http_ws_bus_client_t *wc,
     ngx_http_ws_bus_write_t *w, ngx_uint_t i, size_t skip)
 {
     ngx_str_t                piece[2];
@@ -540,7 +541,7 @@ ngx_http_ws_bus_gather_item(ngx_http_ws_bus_client_t *wc,
     item = &wc->items[i];
 
     if (item->pos != NULL) {
-        ngx_http_ws_bus_piece(w, item->pos + skip, item->len - skip);
+        ngx_http_ws_bus_out_piece(w, item->pos + skip, item->len - skip);
         return;
     }
 
@@ -554,14 +555,14 @@ ngx_http_ws_bus_gather_item(ngx_http_ws_bus_client_t *wc,
             continue;
         }
 
-        ngx_http_ws_bus_piece(w, piece[k].data + skip, piece[k].len - skip);
+        ngx_http_ws_bus_out_piece(w, piece[k].data + skip, piece[k].len - skip);
         skip = 0;
     }
 }
 
 
 static void
-ngx_http_ws_bus_piece(ngx_http_ws_bus_write_t *w, u_char *pos, size_t len)
+ngx_http_ws_bus_out_piece(ngx_http_ws_bus_write_t *w, u_char *pos, size_t len)
 {
     w->piece[w->n].iov_base = pos;
     w->piece[w->n].iov_len = len;
@@ -574,7 +575,7 @@ ngx_http_ws_bus_piece(ngx_http_ws_bus_write_t *w, u_char *pos, size_t len)
 /* Takes n written bytes off the queues, in the order of gather(). */
 
 static void
-ngx_http_ws_bus_written(ngx_http_ws_bus_client_t *wc, size_t n)
+ngx_http_ws_bus_out_written(ngx_http_ws_bus_client_t *wc, size_t n)
 {
     size_t                  len;
     ngx_http_ws_bus_out_t  *out;
@@ -588,11 +589,11 @@ ngx_http_ws_bus_written(ngx_http_ws_bus_client_t *wc, size_t n)
     if (wc->resumed && n > 0) {
         /* it does read, if slowly */
         wc->resumed = 0;
-        ngx_http_ws_bus_heard(wc, WSB_LIFE_ANY);
+        ngx_http_ws_bus_heartbeat_heard(wc, WSB_LIFE_ANY);
     }
 
     if (wc->sent) {
-        n = ngx_http_ws_bus_written_items(wc, n, 1);
+        n = ngx_http_ws_bus_out_written_items(wc, n, 1);
     }
 
     while (n > 0 && wc->control != NULL) {
@@ -617,7 +618,7 @@ ngx_http_ws_bus_written(ngx_http_ws_bus_client_t *wc, size_t n)
     }
 
     if (n > 0) {
-        (void) ngx_http_ws_bus_written_items(wc, n, wc->nitems);
+        (void) ngx_http_ws_bus_out_written_items(wc, n, wc->nitems);
     }
 }
 
@@ -625,7 +626,7 @@ ngx_http_ws_bus_written(ngx_http_ws_bus_client_t *wc, size_t n)
 /* Of the first max items; returns what is left of n. */
 
 static size_t
-ngx_http_ws_bus_written_items(ngx_http_ws_bus_client_t *wc, size_t n,
+ngx_http_ws_bus_out_written_items(ngx_http_ws_bus_client_t *wc, size_t n,
     ngx_uint_t max)
 {
     size_t                   left;
@@ -647,7 +648,7 @@ ngx_http_ws_bus_written_items(ngx_http_ws_bus_client_t *wc, size_t n,
         wc->sent = 0;
         wc->queued -= item->len;
 
-        ngx_http_ws_bus_release(wc->fan, item->record);
+        ngx_http_ws_bus_record_release(wc->fan, item->record);
     }
 
     if (i == 0) {
@@ -664,7 +665,7 @@ ngx_http_ws_bus_written_items(ngx_http_ws_bus_client_t *wc, size_t n,
                     wc->nitems * sizeof(ngx_http_ws_bus_item_t));
     }
 
-    ngx_http_ws_bus_give_items(wc);
+    ngx_http_ws_bus_out_give_items(wc);
 
     return n;
 }

@@ -38,7 +38,7 @@ ngx_http_ws_bus_position(ngx_http_ws_bus_client_t *wc)
 
 
 uint64_t
-ngx_http_ws_bus_last_id(ngx_http_ws_bus_client_t *wc)
+ngx_http_ws_bus_position_last_id(ngx_http_ws_bus_client_t *wc)
 {
     uint32_t        i;
     uint64_t        next, min;
@@ -62,18 +62,18 @@ ngx_http_ws_bus_last_id(ngx_http_ws_bus_client_t *wc)
 
 
 void
-ngx_http_ws_bus_rewind(ngx_http_ws_bus_client_t *wc, wsb_sub_t *sub,
+ngx_http_ws_bus_subscribe_rewind(ngx_http_ws_bus_client_t *wc, wsb_sub_t *sub,
     uint64_t from)
 {
-    uint32_t        i;
-    wsb_sub_t      *other;
-    wsb_position_t  at;
+    uint32_t         i;
+    wsb_sub_t       *other;
+    wsb_position_t   at;
 
     if (from >= sub->from) {
         return;
     }
 
-    ngx_http_ws_bus_fall_behind(wc);
+    ngx_http_ws_bus_out_fall_behind(wc);
 
     at = ngx_http_ws_bus_position(wc);
 

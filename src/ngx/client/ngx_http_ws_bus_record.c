@@ -10,12 +10,13 @@
 #define NGX_HTTP_WS_BUS_SPARE_SIZE 8192   /* a larger one is freed */
 
 
-static void ngx_http_ws_bus_cache(ngx_http_ws_bus_fan_t *fan,
+static void ngx_http_ws_bus_record_cache(ngx_http_ws_bus_fan_t *fan,
     ngx_http_ws_bus_record_t *rec);
-static void ngx_http_ws_bus_forget(ngx_http_ws_bus_fan_t *fan,
+static void ngx_http_ws_bus_record_forget(ngx_http_ws_bus_fan_t *fan,
     ngx_http_ws_bus_record_t *rec);
-static void ngx_http_ws_bus_free_forms(ngx_http_ws_bus_render_t *render);
-static void ngx_http_ws_bus_hide(const wsb_event_t *ev, wsb_event_t *hidden);
+static void ngx_http_ws_bus_record_free_forms(ngx_http_ws_bus_render_t *render);
+static void ngx_http_ws_bus_record_hide(const wsb_event_t *ev,
+    wsb_event_t *hidden);
 
 
 /*
@@ -24,7 +25,7 @@ static void ngx_http_ws_bus_hide(const wsb_event_t *ev, wsb_event_t *hidden);
  */
 
 wsb_rc_t
-ngx_http_ws_bus_fetch(ngx_http_ws_bus_fan_t *fan, wsb_cursor_t *cursor,
+ngx_http_ws_bus_record_fetch(ngx_http_ws_bus_fan_t *fan, wsb_cursor_t *cursor,
     ngx_http_ws_bus_record_t **out)
 {
     wsb_rc_t                   rc;
@@ -78,13 +79,13 @@ ngx_http_ws_bus_fetch(ngx_http_ws_bus_fan_t *fan, wsb_cursor_t *cursor,
                           &fan->worker->bus->name, rec->seq);
         }
 
-        ngx_http_ws_bus_release(fan, rec);
+        ngx_http_ws_bus_record_release(fan, rec);
         return rc;
     }
 
     wsb_key_parts(fan->worker->zone->key, &rec->event, &rec->parts);
 
-    ngx_http_ws_bus_cache(fan, rec);
+    ngx_http_ws_bus_record_cache(fan, rec);
 
     *out = rec;
 
@@ -93,7 +94,7 @@ ngx_http_ws_bus_fetch(ngx_http_ws_bus_fan_t *fan, wsb_cursor_t *cursor,
 
 
 static void
-ngx_http_ws_bus_cache(ngx_http_ws_bus_fan_t *fan,
+ngx_http_ws_bus_record_cache(ngx_http_ws_bus_fan_t *fan,
     ngx_http_ws_bus_record_t *rec)
 {
     ngx_queue_t                *q;
@@ -102,7 +103,7 @@ ngx_http_ws_bus_cache(ngx_http_ws_bus_fan_t *fan,
     place = &fan->recent[rec->seq & (NGX_HTTP_WS_BUS_CACHE_RECORDS - 1)];
 
     if (*place != NULL) {
-        ngx_http_ws_bus_forget(fan, *place);
+        ngx_http_ws_bus_record_forget(fan, *place);
     }
 
     /* about what it takes once it is rendered */
@@ -119,13 +120,13 @@ ngx_http_ws_bus_cache(ngx_http_ws_bus_fan_t *fan,
         q = ngx_queue_head(&fan->records);
         old = ngx_queue_data(q, ngx_http_ws_bus_record_t, link);
 
-        ngx_http_ws_bus_forget(fan, old);
+        ngx_http_ws_bus_record_forget(fan, old);
     }
 }
 
 
 static void
-ngx_http_ws_bus_forget(ngx_http_ws_bus_fan_t *fan,
+ngx_http_ws_bus_record_forget(ngx_http_ws_bus_fan_t *fan,
     ngx_http_ws_bus_record_t *rec)
 {
     fan->recent[rec->seq & (NGX_HTTP_WS_BUS_CACHE_RECORDS - 1)] = NULL;
@@ -133,12 +134,12 @@ ngx_http_ws_bus_forget(ngx_http_ws_bus_fan_t *fan,
 
     ngx_queue_remove(&rec->link);
 
-    ngx_http_ws_bus_release(fan, rec);
+    ngx_http_ws_bus_record_release(fan, rec);
 }
 
 
 void
-ngx_http_ws_bus_release(ngx_http_ws_bus_fan_t *fan,
+ngx_http_ws_bus_record_release(ngx_http_ws_bus_fan_t *fan,
     ngx_http_ws_bus_record_t *rec)
 {
     ngx_uint_t                 i;
@@ -149,7 +150,7 @@ ngx_http_ws_bus_release(ngx_http_ws_bus_fan_t *fan,
     }
 
     for (i = 0; rec->hidden != NULL && i < NGX_HTTP_WS_BUS_CODECS; i++) {
-        ngx_http_ws_bus_free_forms(&rec->hidden[i]);
+        ngx_http_ws_bus_record_free_forms(&rec->hidden[i]);
         wsb_text_done(&rec->hidden[i].text);
     }
 
@@ -161,7 +162,7 @@ ngx_http_ws_bus_release(ngx_http_ws_bus_fan_t *fan,
     for (i = 0; i < NGX_HTTP_WS_BUS_CODECS; i++) {
         render = &rec->render[i];
 
-        ngx_http_ws_bus_free_forms(render);
+        ngx_http_ws_bus_record_free_forms(render);
 
         /* its memory serves the next event, unless it is unusually large */
 
@@ -192,7 +193,7 @@ ngx_http_ws_bus_release(ngx_http_ws_bus_fan_t *fan,
 
 
 static void
-ngx_http_ws_bus_free_forms(ngx_http_ws_bus_render_t *render)
+ngx_http_ws_bus_record_free_forms(ngx_http_ws_bus_render_t *render)
 {
     ngx_uint_t               k;
     ngx_http_ws_bus_form_t  *form, *next;
@@ -220,7 +221,7 @@ ngx_http_ws_bus_free_forms(ngx_http_ws_bus_render_t *render)
 /* Once for each event and codec: the body, behind room for what precedes. */
 
 ngx_http_ws_bus_form_t *
-ngx_http_ws_bus_plain(ngx_http_ws_bus_record_t *rec,
+ngx_http_ws_bus_record_plain(ngx_http_ws_bus_record_t *rec,
     ngx_http_ws_bus_client_loc_conf_t *conf, ngx_uint_t hidden)
 {
     uint8_t                    id[WSB_ID_LEN];
@@ -242,7 +243,7 @@ ngx_http_ws_bus_plain(ngx_http_ws_bus_record_t *rec,
             }
         }
 
-        ngx_http_ws_bus_hide(ev, &event);
+        ngx_http_ws_bus_record_hide(ev, &event);
 
         ev = &event;
         render = &rec->hidden[conf->codec_index];
@@ -282,7 +283,7 @@ ngx_http_ws_bus_plain(ngx_http_ws_bus_record_t *rec,
 /* What may be told of an event to those who may not see its row. */
 
 static void
-ngx_http_ws_bus_hide(const wsb_event_t *ev, wsb_event_t *hidden)
+ngx_http_ws_bus_record_hide(const wsb_event_t *ev, wsb_event_t *hidden)
 {
     ngx_uint_t  i;
 

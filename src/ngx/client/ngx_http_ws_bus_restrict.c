@@ -31,14 +31,14 @@ static ngx_int_t ngx_http_ws_bus_compile(ngx_conf_t *cf, ngx_str_t *value,
     ngx_http_complex_value_t *cv);
 static ngx_int_t ngx_http_ws_bus_condition_value(ngx_http_request_t *r,
     ngx_http_ws_bus_condition_t *condition, wsb_str_t *value);
-static ngx_int_t ngx_http_ws_bus_check_condition(ngx_conf_t *cf,
+static ngx_int_t ngx_http_ws_bus_restrict_check(ngx_conf_t *cf,
     ngx_http_ws_bus_condition_t *condition);
-static ngx_uint_t ngx_http_ws_bus_many_conditions(ngx_conf_t *cf,
+static ngx_uint_t ngx_http_ws_bus_restrict_many(ngx_conf_t *cf,
     ngx_uint_t n);
 
 
 static ngx_inline wsb_str_t
-ngx_http_ws_bus_str(const ngx_str_t *s)
+ngx_http_ws_bus_restrict_str(const ngx_str_t *s)
 {
     wsb_str_t  str;
 
@@ -66,7 +66,7 @@ ngx_http_ws_bus_restrict(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         }
     }
 
-    if (ngx_http_ws_bus_many_conditions(cf, wlcf->conditions->nelts + 1)) {
+    if (ngx_http_ws_bus_restrict_many(cf, wlcf->conditions->nelts + 1)) {
         return NGX_CONF_ERROR;
     }
 
@@ -92,7 +92,7 @@ ngx_http_ws_bus_restrict(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
                            &value[3]);
     }
 
-    if (ngx_http_ws_bus_decode_args(cf, &value[3]) != NGX_OK
+    if (ngx_http_ws_bus_arg_decode(cf, &value[3]) != NGX_OK
         || ngx_http_ws_bus_compile(cf, &value[3], &condition->value)
            != NGX_OK)
     {
@@ -110,7 +110,7 @@ ngx_http_ws_bus_restrict(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         }
     }
 
-    return ngx_http_ws_bus_check_condition(cf, condition) == NGX_OK
+    return ngx_http_ws_bus_restrict_check(cf, condition) == NGX_OK
                ? NGX_CONF_OK
                : NGX_CONF_ERROR;
 }
@@ -227,7 +227,7 @@ ngx_http_ws_bus_compile(ngx_conf_t *cf, ngx_str_t *value,
 /* What does not depend on a request is refused now. */
 
 static ngx_int_t
-ngx_http_ws_bus_check_condition(ngx_conf_t *cf,
+ngx_http_ws_bus_restrict_check(ngx_conf_t *cf,
     ngx_http_ws_bus_condition_t *condition)
 {
     wsb_rc_t            rc;
@@ -238,11 +238,11 @@ ngx_http_ws_bus_check_condition(ngx_conf_t *cf,
     static const uint8_t    key[16];
     static const wsb_str_t  any = wsb_string("0");
 
-    forced.field = ngx_http_ws_bus_str(&condition->field);
-    forced.op = ngx_http_ws_bus_str(&condition->op);
+    forced.field = ngx_http_ws_bus_restrict_str(&condition->field);
+    forced.op = ngx_http_ws_bus_restrict_str(&condition->op);
     forced.value = condition->value.lengths
                        ? any
-                       : ngx_http_ws_bus_str(&condition->value.value);
+                       : ngx_http_ws_bus_restrict_str(&condition->value.value);
 
     rc = wsb_restrict_create(key, &forced, 1, &made, &err);
 
@@ -264,7 +264,7 @@ ngx_http_ws_bus_check_condition(ngx_conf_t *cf,
 
 
 static ngx_uint_t
-ngx_http_ws_bus_many_conditions(ngx_conf_t *cf, ngx_uint_t n)
+ngx_http_ws_bus_restrict_many(ngx_conf_t *cf, ngx_uint_t n)
 {
     if (n <= WSB_RESTRICT_CONDITIONS) {
         return 0;
@@ -281,8 +281,9 @@ ngx_http_ws_bus_many_conditions(ngx_conf_t *cf, ngx_uint_t n)
 /* Those of outer levels come first; none of them is ever replaced. */
 
 ngx_int_t
-ngx_http_ws_bus_merge_restrict(ngx_conf_t *cf,
-    ngx_http_ws_bus_client_loc_conf_t *prev, ngx_http_ws_bus_client_loc_conf_t *conf)
+ngx_http_ws_bus_restrict_merge(ngx_conf_t *cf,
+    ngx_http_ws_bus_client_loc_conf_t *prev,
+    ngx_http_ws_bus_client_loc_conf_t *conf)
 {
     ngx_uint_t                    n;
     ngx_array_t                  *all;
@@ -299,7 +300,7 @@ ngx_http_ws_bus_merge_restrict(ngx_conf_t *cf,
 
     n = prev->conditions->nelts + conf->conditions->nelts;
 
-    if (ngx_http_ws_bus_many_conditions(cf, n)) {
+    if (ngx_http_ws_bus_restrict_many(cf, n)) {
         return NGX_ERROR;
     }
 
@@ -330,7 +331,8 @@ ngx_http_ws_bus_merge_restrict(ngx_conf_t *cf,
  */
 
 ngx_int_t
-ngx_http_ws_bus_force(ngx_http_request_t *r, ngx_http_ws_bus_client_t *wc)
+ngx_http_ws_bus_restrict_force(ngx_http_request_t *r,
+    ngx_http_ws_bus_client_t *wc)
 {
     wsb_rc_t                      rc;
     ngx_uint_t                    i, n;
@@ -354,15 +356,15 @@ ngx_http_ws_bus_force(ngx_http_request_t *r, ngx_http_ws_bus_client_t *wc)
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
 
-        forced[i].field = ngx_http_ws_bus_str(&condition[i].field);
-        forced[i].op = ngx_http_ws_bus_str(&condition[i].op);
+        forced[i].field = ngx_http_ws_bus_restrict_str(&condition[i].field);
+        forced[i].op = ngx_http_ws_bus_restrict_str(&condition[i].op);
     }
 
     rc = wsb_restrict_create(wc->fan->worker->zone->key, forced, n, &wc->forced,
                              &err);
 
     if (rc == WSB_ERROR) {
-        ngx_http_ws_bus_log_refusal(r, NGX_LOG_ERR,
+        ngx_http_ws_bus_refusal_log(r, NGX_LOG_ERR,
                                     "websocket handshake refused by "
                                     "\"ws_bus_restrict %V %V\": %s",
                                     &condition[err.element].field,
@@ -395,7 +397,7 @@ ngx_http_ws_bus_condition_value(ngx_http_request_t *r,
             return NGX_ERROR;
         }
 
-        *value = ngx_http_ws_bus_str(&s);
+        *value = ngx_http_ws_bus_restrict_str(&s);
         return NGX_OK;
     }
 
@@ -416,10 +418,10 @@ ngx_http_ws_bus_condition_value(ngx_http_request_t *r,
         }
 
         if (piece[i].literal) {
-            wsb_restrict_literal(&text, ngx_http_ws_bus_str(&s));
+            wsb_restrict_literal(&text, ngx_http_ws_bus_restrict_str(&s));
 
         } else {
-            wsb_text_str(&text, ngx_http_ws_bus_str(&s));
+            wsb_text_str(&text, ngx_http_ws_bus_restrict_str(&s));
         }
     }
 

@@ -36,23 +36,23 @@ typedef struct {
 } ngx_http_ws_bus_part_t;
 
 
-static ngx_int_t ngx_http_ws_bus_log_parts(ngx_conf_t *cf,
+static ngx_int_t ngx_http_ws_bus_session_log_parts(ngx_conf_t *cf,
     ngx_array_t *parts, ngx_str_t *line);
-static ngx_int_t ngx_http_ws_bus_log_name(ngx_str_t *line, size_t *i,
+static ngx_int_t ngx_http_ws_bus_session_log_name(ngx_str_t *line, size_t *i,
     ngx_str_t *name);
-static ngx_int_t ngx_http_ws_bus_log_variable(ngx_conf_t *cf,
+static ngx_int_t ngx_http_ws_bus_session_log_variable(ngx_conf_t *cf,
     ngx_array_t *parts, ngx_str_t *name);
-static void ngx_http_ws_bus_log_late(wsb_text_t *t,
+static void ngx_http_ws_bus_session_log_late(wsb_text_t *t,
     ngx_http_ws_bus_client_t *wc, ngx_uint_t late);
-static ngx_int_t ngx_http_ws_bus_variable_connection_id(
+static ngx_int_t ngx_http_ws_bus_session_log_connection_id(
     ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data);
-static ngx_int_t ngx_http_ws_bus_variable_tenant(ngx_http_request_t *r,
+static ngx_int_t ngx_http_ws_bus_session_log_tenant(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
-static ngx_int_t ngx_http_ws_bus_variable_late(ngx_http_request_t *r,
+static ngx_int_t ngx_http_ws_bus_session_log_known_late(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 
 
-static ngx_str_t  ngx_http_ws_bus_log_default = ngx_string(
+static ngx_str_t  ngx_http_ws_bus_session_log_default = ngx_string(
     "{\"time\":\"$ws_bus_close_time\","
     "\"connection_id\":\"$ws_bus_connection_id\","
     "\"remote_addr\":\"$remote_addr\",\"tenant\":\"$ws_bus_tenant\","
@@ -65,45 +65,53 @@ static ngx_str_t  ngx_http_ws_bus_log_default = ngx_string(
 
 /* data: what is known late */
 
-static ngx_http_variable_t  ngx_http_ws_bus_variables[] = {
+static ngx_http_variable_t  ngx_http_ws_bus_session_log_table[] = {
 
     { ngx_string("ws_bus_connection_id"), NULL,
-      ngx_http_ws_bus_variable_connection_id, 0,
+      ngx_http_ws_bus_session_log_connection_id, 0,
       NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("ws_bus_tenant"), NULL,
-      ngx_http_ws_bus_variable_tenant, 0,
+      ngx_http_ws_bus_session_log_tenant, 0,
       NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
-    { ngx_string("ws_bus_arg_"), NULL, ngx_http_ws_bus_variable_arg, 0,
+    { ngx_string("ws_bus_arg_"), NULL, ngx_http_ws_bus_arg_variable, 0,
       NGX_HTTP_VAR_NOCACHEABLE|NGX_HTTP_VAR_PREFIX, 0 },
 
-    { ngx_string("ws_bus_close_code"), NULL, ngx_http_ws_bus_variable_late,
+    { ngx_string("ws_bus_close_code"), NULL,
+      ngx_http_ws_bus_session_log_known_late,
       ngx_http_ws_bus_late_close_code, 0, 0 },
 
-    { ngx_string("ws_bus_close_reason"), NULL, ngx_http_ws_bus_variable_late,
+    { ngx_string("ws_bus_close_reason"), NULL,
+      ngx_http_ws_bus_session_log_known_late,
       ngx_http_ws_bus_late_close_reason, 0, 0 },
 
-    { ngx_string("ws_bus_close_time"), NULL, ngx_http_ws_bus_variable_late,
+    { ngx_string("ws_bus_close_time"), NULL,
+      ngx_http_ws_bus_session_log_known_late,
       ngx_http_ws_bus_late_time, 0, 0 },
 
-    { ngx_string("ws_bus_messages_in"), NULL, ngx_http_ws_bus_variable_late,
+    { ngx_string("ws_bus_messages_in"), NULL,
+      ngx_http_ws_bus_session_log_known_late,
       ngx_http_ws_bus_late_messages_in, 0, 0 },
 
-    { ngx_string("ws_bus_events_out"), NULL, ngx_http_ws_bus_variable_late,
+    { ngx_string("ws_bus_events_out"), NULL,
+      ngx_http_ws_bus_session_log_known_late,
       ngx_http_ws_bus_late_events_out, 0, 0 },
 
-    { ngx_string("ws_bus_bytes_out"), NULL, ngx_http_ws_bus_variable_late,
+    { ngx_string("ws_bus_bytes_out"), NULL,
+      ngx_http_ws_bus_session_log_known_late,
       ngx_http_ws_bus_late_bytes_out, 0, 0 },
 
     { ngx_string("ws_bus_subscriptions"), NULL,
-      ngx_http_ws_bus_variable_late,
+      ngx_http_ws_bus_session_log_known_late,
       ngx_http_ws_bus_late_subscriptions, 0, 0 },
 
-    { ngx_string("ws_bus_gaps"), NULL, ngx_http_ws_bus_variable_late,
+    { ngx_string("ws_bus_gaps"), NULL,
+      ngx_http_ws_bus_session_log_known_late,
       ngx_http_ws_bus_late_gaps, 0, 0 },
 
-    { ngx_string("ws_bus_duration"), NULL, ngx_http_ws_bus_variable_late,
+    { ngx_string("ws_bus_duration"), NULL,
+      ngx_http_ws_bus_session_log_known_late,
       ngx_http_ws_bus_late_duration, 0, 0 },
 
       ngx_http_null_variable
@@ -115,7 +123,7 @@ ngx_http_ws_bus_session_log_variables(ngx_conf_t *cf)
 {
     ngx_http_variable_t  *var, *v;
 
-    for (v = ngx_http_ws_bus_variables; v->name.len; v++) {
+    for (v = ngx_http_ws_bus_session_log_table; v->name.len; v++) {
 
         var = ngx_http_add_variable(cf, &v->name, v->flags);
         if (var == NULL) {
@@ -167,10 +175,10 @@ ngx_http_ws_bus_session_log(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         || ngx_array_init(&log->parts, cf->pool, 8,
                           sizeof(ngx_http_ws_bus_part_t))
            != NGX_OK
-        || ngx_http_ws_bus_log_parts(cf, &log->parts,
-                                     cf->args->nelts == 3
-                                         ? &value[2]
-                                         : &ngx_http_ws_bus_log_default)
+        || ngx_http_ws_bus_session_log_parts(cf, &log->parts,
+                                             cf->args->nelts == 3
+                                        ? &value[2]
+                                        : &ngx_http_ws_bus_session_log_default)
            != NGX_OK)
     {
         return NGX_CONF_ERROR;
@@ -183,7 +191,7 @@ ngx_http_ws_bus_session_log(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 static ngx_int_t
-ngx_http_ws_bus_log_parts(ngx_conf_t *cf, ngx_array_t *parts,
+ngx_http_ws_bus_session_log_parts(ngx_conf_t *cf, ngx_array_t *parts,
     ngx_str_t *line)
 {
     size_t                   i, start;
@@ -194,7 +202,7 @@ ngx_http_ws_bus_log_parts(ngx_conf_t *cf, ngx_array_t *parts,
 
         if (line->data[i] == '$') {
 
-            if (ngx_http_ws_bus_log_name(line, &i, &name) != NGX_OK) {
+            if (ngx_http_ws_bus_session_log_name(line, &i, &name) != NGX_OK) {
                 ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                    "invalid variable in the string of "
                                    "\"ws_bus_session_log\": write \"$name\" "
@@ -202,7 +210,8 @@ ngx_http_ws_bus_log_parts(ngx_conf_t *cf, ngx_array_t *parts,
                 return NGX_ERROR;
             }
 
-            if (ngx_http_ws_bus_log_variable(cf, parts, &name) != NGX_OK) {
+            if (ngx_http_ws_bus_session_log_variable(cf, parts,
+                                                     &name) != NGX_OK) {
                 return NGX_ERROR;
             }
 
@@ -231,7 +240,7 @@ ngx_http_ws_bus_log_parts(ngx_conf_t *cf, ngx_array_t *parts,
 
 
 static ngx_int_t
-ngx_http_ws_bus_log_name(ngx_str_t *line, size_t *i, ngx_str_t *name)
+ngx_http_ws_bus_session_log_name(ngx_str_t *line, size_t *i, ngx_str_t *name)
 {
     u_char      ch;
     size_t      n;
@@ -270,7 +279,7 @@ ngx_http_ws_bus_log_name(ngx_str_t *line, size_t *i, ngx_str_t *name)
 
 
 static ngx_int_t
-ngx_http_ws_bus_log_variable(ngx_conf_t *cf, ngx_array_t *parts,
+ngx_http_ws_bus_session_log_variable(ngx_conf_t *cf, ngx_array_t *parts,
     ngx_str_t *name)
 {
     ngx_http_variable_t     *v;
@@ -285,7 +294,7 @@ ngx_http_ws_bus_log_variable(ngx_conf_t *cf, ngx_array_t *parts,
     part->index = -1;
     part->late = ngx_http_ws_bus_late_none;
 
-    for (v = ngx_http_ws_bus_variables; v->name.len; v++) {
+    for (v = ngx_http_ws_bus_session_log_table; v->name.len; v++) {
         if (v->data != 0 && v->name.len == name->len
             && ngx_strncmp(v->name.data, name->data, name->len) == 0)
         {
@@ -303,7 +312,8 @@ ngx_http_ws_bus_log_variable(ngx_conf_t *cf, ngx_array_t *parts,
 /* At the handshake.  Without memory the connection has no line. */
 
 void
-ngx_http_ws_bus_log_begin(ngx_http_request_t *r, ngx_http_ws_bus_client_t *wc)
+ngx_http_ws_bus_session_log_begin(ngx_http_request_t *r,
+    ngx_http_ws_bus_client_t *wc)
 {
     wsb_str_t                   value;
     ngx_uint_t                  i;
@@ -346,7 +356,7 @@ ngx_http_ws_bus_log_begin(ngx_http_request_t *r, ngx_http_ws_bus_client_t *wc)
 
     if (t.failed || wc->logged == NULL) {
         wsb_text_done(&t);
-        ngx_http_ws_bus_log_free(wc);
+        ngx_http_ws_bus_session_log_free(wc);
         return;
     }
 
@@ -359,7 +369,7 @@ ngx_http_ws_bus_log_begin(ngx_http_request_t *r, ngx_http_ws_bus_client_t *wc)
 /* At the close. */
 
 void
-ngx_http_ws_bus_log_end(ngx_http_ws_bus_client_t *wc)
+ngx_http_ws_bus_session_log_end(ngx_http_ws_bus_client_t *wc)
 {
     size_t       i, len, start;
     u_char      *p;
@@ -377,7 +387,7 @@ ngx_http_ws_bus_log_end(ngx_http_ws_bus_client_t *wc)
     for (i = 0; i < len; /* void */ ) {
 
         if (p[i] == '\0' && i + 1 < len) {
-            ngx_http_ws_bus_log_late(&t, wc, p[i + 1]);
+            ngx_http_ws_bus_session_log_late(&t, wc, p[i + 1]);
             i += 2;
             continue;
         }
@@ -406,12 +416,12 @@ ngx_http_ws_bus_log_end(ngx_http_ws_bus_client_t *wc)
 
     wsb_text_done(&t);
 
-    ngx_http_ws_bus_log_free(wc);
+    ngx_http_ws_bus_session_log_free(wc);
 }
 
 
 void
-ngx_http_ws_bus_log_free(ngx_http_ws_bus_client_t *wc)
+ngx_http_ws_bus_session_log_free(ngx_http_ws_bus_client_t *wc)
 {
     if (wc->logged == NULL) {
         return;
@@ -429,7 +439,7 @@ ngx_http_ws_bus_log_free(ngx_http_ws_bus_client_t *wc)
 
 
 static void
-ngx_http_ws_bus_log_late(wsb_text_t *t, ngx_http_ws_bus_client_t *wc,
+ngx_http_ws_bus_session_log_late(wsb_text_t *t, ngx_http_ws_bus_client_t *wc,
     ngx_uint_t late)
 {
     u_char      buf[NGX_INT64_LEN + 8];
@@ -485,7 +495,7 @@ ngx_http_ws_bus_log_late(wsb_text_t *t, ngx_http_ws_bus_client_t *wc,
 
 
 void
-ngx_http_ws_bus_log_close(ngx_http_ws_bus_client_t *wc, ngx_uint_t code,
+ngx_http_ws_bus_session_log_close(ngx_http_ws_bus_client_t *wc, ngx_uint_t code,
     const u_char *reason, size_t len)
 {
     ngx_http_ws_bus_logged_t  *logged;
@@ -507,12 +517,12 @@ ngx_http_ws_bus_log_close(ngx_http_ws_bus_client_t *wc, ngx_uint_t code,
 
 
 static ngx_int_t
-ngx_http_ws_bus_variable_connection_id(ngx_http_request_t *r,
+ngx_http_ws_bus_session_log_connection_id(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data)
 {
     u_char  *id;
 
-    id = ngx_http_ws_bus_request_id(r);
+    id = ngx_http_ws_bus_admit_id(r);
 
     if (id == NULL) {
         v->not_found = 1;
@@ -536,13 +546,13 @@ ngx_http_ws_bus_variable_connection_id(ngx_http_request_t *r,
 
 
 static ngx_int_t
-ngx_http_ws_bus_variable_tenant(ngx_http_request_t *r,
+ngx_http_ws_bus_session_log_tenant(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data)
 {
     ngx_int_t  rc;
     ngx_str_t  tenant;
 
-    rc = ngx_http_ws_bus_get_tenant(r, &tenant);
+    rc = ngx_http_ws_bus_tenant_get(r, &tenant);
 
     if (rc == NGX_ERROR) {
         return NGX_ERROR;
@@ -568,7 +578,7 @@ ngx_http_ws_bus_variable_tenant(ngx_http_request_t *r,
 /* Known only at the close, to the session log alone. */
 
 static ngx_int_t
-ngx_http_ws_bus_variable_late(ngx_http_request_t *r,
+ngx_http_ws_bus_session_log_known_late(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data)
 {
     v->not_found = 1;

@@ -6,20 +6,24 @@
 #include "ngx_http_ws_bus_client.h"
 
 
-static wsb_sub_t *ngx_http_ws_bus_add_sub(ngx_http_ws_bus_client_t *wc,
+static wsb_sub_t *ngx_http_ws_bus_subscribe_add(ngx_http_ws_bus_client_t *wc,
     wsb_op_t *op, const char **code, const char **text);
-static ngx_int_t ngx_http_ws_bus_count_in(ngx_http_ws_bus_client_t *wc,
+static ngx_int_t ngx_http_ws_bus_subscribe_count_in(
+    ngx_http_ws_bus_client_t *wc,
     wsb_sub_t *sub, wsb_plan_t *plan, wsb_op_t *op);
-static wsb_rc_t ngx_http_ws_bus_take_quotas_locked(
+static wsb_rc_t ngx_http_ws_bus_subscribe_take_quotas_locked(
     ngx_http_ws_bus_client_t *wc, wsb_sub_t *sub, uint32_t nkeys,
     ngx_uint_t *costly);
-static void ngx_http_ws_bus_give_quotas_locked(ngx_http_ws_bus_client_t *wc,
+static void ngx_http_ws_bus_subscribe_give_quotas_locked(
+    ngx_http_ws_bus_client_t *wc,
     uint32_t nkeys, uint32_t cost);
-static void ngx_http_ws_bus_start(ngx_http_ws_bus_client_t *wc, wsb_sub_t *sub,
+static void ngx_http_ws_bus_subscribe_start(ngx_http_ws_bus_client_t *wc,
+    wsb_sub_t *sub,
     wsb_op_t *op);
-static void ngx_http_ws_bus_remove_sub(ngx_http_ws_bus_client_t *wc,
+static void ngx_http_ws_bus_subscribe_remove(ngx_http_ws_bus_client_t *wc,
     wsb_sub_t *sub);
-static ngx_int_t ngx_http_ws_bus_leave_until(ngx_http_ws_bus_client_t *wc,
+static ngx_int_t ngx_http_ws_bus_subscribe_leave_until(
+    ngx_http_ws_bus_client_t *wc,
     uint64_t until);
 
 
@@ -30,17 +34,17 @@ ngx_http_ws_bus_subscribe(ngx_http_ws_bus_client_t *wc, wsb_op_t *op)
     wsb_sub_t   *sub;
     const char  *code, *text;
 
-    sub = ngx_http_ws_bus_add_sub(wc, op, &code, &text);
+    sub = ngx_http_ws_bus_subscribe_add(wc, op, &code, &text);
 
     if (sub == NULL) {
         message.data = (const uint8_t *) text;
         message.len = ngx_strlen(text);
 
-        ngx_http_ws_bus_error(wc, op->id, code, message);
+        ngx_http_ws_bus_op_error(wc, op->id, code, message);
         return;
     }
 
-    ngx_http_ws_bus_start(wc, sub, op);
+    ngx_http_ws_bus_subscribe_start(wc, sub, op);
 }
 
 
@@ -63,7 +67,7 @@ ngx_http_ws_bus_subscribe_by_itself(ngx_http_ws_bus_client_t *wc)
     op.since_epoch = wc->fan->worker->zone->epoch;
     op.since_seq = wc->cursor.seq - 1;
 
-    sub = ngx_http_ws_bus_add_sub(wc, &op, &code, &text);
+    sub = ngx_http_ws_bus_subscribe_add(wc, &op, &code, &text);
 
     if (sub == NULL) {
         ngx_log_error(NGX_LOG_INFO, wc->connection->log, 0,
@@ -72,14 +76,14 @@ ngx_http_ws_bus_subscribe_by_itself(ngx_http_ws_bus_client_t *wc)
         return;
     }
 
-    ngx_http_ws_bus_start(wc, sub, &op);
+    ngx_http_ws_bus_subscribe_start(wc, sub, &op);
 }
 
 
 /* NULL: refused, and nothing has changed. */
 
 static wsb_sub_t *
-ngx_http_ws_bus_add_sub(ngx_http_ws_bus_client_t *wc, wsb_op_t *op,
+ngx_http_ws_bus_subscribe_add(ngx_http_ws_bus_client_t *wc, wsb_op_t *op,
     const char **code, const char **text)
 {
     size_t       bytes;
@@ -159,7 +163,7 @@ ngx_http_ws_bus_add_sub(ngx_http_ws_bus_client_t *wc, wsb_op_t *op,
         }
     }
 
-    rc = sub ? ngx_http_ws_bus_count_in(wc, sub, plan, op) : NGX_OK;
+    rc = sub ? ngx_http_ws_bus_subscribe_count_in(wc, sub, plan, op) : NGX_OK;
 
     if (rc != NGX_OK) {
 
@@ -213,7 +217,7 @@ ngx_http_ws_bus_add_sub(ngx_http_ws_bus_client_t *wc, wsb_op_t *op,
  */
 
 static ngx_int_t
-ngx_http_ws_bus_count_in(ngx_http_ws_bus_client_t *wc, wsb_sub_t *sub,
+ngx_http_ws_bus_subscribe_count_in(ngx_http_ws_bus_client_t *wc, wsb_sub_t *sub,
     wsb_plan_t *plan, wsb_op_t *op)
 {
     uint32_t                   reserve;
@@ -248,7 +252,8 @@ ngx_http_ws_bus_count_in(ngx_http_ws_bus_client_t *wc, wsb_sub_t *sub,
     ngx_shmtx_lock(&w->shpool->mutex);
 
     costly = 0;
-    rc = ngx_http_ws_bus_take_quotas_locked(wc, sub, plan->nkeys, &costly);
+    rc = ngx_http_ws_bus_subscribe_take_quotas_locked(wc, sub, plan->nkeys,
+                                                      &costly);
 
     if (rc == WSB_OK) {
         reserve = wsb_quota_reserve_locked(w->zone, quotas, n,
@@ -258,7 +263,8 @@ ngx_http_ws_bus_count_in(ngx_http_ws_bus_client_t *wc, wsb_sub_t *sub,
                                             plan->keys, plan->nkeys,
                                             plan->mask, reserve);
         if (rc != WSB_OK) {
-            ngx_http_ws_bus_give_quotas_locked(wc, plan->nkeys, sub->cost);
+            ngx_http_ws_bus_subscribe_give_quotas_locked(wc, plan->nkeys,
+                                                         sub->cost);
         }
     }
 
@@ -298,7 +304,7 @@ ngx_http_ws_bus_count_in(ngx_http_ws_bus_client_t *wc, wsb_sub_t *sub,
 /* All or none; costly: it is the conditions that are refused. */
 
 static wsb_rc_t
-ngx_http_ws_bus_take_quotas_locked(ngx_http_ws_bus_client_t *wc,
+ngx_http_ws_bus_subscribe_take_quotas_locked(ngx_http_ws_bus_client_t *wc,
     wsb_sub_t *sub, uint32_t nkeys, ngx_uint_t *costly)
 {
     wsb_rc_t                   rc;
@@ -333,7 +339,7 @@ ngx_http_ws_bus_take_quotas_locked(ngx_http_ws_bus_client_t *wc,
 
 
 static void
-ngx_http_ws_bus_give_quotas_locked(ngx_http_ws_bus_client_t *wc,
+ngx_http_ws_bus_subscribe_give_quotas_locked(ngx_http_ws_bus_client_t *wc,
     uint32_t nkeys, uint32_t cost)
 {
     ngx_http_ws_bus_worker_t  *w;
@@ -359,14 +365,14 @@ ngx_http_ws_bus_give_quotas_locked(ngx_http_ws_bus_client_t *wc,
  */
 
 static void
-ngx_http_ws_bus_start(ngx_http_ws_bus_client_t *wc, wsb_sub_t *sub,
+ngx_http_ws_bus_subscribe_start(ngx_http_ws_bus_client_t *wc, wsb_sub_t *sub,
     wsb_op_t *op)
 {
-    u_char       id[WSB_ID_LEN], to[WSB_ID_LEN];
-    wsb_str_t    last, end, tenant;
-    wsb_text_t   text;
-    wsb_zone_t  *zone;
-    wsb_start_t  start;
+    u_char        id[WSB_ID_LEN], to[WSB_ID_LEN];
+    wsb_str_t     last, end, tenant;
+    wsb_text_t    text;
+    wsb_zone_t   *zone;
+    wsb_start_t   start;
 
     zone = wc->fan->worker->zone;
 
@@ -376,7 +382,7 @@ ngx_http_ws_bus_start(ngx_http_ws_bus_client_t *wc, wsb_sub_t *sub,
 
     if (op->since != WSB_SINCE_NONE) {
         wc->aware = 1;
-        ngx_http_ws_bus_rewind(wc, sub, start.from);
+        ngx_http_ws_bus_subscribe_rewind(wc, sub, start.from);
     }
 
     if (wc->conf->codec->subscribed != NULL) {
@@ -389,7 +395,7 @@ ngx_http_ws_bus_start(ngx_http_ws_bus_client_t *wc, wsb_sub_t *sub,
         wc->conf->codec->subscribed(&text, op, sub->ordinal, last,
                                     start.recovered);
 
-        ngx_http_ws_bus_send_text(wc, &text);
+        ngx_http_ws_bus_out_text(wc, &text);
     }
 
     if (start.recovered != 0 || wc->closed) {
@@ -410,16 +416,16 @@ ngx_http_ws_bus_start(ngx_http_ws_bus_client_t *wc, wsb_sub_t *sub,
     ngx_http_ws_bus_counters(wc->fan->worker)->gaps++;
     wc->gaps++;
 
-    ngx_http_ws_bus_send_text(wc, &text);
+    ngx_http_ws_bus_out_text(wc, &text);
 }
 
 
 void
-ngx_http_ws_bus_unsubscribe(ngx_http_ws_bus_client_t *wc, wsb_op_t *op)
+ngx_http_ws_bus_subscribe_end(ngx_http_ws_bus_client_t *wc, wsb_op_t *op)
 {
-    uint32_t    low, high, mid;
-    wsb_sub_t  *sub;
-    wsb_text_t  text;
+    uint32_t     low, high, mid;
+    wsb_sub_t   *sub;
+    wsb_text_t   text;
 
     low = 0;
     high = wc->nsubs;
@@ -436,7 +442,7 @@ ngx_http_ws_bus_unsubscribe(ngx_http_ws_bus_client_t *wc, wsb_op_t *op)
 
     if (low == wc->nsubs || wc->subs[low]->ordinal != op->ordinal) {
         wsb_op_not_found(op);
-        ngx_http_ws_bus_refuse(wc, op);
+        ngx_http_ws_bus_op_refuse(wc, op);
         return;
     }
 
@@ -446,8 +452,8 @@ ngx_http_ws_bus_unsubscribe(ngx_http_ws_bus_client_t *wc, wsb_op_t *op)
     ngx_memmove(&wc->subs[low], &wc->subs[low + 1],
                 (wc->nsubs - low) * sizeof(wsb_sub_t *));
 
-    ngx_http_ws_bus_unqueue(wc, sub->ordinal);
-    ngx_http_ws_bus_remove_sub(wc, sub);
+    ngx_http_ws_bus_out_unqueue(wc, sub->ordinal);
+    ngx_http_ws_bus_subscribe_remove(wc, sub);
 
     if (wc->conf->codec->unsubscribed == NULL) {
         return;
@@ -457,12 +463,12 @@ ngx_http_ws_bus_unsubscribe(ngx_http_ws_bus_client_t *wc, wsb_op_t *op)
 
     wc->conf->codec->unsubscribed(&text, op);
 
-    ngx_http_ws_bus_send_text(wc, &text);
+    ngx_http_ws_bus_out_text(wc, &text);
 }
 
 
 static void
-ngx_http_ws_bus_remove_sub(ngx_http_ws_bus_client_t *wc, wsb_sub_t *sub)
+ngx_http_ws_bus_subscribe_remove(ngx_http_ws_bus_client_t *wc, wsb_sub_t *sub)
 {
     uint32_t                   n, text, left, cost;
     wsb_key_t                  keys[WSB_FILTER_VALUES];
@@ -491,7 +497,7 @@ ngx_http_ws_bus_remove_sub(ngx_http_ws_bus_client_t *wc, wsb_sub_t *sub)
 
     wsb_interest_remove_locked(w->zone, (unsigned) w->slot, keys, n);
 
-    ngx_http_ws_bus_give_quotas_locked(wc, n, cost);
+    ngx_http_ws_bus_subscribe_give_quotas_locked(wc, n, cost);
 
     wsb_filter_text_count_locked(w->zone, text, left);
 
@@ -507,10 +513,10 @@ ngx_http_ws_bus_remove_sub(ngx_http_ws_bus_client_t *wc, wsb_sub_t *sub)
  */
 
 void
-ngx_http_ws_bus_leave(ngx_http_ws_bus_client_t *wc)
+ngx_http_ws_bus_subscribe_leave(ngx_http_ws_bus_client_t *wc)
 {
-    uint64_t                   until;
-    ngx_http_ws_bus_fan_t     *fan;
+    uint64_t                until;
+    ngx_http_ws_bus_fan_t  *fan;
 
     if (wc->nsubs == 0) {
         return;
@@ -523,7 +529,7 @@ ngx_http_ws_bus_leave(ngx_http_ws_bus_client_t *wc)
     wc->nsubs = 0;
 
     if (ngx_queue_empty(&fan->leaving)
-        && ngx_http_ws_bus_leave_until(wc, until) == NGX_OK)
+        && ngx_http_ws_bus_subscribe_leave_until(wc, until) == NGX_OK)
     {
         return;
     }
@@ -536,15 +542,16 @@ ngx_http_ws_bus_leave(ngx_http_ws_bus_client_t *wc)
 /* NGX_AGAIN: it has been long enough. */
 
 static ngx_int_t
-ngx_http_ws_bus_leave_until(ngx_http_ws_bus_client_t *wc, uint64_t until)
+ngx_http_ws_bus_subscribe_leave_until(ngx_http_ws_bus_client_t *wc,
+    uint64_t until)
 {
     do {
 
-        if (ngx_http_ws_bus_now() >= until) {
+        if (ngx_http_ws_bus_turn_now() >= until) {
             return NGX_AGAIN;
         }
 
-        ngx_http_ws_bus_remove_sub(wc, wc->subs[wc->nleft - 1]);
+        ngx_http_ws_bus_subscribe_remove(wc, wc->subs[wc->nleft - 1]);
 
     } while (--wc->nleft > 0);
 
@@ -553,11 +560,11 @@ ngx_http_ws_bus_leave_until(ngx_http_ws_bus_client_t *wc, uint64_t until)
 
 
 void
-ngx_http_ws_bus_leave_handler(ngx_event_t *ev)
+ngx_http_ws_bus_subscribe_leave_handler(ngx_event_t *ev)
 {
     uint64_t                   until;
     ngx_queue_t               *q;
-    ngx_http_ws_bus_client_t    *wc;
+    ngx_http_ws_bus_client_t  *wc;
     ngx_http_ws_bus_fan_t     *fan;
 
     fan = ev->data;
@@ -566,13 +573,13 @@ ngx_http_ws_bus_leave_handler(ngx_event_t *ev)
 
     /* a share of its own, whatever else the turn has been long for */
 
-    until = ngx_http_ws_bus_now() + NGX_HTTP_WS_BUS_LEAVE_TIME;
+    until = ngx_http_ws_bus_turn_now() + NGX_HTTP_WS_BUS_LEAVE_TIME;
 
     while (!ngx_queue_empty(&fan->leaving)) {
         q = ngx_queue_head(&fan->leaving);
         wc = ngx_queue_data(q, ngx_http_ws_bus_client_t, leaving);
 
-        if (ngx_http_ws_bus_leave_until(wc, until) != NGX_OK) {
+        if (ngx_http_ws_bus_subscribe_leave_until(wc, until) != NGX_OK) {
             ngx_post_event(ev, &ngx_posted_next_events);
             return;
         }

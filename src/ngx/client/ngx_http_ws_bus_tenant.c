@@ -29,7 +29,7 @@ ngx_http_ws_bus_tenant_value(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_OK;
     }
 
-    rv = ngx_http_ws_bus_complex(cf, cmd, conf);
+    rv = ngx_http_ws_bus_arg_complex(cf, cmd, conf);
 
     if (rv != NGX_CONF_OK || wlcf->tenant->lengths != NULL) {
         return rv;
@@ -49,10 +49,10 @@ ngx_http_ws_bus_tenant_value(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 ngx_int_t
-ngx_http_ws_bus_get_tenant(ngx_http_request_t *r, ngx_str_t *tenant)
+ngx_http_ws_bus_tenant_get(ngx_http_request_t *r, ngx_str_t *tenant)
 {
-    u_char                      *p;
-    wsb_str_t                    args, s;
+    u_char                             *p;
+    wsb_str_t                           args, s;
     ngx_http_ws_bus_client_loc_conf_t  *wlcf;
 
     wlcf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_client_module);
@@ -124,7 +124,7 @@ ngx_http_ws_bus_tenant_of(ngx_http_request_t *r, ngx_str_t *tenant)
     ngx_int_t    rc;
     const char  *wrong;
 
-    rc = ngx_http_ws_bus_get_tenant(r, tenant);
+    rc = ngx_http_ws_bus_tenant_get(r, tenant);
 
     if (rc == NGX_ERROR) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -140,7 +140,7 @@ ngx_http_ws_bus_tenant_of(ngx_http_request_t *r, ngx_str_t *tenant)
         return NGX_OK;
     }
 
-    ngx_http_ws_bus_log_refusal(r, NGX_LOG_ERR,
+    ngx_http_ws_bus_refusal_log(r, NGX_LOG_ERR,
                                 "request refused by its tenant: %s", wrong);
 
     return NGX_HTTP_BAD_REQUEST;
@@ -148,11 +148,11 @@ ngx_http_ws_bus_tenant_of(ngx_http_request_t *r, ngx_str_t *tenant)
 
 
 ngx_int_t
-ngx_http_ws_bus_check_tenant(ngx_http_request_t *r, ngx_str_t *tenant)
+ngx_http_ws_bus_tenant_check(ngx_http_request_t *r, ngx_str_t *tenant)
 {
-    ngx_int_t                    rc;
-    wsb_str_t                    s;
-    const char                  *text, *wrong;
+    ngx_int_t                           rc;
+    wsb_str_t                           s;
+    const char                         *text, *wrong;
     ngx_http_ws_bus_client_loc_conf_t  *wlcf;
 
     wlcf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_client_module);
@@ -162,7 +162,7 @@ ngx_http_ws_bus_check_tenant(ngx_http_request_t *r, ngx_str_t *tenant)
         return NGX_OK;
     }
 
-    rc = ngx_http_ws_bus_get_tenant(r, tenant);
+    rc = ngx_http_ws_bus_tenant_get(r, tenant);
 
     if (rc == NGX_ERROR) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -185,7 +185,7 @@ ngx_http_ws_bus_check_tenant(ngx_http_request_t *r, ngx_str_t *tenant)
 
     /* the client's own is its own fault, the configured one is looked for */
 
-    ngx_http_ws_bus_log_refusal(r, wlcf->tenant ? NGX_LOG_ERR : NGX_LOG_INFO,
+    ngx_http_ws_bus_refusal_log(r, wlcf->tenant ? NGX_LOG_ERR : NGX_LOG_INFO,
                                 "websocket handshake refused by its tenant: "
                                 "%s", wrong ? wrong : text);
 
@@ -199,8 +199,8 @@ ngx_http_ws_bus_check_tenant(ngx_http_request_t *r, ngx_str_t *tenant)
         return rc;
     }
 
-    rc = ngx_http_ws_bus_send_body(r, NGX_HTTP_BAD_REQUEST, "text/plain",
-                                   (u_char *) text, ngx_strlen(text));
+    rc = ngx_http_ws_bus_http_send_body(r, NGX_HTTP_BAD_REQUEST, "text/plain",
+                                        (u_char *) text, ngx_strlen(text));
 
     return rc == NGX_OK ? NGX_DONE : rc;
 }

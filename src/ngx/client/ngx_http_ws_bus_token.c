@@ -50,7 +50,7 @@ static void ngx_http_ws_bus_token_tick_handler(ngx_event_t *ev);
 static ngx_rbtree_t       ngx_http_ws_bus_token_tree;
 static ngx_rbtree_node_t  ngx_http_ws_bus_token_sentinel;
 static ngx_event_t        ngx_http_ws_bus_token_tick;
-static ngx_connection_t   ngx_http_ws_bus_token_nobody; /* debug log wants one */
+static ngx_connection_t   ngx_http_ws_bus_token_nobody;  /* for debug log */
 
 
 ngx_int_t
@@ -58,7 +58,8 @@ ngx_http_ws_bus_token_init_process(ngx_cycle_t *cycle)
 {
     ngx_event_t  *ev;
 
-    ngx_rbtree_init(&ngx_http_ws_bus_token_tree, &ngx_http_ws_bus_token_sentinel,
+    ngx_rbtree_init(&ngx_http_ws_bus_token_tree,
+                    &ngx_http_ws_bus_token_sentinel,
                     ngx_rbtree_insert_value);
 
     ngx_http_ws_bus_token_nobody.fd = (ngx_socket_t) -1;
@@ -74,7 +75,8 @@ ngx_http_ws_bus_token_init_process(ngx_cycle_t *cycle)
 
 
 ngx_int_t
-ngx_http_ws_bus_token_attach(ngx_http_request_t *r, ngx_http_ws_bus_client_t *wc)
+ngx_http_ws_bus_token_attach(ngx_http_request_t *r,
+    ngx_http_ws_bus_client_t *wc)
 {
     ngx_http_ws_bus_jwt_ctx_t       *ctx;
     ngx_http_ws_bus_jwt_loc_conf_t  *jlcf;
@@ -109,11 +111,11 @@ ngx_http_ws_bus_token_attach(ngx_http_request_t *r, ngx_http_ws_bus_client_t *wc
 static ngx_http_ws_bus_token_t *
 ngx_http_ws_bus_token_create(ngx_http_ws_bus_jwt_ctx_t *ctx)
 {
-    size_t                          len;
-    u_char                         *p;
-    ngx_str_t                      *read;
-    ngx_uint_t                      i;
-    wsb_json_t                      sub;
+    size_t                    len;
+    u_char                   *p;
+    ngx_str_t                *read;
+    ngx_uint_t                i;
+    wsb_json_t                sub;
     ngx_http_ws_bus_token_t  *js;
 
     read = ctx->reads.elts;
@@ -180,7 +182,8 @@ ngx_http_ws_bus_token_hash(ngx_http_ws_bus_token_t *js,
         return NGX_ERROR;
     }
 
-    *hash = wsb_hash(js->wc->fan->worker ? js->wc->fan->worker->zone->key : nobody,
+    *hash = wsb_hash(js->wc->fan->worker ? js->wc->fan->worker->zone->key
+                                         : nobody,
                      NGX_HTTP_WS_BUS_TOKEN_DOMAIN, text.data, text.len);
 
     wsb_text_done(&text);
@@ -253,11 +256,11 @@ ngx_http_ws_bus_token_await(ngx_http_ws_bus_token_t *js)
 static void
 ngx_http_ws_bus_token_tick_handler(ngx_event_t *ev)
 {
-    ngx_uint_t                      n;
-    ngx_rbtree_t                   *tree;
-    ngx_rbtree_node_t              *node;
-    ngx_http_ws_bus_client_t         *wc;
-    ngx_http_ws_bus_token_t  *js;
+    ngx_uint_t                 n;
+    ngx_rbtree_t              *tree;
+    ngx_rbtree_node_t         *node;
+    ngx_http_ws_bus_client_t  *wc;
+    ngx_http_ws_bus_token_t   *js;
 
     ngx_http_ws_bus_turn();
 
@@ -303,11 +306,11 @@ ngx_int_t
 ngx_http_ws_bus_token_renew(ngx_http_ws_bus_client_t *wc, wsb_str_t token,
     uint64_t *exp, const char **reason)
 {
-    u_char                         *buf;
-    wsb_rc_t                        rc;
-    ngx_int_t                       same;
-    wsb_key_t                       hash;
-    wsb_json_t                      claims;
+    u_char                   *buf;
+    wsb_rc_t                  rc;
+    ngx_int_t                 same;
+    wsb_key_t                 hash;
+    wsb_json_t                claims;
     ngx_http_ws_bus_token_t  *js;
 
     js = wc->token;

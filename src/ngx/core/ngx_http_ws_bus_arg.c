@@ -15,7 +15,7 @@
 /* $arg_... and ${arg_...} become $ws_bus_arg_... in the text of a value. */
 
 ngx_int_t
-ngx_http_ws_bus_decode_args(ngx_conf_t *cf, ngx_str_t *value)
+ngx_http_ws_bus_arg_decode(ngx_conf_t *cf, ngx_str_t *value)
 {
     u_char      *p, *q, *last;
     ngx_uint_t   n;
@@ -67,13 +67,13 @@ ngx_http_ws_bus_decode_args(ngx_conf_t *cf, ngx_str_t *value)
 /* A slot for a value with variables. */
 
 char *
-ngx_http_ws_bus_complex(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+ngx_http_ws_bus_arg_complex(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_str_t  *value;
 
     value = cf->args->elts;
 
-    if (ngx_http_ws_bus_decode_args(cf, &value[1]) != NGX_OK) {
+    if (ngx_http_ws_bus_arg_decode(cf, &value[1]) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 
@@ -84,7 +84,7 @@ ngx_http_ws_bus_complex(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 /* One that cannot be decoded is as good as none. */
 
 ngx_int_t
-ngx_http_ws_bus_variable_arg(ngx_http_request_t *r,
+ngx_http_ws_bus_arg_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data)
 {
     size_t      len;

@@ -6,13 +6,13 @@
 
 
 char *
-ngx_http_ws_bus_value(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+ngx_http_ws_bus_conf_value(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    char                     *rv;
-    size_t                   *field;
-    ngx_str_t                *value;
-    ngx_command_t             plain;
-    ngx_http_ws_bus_value_t  *v;
+    char                          *rv;
+    size_t                        *field;
+    ngx_str_t                     *value;
+    ngx_command_t                  plain;
+    ngx_http_ws_bus_conf_value_t  *v;
 
     v = cmd->post;
     field = (size_t *) ((char *) conf + cmd->offset);
@@ -44,7 +44,7 @@ ngx_http_ws_bus_value(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 char *
-ngx_http_ws_bus_take_location(ngx_conf_t *cf, ngx_command_t *cmd,
+ngx_http_ws_bus_conf_take_location(ngx_conf_t *cf, ngx_command_t *cmd,
     ngx_http_handler_pt handler)
 {
     ngx_http_core_loc_conf_t    *clcf;
@@ -69,7 +69,7 @@ ngx_http_ws_bus_take_location(ngx_conf_t *cf, ngx_command_t *cmd,
 
 
 void
-ngx_http_ws_bus_merge_value(ngx_http_complex_value_t **conf,
+ngx_http_ws_bus_conf_merge_value(ngx_http_complex_value_t **conf,
     ngx_http_complex_value_t *prev)
 {
     if (*conf == NULL) {

@@ -100,17 +100,18 @@ typedef struct {
     size_t                        min;
     size_t                        max;
     ngx_uint_t                    zero;       /* 0 is good as well */
-} ngx_http_ws_bus_value_t;
+} ngx_http_ws_bus_conf_value_t;
 
-/* cmd->post is an ngx_http_ws_bus_value_t. */
-char *ngx_http_ws_bus_value(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+/* cmd->post is an ngx_http_ws_bus_conf_value_t. */
+char *ngx_http_ws_bus_conf_value(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 
 /* Gives a location its handler, or says that it has one. */
-char *ngx_http_ws_bus_take_location(ngx_conf_t *cf, ngx_command_t *cmd,
+char *ngx_http_ws_bus_conf_take_location(ngx_conf_t *cf, ngx_command_t *cmd,
     ngx_http_handler_pt handler);
 
 /* The value of the level above, where this one has none. */
-void ngx_http_ws_bus_merge_value(ngx_http_complex_value_t **conf,
+void ngx_http_ws_bus_conf_merge_value(ngx_http_complex_value_t **conf,
     ngx_http_complex_value_t *prev);
 
 
@@ -120,7 +121,7 @@ char *ngx_http_ws_bus_zone_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 ngx_http_ws_bus_zone_t *ngx_http_ws_bus_zone_get(ngx_conf_t *cf,
     ngx_str_t *name);
-char *ngx_http_ws_bus_zones_check(ngx_conf_t *cf,
+char *ngx_http_ws_bus_zone_check_all(ngx_conf_t *cf,
     ngx_http_ws_bus_main_conf_t *mcf);
 
 
@@ -138,11 +139,11 @@ void ngx_http_ws_bus_worker_unpause(ngx_http_ws_bus_paused_t *paused);
 void ngx_http_ws_bus_worker_resume(ngx_http_ws_bus_worker_t *w);
 
 /* Whether a pid has died. */
-int ngx_http_ws_bus_gone(uint32_t pid);
+int ngx_http_ws_bus_worker_gone(uint32_t pid);
 
 /* Whether a newer generation of workers is at work, and which this one is. */
-ngx_uint_t ngx_http_ws_bus_succeeded(void);
-ngx_uint_t ngx_http_ws_bus_my_generation(void);
+ngx_uint_t ngx_http_ws_bus_worker_succeeded(void);
+ngx_uint_t ngx_http_ws_bus_worker_generation(void);
 
 
 /* wake */
@@ -163,27 +164,28 @@ void ngx_http_ws_bus_turn(void);
 uint64_t ngx_http_ws_bus_turn_began(void);
 
 /* Monotonic, microseconds. */
-uint64_t ngx_http_ws_bus_now(void);
+uint64_t ngx_http_ws_bus_turn_now(void);
 
 
 /* http */
 
 /* name and value live as long as the request. */
-ngx_int_t ngx_http_ws_bus_add_header(ngx_http_request_t *r, const char *name,
+ngx_int_t ngx_http_ws_bus_http_add_header(ngx_http_request_t *r,
+    const char *name,
     const char *value);
 
 /* The first one of this name; NULL: none. */
-ngx_str_t *ngx_http_ws_bus_find_header(ngx_list_t *headers,
+ngx_str_t *ngx_http_ws_bus_http_find_header(ngx_list_t *headers,
     const ngx_str_t *name);
 
 /* Is it the header of this name, whatever its case? */
-ngx_uint_t ngx_http_ws_bus_header_is(ngx_table_elt_t *h, const char *name);
+ngx_uint_t ngx_http_ws_bus_http_header_is(ngx_table_elt_t *h, const char *name);
 
 /* Is the peer on loopback or a unix socket? */
-ngx_uint_t ngx_http_ws_bus_local(ngx_http_request_t *r);
+ngx_uint_t ngx_http_ws_bus_http_local(ngx_http_request_t *r);
 
 /* data lives in the request's pool. */
-ngx_int_t ngx_http_ws_bus_send_body(ngx_http_request_t *r,
+ngx_int_t ngx_http_ws_bus_http_send_body(ngx_http_request_t *r,
     ngx_uint_t status, const char *type, u_char *data, size_t len);
 
 
@@ -193,12 +195,13 @@ ngx_int_t ngx_http_ws_bus_send_body(ngx_http_request_t *r,
  * In the text of a value: arguments of the query string are read decoded.
  * For each directive whose value may be made of one.
  */
-ngx_int_t ngx_http_ws_bus_decode_args(ngx_conf_t *cf, ngx_str_t *value);
+ngx_int_t ngx_http_ws_bus_arg_decode(ngx_conf_t *cf, ngx_str_t *value);
 
 /* ngx_http_set_complex_value_slot() with that. */
-char *ngx_http_ws_bus_complex(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_ws_bus_arg_complex(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 
-ngx_int_t ngx_http_ws_bus_variable_arg(ngx_http_request_t *r,
+ngx_int_t ngx_http_ws_bus_arg_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 
 
@@ -212,17 +215,17 @@ typedef struct {
 } ngx_http_ws_bus_place_t;
 
 /* The line that is being read. */
-void ngx_http_ws_bus_here(ngx_conf_t *cf, ngx_http_ws_bus_place_t *place);
+void ngx_http_ws_bus_place_here(ngx_conf_t *cf, ngx_http_ws_bus_place_t *place);
 
 /* As ngx_conf_log_error(), but there. */
-void ngx_http_ws_bus_log_at(ngx_uint_t level, ngx_conf_t *cf,
+void ngx_http_ws_bus_place_log(ngx_uint_t level, ngx_conf_t *cf,
     ngx_http_ws_bus_place_t *place, const char *fmt, ...);
 
 
 /* refusal */
 
 /* One line: the reason, the location, and the Origin if there is one. */
-void ngx_http_ws_bus_log_refusal(ngx_http_request_t *r, ngx_uint_t level,
+void ngx_http_ws_bus_refusal_log(ngx_http_request_t *r, ngx_uint_t level,
     const char *fmt, ...);
 
 

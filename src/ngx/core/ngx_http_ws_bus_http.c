@@ -6,7 +6,7 @@
 
 
 ngx_int_t
-ngx_http_ws_bus_add_header(ngx_http_request_t *r, const char *name,
+ngx_http_ws_bus_http_add_header(ngx_http_request_t *r, const char *name,
     const char *value)
 {
     ngx_table_elt_t  *h;
@@ -30,7 +30,7 @@ ngx_http_ws_bus_add_header(ngx_http_request_t *r, const char *name,
 
 
 ngx_str_t *
-ngx_http_ws_bus_find_header(ngx_list_t *headers, const ngx_str_t *name)
+ngx_http_ws_bus_http_find_header(ngx_list_t *headers, const ngx_str_t *name)
 {
     ngx_uint_t        i;
     ngx_list_part_t  *part;
@@ -59,10 +59,10 @@ ngx_http_ws_bus_find_header(ngx_list_t *headers, const ngx_str_t *name)
  */
 
 ngx_uint_t
-ngx_http_ws_bus_local(ngx_http_request_t *r)
+ngx_http_ws_bus_http_local(ngx_http_request_t *r)
 {
-    socklen_t        len;
-    ngx_sockaddr_t   peer;
+    socklen_t       len;
+    ngx_sockaddr_t  peer;
 
     if (!ngx_http_ws_bus_is_loopback(r->connection->sockaddr)) {
         return 0;
@@ -81,7 +81,7 @@ ngx_http_ws_bus_local(ngx_http_request_t *r)
 /* data lives in the request's pool. */
 
 ngx_int_t
-ngx_http_ws_bus_send_body(ngx_http_request_t *r, ngx_uint_t status,
+ngx_http_ws_bus_http_send_body(ngx_http_request_t *r, ngx_uint_t status,
     const char *type, u_char *data, size_t len)
 {
     ngx_int_t     rc;
@@ -120,7 +120,7 @@ ngx_http_ws_bus_send_body(ngx_http_request_t *r, ngx_uint_t status,
 
 
 ngx_uint_t
-ngx_http_ws_bus_header_is(ngx_table_elt_t *h, const char *name)
+ngx_http_ws_bus_http_header_is(ngx_table_elt_t *h, const char *name)
 {
     size_t  len;
 

@@ -6,13 +6,13 @@
 #include "ngx_http_ws_bus_core.h"
 
 
-static ngx_int_t ngx_http_ws_bus_add_variables(ngx_conf_t *cf);
-static ngx_int_t ngx_http_ws_bus_variable_version(ngx_http_request_t *r,
+static ngx_int_t ngx_http_ws_bus_module_add_variables(ngx_conf_t *cf);
+static ngx_int_t ngx_http_ws_bus_module_version(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
-static void *ngx_http_ws_bus_create_main_conf(ngx_conf_t *cf);
-static char *ngx_http_ws_bus_init_main_conf(ngx_conf_t *cf, void *conf);
-static void *ngx_http_ws_bus_create_loc_conf(ngx_conf_t *cf);
-static char *ngx_http_ws_bus_merge_loc_conf(ngx_conf_t *cf, void *parent,
+static void *ngx_http_ws_bus_module_create_main_conf(ngx_conf_t *cf);
+static char *ngx_http_ws_bus_module_init_main_conf(ngx_conf_t *cf, void *conf);
+static void *ngx_http_ws_bus_module_create_loc_conf(ngx_conf_t *cf);
+static char *ngx_http_ws_bus_module_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
 
 
@@ -30,17 +30,17 @@ static ngx_command_t  ngx_http_ws_bus_commands[] = {
 
 
 static ngx_http_module_t  ngx_http_ws_bus_module_ctx = {
-    ngx_http_ws_bus_add_variables,         /* preconfiguration */
+    ngx_http_ws_bus_module_add_variables,         /* preconfiguration */
     NULL,                                  /* postconfiguration */
 
-    ngx_http_ws_bus_create_main_conf,      /* create main configuration */
-    ngx_http_ws_bus_init_main_conf,        /* init main configuration */
+    ngx_http_ws_bus_module_create_main_conf,   /* create main configuration */
+    ngx_http_ws_bus_module_init_main_conf,        /* init main configuration */
 
     NULL,                                  /* create server configuration */
     NULL,                                  /* merge server configuration */
 
-    ngx_http_ws_bus_create_loc_conf,       /* create location configuration */
-    ngx_http_ws_bus_merge_loc_conf         /* merge location configuration */
+    ngx_http_ws_bus_module_create_loc_conf,    /* create location conf */
+    ngx_http_ws_bus_module_merge_loc_conf      /* merge location conf */
 };
 
 
@@ -64,7 +64,7 @@ static ngx_str_t  ngx_http_ws_bus_version_name = ngx_string("ws_bus_version");
 
 
 static ngx_int_t
-ngx_http_ws_bus_add_variables(ngx_conf_t *cf)
+ngx_http_ws_bus_module_add_variables(ngx_conf_t *cf)
 {
     ngx_http_variable_t  *var;
 
@@ -73,14 +73,14 @@ ngx_http_ws_bus_add_variables(ngx_conf_t *cf)
         return NGX_ERROR;
     }
 
-    var->get_handler = ngx_http_ws_bus_variable_version;
+    var->get_handler = ngx_http_ws_bus_module_version;
 
     return NGX_OK;
 }
 
 
 static ngx_int_t
-ngx_http_ws_bus_variable_version(ngx_http_request_t *r,
+ngx_http_ws_bus_module_version(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data)
 {
     v->data = (u_char *) NGX_HTTP_WS_BUS_VERSION;
@@ -94,7 +94,7 @@ ngx_http_ws_bus_variable_version(ngx_http_request_t *r,
 
 
 static void *
-ngx_http_ws_bus_create_main_conf(ngx_conf_t *cf)
+ngx_http_ws_bus_module_create_main_conf(ngx_conf_t *cf)
 {
     ngx_http_ws_bus_main_conf_t  *wmcf;
 
@@ -115,14 +115,14 @@ ngx_http_ws_bus_create_main_conf(ngx_conf_t *cf)
 
 
 static char *
-ngx_http_ws_bus_init_main_conf(ngx_conf_t *cf, void *conf)
+ngx_http_ws_bus_module_init_main_conf(ngx_conf_t *cf, void *conf)
 {
-    return ngx_http_ws_bus_zones_check(cf, conf);
+    return ngx_http_ws_bus_zone_check_all(cf, conf);
 }
 
 
 static void *
-ngx_http_ws_bus_create_loc_conf(ngx_conf_t *cf)
+ngx_http_ws_bus_module_create_loc_conf(ngx_conf_t *cf)
 {
     ngx_http_ws_bus_loc_conf_t  *wlcf;
 
@@ -143,7 +143,7 @@ ngx_http_ws_bus_create_loc_conf(ngx_conf_t *cf)
 
 
 static char *
-ngx_http_ws_bus_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
+ngx_http_ws_bus_module_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 {
     ngx_http_ws_bus_loc_conf_t  *prev = parent;
     ngx_http_ws_bus_loc_conf_t  *conf = child;

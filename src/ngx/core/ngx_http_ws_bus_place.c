@@ -7,7 +7,7 @@
 
 
 void
-ngx_http_ws_bus_here(ngx_conf_t *cf, ngx_http_ws_bus_place_t *place)
+ngx_http_ws_bus_place_here(ngx_conf_t *cf, ngx_http_ws_bus_place_t *place)
 {
     ngx_str_null(&place->file);
 
@@ -19,7 +19,7 @@ ngx_http_ws_bus_here(ngx_conf_t *cf, ngx_http_ws_bus_place_t *place)
 
 
 void
-ngx_http_ws_bus_log_at(ngx_uint_t level, ngx_conf_t *cf,
+ngx_http_ws_bus_place_log(ngx_uint_t level, ngx_conf_t *cf,
     ngx_http_ws_bus_place_t *place, const char *fmt, ...)
 {
     u_char   text[NGX_MAX_CONF_ERRSTR], *last;

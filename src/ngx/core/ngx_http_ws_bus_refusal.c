@@ -15,7 +15,7 @@ static ngx_str_t *ngx_http_ws_bus_refusal_origin(ngx_http_request_t *r);
 
 
 void
-ngx_http_ws_bus_log_refusal(ngx_http_request_t *r, ngx_uint_t level,
+ngx_http_ws_bus_refusal_log(ngx_http_request_t *r, ngx_uint_t level,
     const char *fmt, ...)
 {
     u_char                     reason[NGX_MAX_ERROR_STR / 2], *last;
@@ -77,7 +77,7 @@ ngx_http_ws_bus_refusal_origin(ngx_http_request_t *r)
         h = part->elts;
 
         for (i = 0; i < part->nelts; i++) {
-            if (ngx_http_ws_bus_header_is(&h[i], "origin")) {
+            if (ngx_http_ws_bus_http_header_is(&h[i], "origin")) {
                 return &h[i].value;
             }
         }

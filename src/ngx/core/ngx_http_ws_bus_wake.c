@@ -24,22 +24,24 @@
 #define NGX_HTTP_WS_BUS_WAKE   SIGURG
 
 
-static ngx_int_t ngx_http_ws_bus_create_worker(ngx_cycle_t *cycle,
+static ngx_int_t ngx_http_ws_bus_worker_create(ngx_cycle_t *cycle,
     ngx_http_ws_bus_zone_t *bus);
-static void ngx_http_ws_bus_enter(ngx_http_ws_bus_worker_t *w, ngx_log_t *log);
-static void ngx_http_ws_bus_listen(ngx_cycle_t *cycle);
-static void ngx_http_ws_bus_not_listening(ngx_log_t *log, ngx_err_t err,
+static void ngx_http_ws_bus_worker_enter(ngx_http_ws_bus_worker_t *w,
+    ngx_log_t *log);
+static void ngx_http_ws_bus_wake_listen(ngx_cycle_t *cycle);
+static void ngx_http_ws_bus_wake_not_listening(ngx_log_t *log, ngx_err_t err,
     const char *what);
-static void ngx_http_ws_bus_signal(ngx_http_ws_bus_zone_t *bus, unsigned slot);
-static void ngx_http_ws_bus_signal_handler(ngx_event_t *ev);
-static void ngx_http_ws_bus_tick_handler(ngx_event_t *ev);
-static void ngx_http_ws_bus_sweep(ngx_http_ws_bus_worker_t *w);
+static void ngx_http_ws_bus_wake_signal(ngx_http_ws_bus_zone_t *bus,
+    unsigned slot);
+static void ngx_http_ws_bus_wake_signal_handler(ngx_event_t *ev);
+static void ngx_http_ws_bus_worker_tick_handler(ngx_event_t *ev);
+static void ngx_http_ws_bus_worker_sweep(ngx_http_ws_bus_worker_t *w);
 static void ngx_http_ws_bus_turn_handler(ngx_event_t *ev);
 
 
 /* Counted by the master, inherited by its workers. */
 
-static ngx_uint_t               ngx_http_ws_bus_generation;
+static ngx_uint_t               ngx_http_ws_bus_worker_gen;
 
 /* Of this process. */
 
@@ -58,7 +60,7 @@ static ngx_uint_t               ngx_http_ws_bus_logged;  /* not listening */
 ngx_int_t
 ngx_http_ws_bus_wake_init_module(ngx_cycle_t *cycle)
 {
-    ngx_http_ws_bus_generation++;
+    ngx_http_ws_bus_worker_gen++;
 
     return NGX_OK;
 }
@@ -102,17 +104,17 @@ ngx_http_ws_bus_wake_init_process(ngx_cycle_t *cycle)
     bus = wmcf->zones.elts;
 
     for (i = 0; i < wmcf->zones.nelts; i++) {
-        if (ngx_http_ws_bus_create_worker(cycle, bus[i]) != NGX_OK) {
+        if (ngx_http_ws_bus_worker_create(cycle, bus[i]) != NGX_OK) {
             ngx_log_error(NGX_LOG_ALERT, cycle->log, 0,
                           "no memory for ws_bus zone \"%V\": this worker "
                           "refuses its clients", &bus[i]->name);
         }
     }
 
-    ngx_http_ws_bus_listen(cycle);
+    ngx_http_ws_bus_wake_listen(cycle);
 
     ev = &ngx_http_ws_bus_tick;
-    ev->handler = ngx_http_ws_bus_tick_handler;
+    ev->handler = ngx_http_ws_bus_worker_tick_handler;
     ev->log = cycle->log;
     ev->data = &ngx_http_ws_bus_dummy;
     ev->cancelable = 1;
@@ -124,7 +126,7 @@ ngx_http_ws_bus_wake_init_process(ngx_cycle_t *cycle)
 
 
 static ngx_int_t
-ngx_http_ws_bus_create_worker(ngx_cycle_t *cycle, ngx_http_ws_bus_zone_t *bus)
+ngx_http_ws_bus_worker_create(ngx_cycle_t *cycle, ngx_http_ws_bus_zone_t *bus)
 {
     ngx_http_ws_bus_worker_t  *w;
 
@@ -146,7 +148,7 @@ ngx_http_ws_bus_create_worker(ngx_cycle_t *cycle, ngx_http_ws_bus_zone_t *bus)
 
     bus->worker = w;
 
-    ngx_http_ws_bus_enter(w, cycle->log);
+    ngx_http_ws_bus_worker_enter(w, cycle->log);
 
     if (w->slot == -1) {
         ngx_log_error(NGX_LOG_ALERT, cycle->log, 0,
@@ -161,13 +163,13 @@ ngx_http_ws_bus_create_worker(ngx_cycle_t *cycle, ngx_http_ws_bus_zone_t *bus)
 
 
 static void
-ngx_http_ws_bus_enter(ngx_http_ws_bus_worker_t *w, ngx_log_t *log)
+ngx_http_ws_bus_worker_enter(ngx_http_ws_bus_worker_t *w, ngx_log_t *log)
 {
     ngx_shmtx_lock(&w->shpool->mutex);
 
     w->slot = wsb_slot_enter_locked(w->zone, (uint32_t) ngx_pid,
-                                    ngx_http_ws_bus_generation,
-                                    ngx_http_ws_bus_gone, &w->hand);
+                                    ngx_http_ws_bus_worker_gen,
+                                    ngx_http_ws_bus_worker_gone, &w->hand);
 
     ngx_shmtx_unlock(&w->shpool->mutex);
 
@@ -187,7 +189,7 @@ ngx_http_ws_bus_enter(ngx_http_ws_bus_worker_t *w, ngx_log_t *log)
 
 
 static void
-ngx_http_ws_bus_listen(ngx_cycle_t *cycle)
+ngx_http_ws_bus_wake_listen(ngx_cycle_t *cycle)
 {
     int                fd;
     sigset_t           set;
@@ -197,36 +199,36 @@ ngx_http_ws_bus_listen(ngx_cycle_t *cycle)
     sigaddset(&set, NGX_HTTP_WS_BUS_WAKE);
 
     if (sigprocmask(SIG_BLOCK, &set, NULL) == -1) {
-        ngx_http_ws_bus_not_listening(cycle->log, ngx_errno,
-                                      "sigprocmask() failed");
+        ngx_http_ws_bus_wake_not_listening(cycle->log, ngx_errno,
+                                           "sigprocmask() failed");
         return;
     }
 
     if (cycle->free_connection_n == 0) {
         /* before nginx closes a client's, and logs it, for this */
-        ngx_http_ws_bus_not_listening(cycle->log, 0,
-                                      "none of worker_connections is free");
+        ngx_http_ws_bus_wake_not_listening(cycle->log, 0,
+                                         "none of worker_connections is free");
         return;
     }
 
     fd = signalfd(-1, &set, SFD_NONBLOCK|SFD_CLOEXEC);
 
     if (fd == -1) {
-        ngx_http_ws_bus_not_listening(cycle->log, ngx_errno,
-                                      "signalfd() failed");
+        ngx_http_ws_bus_wake_not_listening(cycle->log, ngx_errno,
+                                           "signalfd() failed");
         return;
     }
 
     c = ngx_get_connection(fd, cycle->log);
 
     if (c == NULL) {
-        ngx_http_ws_bus_not_listening(cycle->log, 0,
-                                      "no connection for its signals");
+        ngx_http_ws_bus_wake_not_listening(cycle->log, 0,
+                                           "no connection for its signals");
         (void) close(fd);
         return;
     }
 
-    c->read->handler = ngx_http_ws_bus_signal_handler;
+    c->read->handler = ngx_http_ws_bus_wake_signal_handler;
     c->read->log = cycle->log;
     c->write->log = cycle->log;
 
@@ -238,8 +240,8 @@ ngx_http_ws_bus_listen(ngx_cycle_t *cycle)
                           ? NGX_CLEAR_EVENT : 0)
         != NGX_OK)
     {
-        ngx_http_ws_bus_not_listening(cycle->log, 0,
-                                      "no event for its signals");
+        ngx_http_ws_bus_wake_not_listening(cycle->log, 0,
+                                           "no event for its signals");
         ngx_free_connection(c);
         (void) close(fd);
         return;
@@ -252,7 +254,8 @@ ngx_http_ws_bus_listen(ngx_cycle_t *cycle)
 /* It is tried again each second, and said once. */
 
 static void
-ngx_http_ws_bus_not_listening(ngx_log_t *log, ngx_err_t err, const char *what)
+ngx_http_ws_bus_wake_not_listening(ngx_log_t *log, ngx_err_t err,
+    const char *what)
 {
     if (ngx_http_ws_bus_logged) {
         return;
@@ -321,14 +324,14 @@ ngx_http_ws_bus_wake(ngx_http_ws_bus_zone_t *bus,
                 continue;
             }
 
-            ngx_http_ws_bus_signal(bus, slot);
+            ngx_http_ws_bus_wake_signal(bus, slot);
         }
     }
 }
 
 
 static void
-ngx_http_ws_bus_signal(ngx_http_ws_bus_zone_t *bus, unsigned slot)
+ngx_http_ws_bus_wake_signal(ngx_http_ws_bus_zone_t *bus, unsigned slot)
 {
     pid_t              pid;
     static ngx_uint_t  logged;
@@ -356,7 +359,7 @@ ngx_http_ws_bus_signal(ngx_http_ws_bus_zone_t *bus, unsigned slot)
 
 
 static void
-ngx_http_ws_bus_signal_handler(ngx_event_t *ev)
+ngx_http_ws_bus_wake_signal_handler(ngx_event_t *ev)
 {
     ngx_uint_t                  i;
     ngx_connection_t           *c;
@@ -407,7 +410,7 @@ ngx_http_ws_bus_signal_handler(ngx_event_t *ev)
  */
 
 static void
-ngx_http_ws_bus_tick_handler(ngx_event_t *ev)
+ngx_http_ws_bus_worker_tick_handler(ngx_event_t *ev)
 {
     ngx_uint_t                  i;
     ngx_http_ws_bus_zone_t    **bus;
@@ -419,7 +422,7 @@ ngx_http_ws_bus_tick_handler(ngx_event_t *ev)
     if (!ngx_http_ws_bus_listening
         && ngx_http_ws_bus_ticks % NGX_HTTP_WS_BUS_SWEEP == 0)
     {
-        ngx_http_ws_bus_listen((ngx_cycle_t *) ngx_cycle);
+        ngx_http_ws_bus_wake_listen((ngx_cycle_t *) ngx_cycle);
     }
 
     for (i = 0; i < ngx_http_ws_bus_zones->nelts; i++) {
@@ -430,7 +433,7 @@ ngx_http_ws_bus_tick_handler(ngx_event_t *ev)
         }
 
         if (w->slot == -1) {
-            ngx_http_ws_bus_enter(w, ngx_cycle->log);
+            ngx_http_ws_bus_worker_enter(w, ngx_cycle->log);
             continue;
         }
 
@@ -442,7 +445,7 @@ ngx_http_ws_bus_tick_handler(ngx_event_t *ev)
         }
 
         if (ngx_http_ws_bus_ticks % NGX_HTTP_WS_BUS_SWEEP == 0) {
-            ngx_http_ws_bus_sweep(w);
+            ngx_http_ws_bus_worker_sweep(w);
         }
     }
 
@@ -456,7 +459,7 @@ ngx_http_ws_bus_tick_handler(ngx_event_t *ev)
  */
 
 static void
-ngx_http_ws_bus_sweep(ngx_http_ws_bus_worker_t *w)
+ngx_http_ws_bus_worker_sweep(ngx_http_ws_bus_worker_t *w)
 {
     uint32_t     pid;
     unsigned     i, n;
@@ -479,7 +482,7 @@ ngx_http_ws_bus_sweep(ngx_http_ws_bus_worker_t *w)
         slot = wsb_zone_slot(w->zone, i);
         pid = slot->pid;
 
-        if (pid == 0 || !ngx_http_ws_bus_gone(pid)) {
+        if (pid == 0 || !ngx_http_ws_bus_worker_gone(pid)) {
             continue;
         }
 
@@ -497,7 +500,7 @@ ngx_http_ws_bus_sweep(ngx_http_ws_bus_worker_t *w)
 
 
 int
-ngx_http_ws_bus_gone(uint32_t pid)
+ngx_http_ws_bus_worker_gone(uint32_t pid)
 {
     return kill((pid_t) pid, 0) == -1 && ngx_errno == ESRCH;
 }
@@ -509,12 +512,12 @@ ngx_http_ws_bus_gone(uint32_t pid)
  */
 
 ngx_uint_t
-ngx_http_ws_bus_succeeded(void)
+ngx_http_ws_bus_worker_succeeded(void)
 {
-    unsigned                   i;
-    wsb_slot_t                *slot;
-    ngx_uint_t                 n;
-    ngx_http_ws_bus_zone_t   **bus;
+    unsigned                  i;
+    wsb_slot_t               *slot;
+    ngx_uint_t                n;
+    ngx_http_ws_bus_zone_t  **bus;
 
     if (ngx_http_ws_bus_zones == NULL) {
         return 0;
@@ -531,8 +534,8 @@ ngx_http_ws_bus_succeeded(void)
             slot = wsb_zone_slot(bus[n]->zone, i);
 
             if (slot->pid != 0
-                && slot->generation > ngx_http_ws_bus_generation
-                && !ngx_http_ws_bus_gone(slot->pid))
+                && slot->generation > ngx_http_ws_bus_worker_gen
+                && !ngx_http_ws_bus_worker_gone(slot->pid))
             {
                 return 1;
             }
@@ -544,14 +547,14 @@ ngx_http_ws_bus_succeeded(void)
 
 
 ngx_uint_t
-ngx_http_ws_bus_my_generation(void)
+ngx_http_ws_bus_worker_generation(void)
 {
-    return ngx_http_ws_bus_generation;
+    return ngx_http_ws_bus_worker_gen;
 }
 
 
 uint64_t
-ngx_http_ws_bus_now(void)
+ngx_http_ws_bus_turn_now(void)
 {
     struct timespec  ts;
 
@@ -570,7 +573,7 @@ void
 ngx_http_ws_bus_turn(void)
 {
     if (ngx_http_ws_bus_turn_start == 0 && ngx_http_ws_bus_zones != NULL) {
-        ngx_http_ws_bus_turn_start = ngx_http_ws_bus_now();
+        ngx_http_ws_bus_turn_start = ngx_http_ws_bus_turn_now();
         ngx_post_event(&ngx_http_ws_bus_turn_event, &ngx_posted_events);
     }
 }
@@ -580,25 +583,25 @@ uint64_t
 ngx_http_ws_bus_turn_began(void)
 {
     return ngx_http_ws_bus_turn_start ? ngx_http_ws_bus_turn_start
-                                      : ngx_http_ws_bus_now();
+                                      : ngx_http_ws_bus_turn_now();
 }
 
 
 static void
 ngx_http_ws_bus_turn_handler(ngx_event_t *ev)
 {
-    uint64_t                     took;
-    ngx_uint_t                   i;
-    wsb_counters_t              *counters;
-    ngx_http_ws_bus_zone_t     **bus;
-    ngx_http_ws_bus_worker_t    *w;
+    uint64_t                    took;
+    ngx_uint_t                  i;
+    wsb_counters_t             *counters;
+    ngx_http_ws_bus_zone_t    **bus;
+    ngx_http_ws_bus_worker_t   *w;
 
     if (!ngx_queue_empty(&ngx_posted_events)) {
         ngx_post_event(ev, &ngx_posted_events);
         return;
     }
 
-    took = ngx_http_ws_bus_now() - ngx_http_ws_bus_turn_start;
+    took = ngx_http_ws_bus_turn_now() - ngx_http_ws_bus_turn_start;
     ngx_http_ws_bus_turn_start = 0;
 
     bus = ngx_http_ws_bus_zones->elts;

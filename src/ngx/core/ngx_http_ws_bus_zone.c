@@ -16,9 +16,9 @@ static char *ngx_http_ws_bus_zone_size(ngx_conf_t *cf, ngx_str_t *param,
     ngx_str_t *name, size_t *size);
 static char *ngx_http_ws_bus_zone_same_size(ngx_conf_t *cf,
     ngx_http_ws_bus_zone_t *bus);
-static ngx_int_t ngx_http_ws_bus_init_zone(ngx_shm_zone_t *shm_zone,
+static ngx_int_t ngx_http_ws_bus_zone_init(ngx_shm_zone_t *shm_zone,
     void *data);
-static ngx_int_t ngx_http_ws_bus_reuse_zone(ngx_http_ws_bus_zone_t *bus,
+static ngx_int_t ngx_http_ws_bus_zone_reuse(ngx_http_ws_bus_zone_t *bus,
     ngx_log_t *log);
 
 
@@ -83,7 +83,7 @@ ngx_http_ws_bus_zone_directive(ngx_conf_t *cf, ngx_command_t *cmd,
         return NGX_CONF_ERROR;
     }
 
-    bus->shm_zone->init = ngx_http_ws_bus_init_zone;
+    bus->shm_zone->init = ngx_http_ws_bus_zone_init;
     bus->shm_zone->data = bus;
 
     return NGX_CONF_OK;
@@ -330,9 +330,9 @@ ngx_http_ws_bus_zone_get(ngx_conf_t *cf, ngx_str_t *name)
 static ngx_http_ws_bus_zone_t *
 ngx_http_ws_bus_zone_find(ngx_conf_t *cf, ngx_str_t *name)
 {
-    ngx_uint_t                    i;
-    ngx_http_ws_bus_zone_t      **bus;
-    ngx_http_ws_bus_main_conf_t  *wmcf;
+    ngx_uint_t                     i;
+    ngx_http_ws_bus_zone_t       **bus;
+    ngx_http_ws_bus_main_conf_t   *wmcf;
 
     wmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_ws_bus_module);
     bus = wmcf->zones.elts;
@@ -350,7 +350,7 @@ ngx_http_ws_bus_zone_find(ngx_conf_t *cf, ngx_str_t *name)
 
 
 char *
-ngx_http_ws_bus_zones_check(ngx_conf_t *cf,
+ngx_http_ws_bus_zone_check_all(ngx_conf_t *cf,
     ngx_http_ws_bus_main_conf_t *wmcf)
 {
     ngx_uint_t                i;
@@ -380,7 +380,7 @@ ngx_http_ws_bus_zones_check(ngx_conf_t *cf,
  */
 
 static ngx_int_t
-ngx_http_ws_bus_init_zone(ngx_shm_zone_t *shm_zone, void *data)
+ngx_http_ws_bus_zone_init(ngx_shm_zone_t *shm_zone, void *data)
 {
     void                    *mem;
     size_t                   size, len;
@@ -392,7 +392,7 @@ ngx_http_ws_bus_init_zone(ngx_shm_zone_t *shm_zone, void *data)
     bus->shpool = (ngx_slab_pool_t *) shm_zone->shm.addr;
 
     if (data != NULL || shm_zone->shm.exists) {
-        return ngx_http_ws_bus_reuse_zone(bus, shm_zone->shm.log);
+        return ngx_http_ws_bus_zone_reuse(bus, shm_zone->shm.log);
     }
 
     len = sizeof(" in ws_bus zone \"\"") + shm_zone->shm.name.len;
@@ -436,7 +436,7 @@ ngx_http_ws_bus_init_zone(ngx_shm_zone_t *shm_zone, void *data)
 
 
 static ngx_int_t
-ngx_http_ws_bus_reuse_zone(ngx_http_ws_bus_zone_t *bus, ngx_log_t *log)
+ngx_http_ws_bus_zone_reuse(ngx_http_ws_bus_zone_t *bus, ngx_log_t *log)
 {
     wsb_zone_t  *zone;
 

@@ -134,7 +134,7 @@ ngx_http_ws_bus_jwt(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return "is duplicate";
     }
 
-    ngx_http_ws_bus_here(cf, &jlcf->place);
+    ngx_http_ws_bus_place_here(cf, &jlcf->place);
 
     value = cf->args->elts;
 
@@ -177,7 +177,7 @@ ngx_http_ws_bus_jwt(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
             jlcf->in_line = 1;
         }
 
-        if (ngx_http_ws_bus_decode_args(cf, &value[i]) != NGX_OK) {
+        if (ngx_http_ws_bus_arg_decode(cf, &value[i]) != NGX_OK) {
             return NGX_CONF_ERROR;
         }
 
@@ -327,7 +327,7 @@ ngx_http_ws_bus_jwt_require(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_http_complex_value_t          *cv;
     ngx_http_compile_complex_value_t   ccv;
 
-    ngx_http_ws_bus_here(cf, &jlcf->require_place);
+    ngx_http_ws_bus_place_here(cf, &jlcf->require_place);
 
     if (jlcf->require == NULL) {
         jlcf->require = ngx_array_create(cf->pool, 4,

@@ -117,7 +117,7 @@ ngx_http_ws_bus_jwt_required(ngx_http_request_t *r,
             || (value.len == 5
                 && ngx_strncmp(value.data, "false", 5) == 0))
         {
-            ngx_http_ws_bus_log_refusal(r, ngx_http_ws_bus_jwt_level(r),
+            ngx_http_ws_bus_refusal_log(r, ngx_http_ws_bus_jwt_level(r),
                                         "token lacks what "
                                         "\"ws_bus_jwt_require\" wants: %V is "
                                         "empty, \"0\" or \"false\"",
@@ -157,12 +157,12 @@ ngx_http_ws_bus_jwt_unauthorized(ngx_http_request_t *r,
     ngx_http_ws_bus_jwt_count(r);
 
     if (!ctx->present) {
-        ngx_http_ws_bus_log_refusal(r, ngx_http_ws_bus_jwt_level(r),
+        ngx_http_ws_bus_refusal_log(r, ngx_http_ws_bus_jwt_level(r),
                                     "client sent no token");
         return NGX_HTTP_UNAUTHORIZED;
     }
 
-    ngx_http_ws_bus_log_refusal(r, ngx_http_ws_bus_jwt_level(r),
+    ngx_http_ws_bus_refusal_log(r, ngx_http_ws_bus_jwt_level(r),
                                 "client sent a token that is refused: %s",
                                 ctx->reason);
 
@@ -458,7 +458,7 @@ ngx_http_ws_bus_jwt_find_entry(ngx_http_request_t *r, wsb_str_t *token)
         h = part->elts;
 
         for (i = 0; i < part->nelts; i++) {
-            if (ngx_http_ws_bus_header_is(&h[i], "sec-websocket-protocol")
+            if (ngx_http_ws_bus_http_header_is(&h[i], "sec-websocket-protocol")
                 && ngx_http_ws_bus_jwt_take_entry(&h[i].value, token))
             {
                 return 1;

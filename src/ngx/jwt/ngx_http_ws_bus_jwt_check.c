@@ -29,11 +29,11 @@ ngx_http_ws_bus_jwt_check(ngx_conf_t *cf,
     if (conf->sources == NULL) {
 
         if (conf->require_place.line != 0) {
-            ngx_http_ws_bus_log_at(NGX_LOG_EMERG, cf, &conf->require_place,
-                                   "\"ws_bus_jwt_require\" in location "
-                                   "\"%V\" without a token to look at: write "
-                                   "where it comes from by \"ws_bus_jwt\", "
-                                   "here or further out", &clcf->name);
+            ngx_http_ws_bus_place_log(NGX_LOG_EMERG, cf, &conf->require_place,
+                                    "\"ws_bus_jwt_require\" in location "
+                                    "\"%V\" without a token to look at: write "
+                                    "where it comes from by \"ws_bus_jwt\", "
+                                    "here or further out", &clcf->name);
             return NGX_ERROR;
         }
 
@@ -41,10 +41,10 @@ ngx_http_ws_bus_jwt_check(ngx_conf_t *cf,
     }
 
     if (conf->keys == NULL) {
-        ngx_http_ws_bus_log_at(NGX_LOG_EMERG, cf, &conf->place,
-                               "\"ws_bus_jwt\" in location \"%V\" without a "
-                               "key to verify tokens: add "
-                               "\"ws_bus_jwt_key_file\"", &clcf->name);
+        ngx_http_ws_bus_place_log(NGX_LOG_EMERG, cf, &conf->place,
+                                  "\"ws_bus_jwt\" in location \"%V\" without a "
+                                  "key to verify tokens: add "
+                                  "\"ws_bus_jwt_key_file\"", &clcf->name);
         return NGX_ERROR;
     }
 
@@ -53,7 +53,7 @@ ngx_http_ws_bus_jwt_check(ngx_conf_t *cf,
     status = ngx_http_ws_bus_jwt_return(cf);
 
     if (status != 0 && (own || status < NGX_HTTP_SPECIAL_RESPONSE)) {
-        ngx_http_ws_bus_log_at(NGX_LOG_WARN, cf, &conf->place,
+        ngx_http_ws_bus_place_log(NGX_LOG_WARN, cf, &conf->place,
                                "\"return\" in location \"%V\" answers "
                                "before any token is looked at: \"ws_bus_jwt\" "
                                "does not guard it; use \"try_files\" and a "
@@ -93,11 +93,11 @@ ngx_http_ws_bus_jwt_check_issuers(ngx_conf_t *cf,
 
     conf->keys->warned = 1;
 
-    ngx_http_ws_bus_log_at(NGX_LOG_WARN, cf, &conf->keys->place,
-                           "there are several issuers, and keys that are "
-                           "bound to none: each of these verifies tokens of "
-                           "any issuer; write \"issuer=\" behind each "
-                           "\"ws_bus_jwt_key_file\"");
+    ngx_http_ws_bus_place_log(NGX_LOG_WARN, cf, &conf->keys->place,
+                              "there are several issuers, and keys that are "
+                              "bound to none: each of these verifies tokens of "
+                              "any issuer; write \"issuer=\" behind each "
+                              "\"ws_bus_jwt_key_file\"");
 }
 
 
@@ -110,12 +110,12 @@ ngx_http_ws_bus_jwt_check_issuers(ngx_conf_t *cf,
 static ngx_uint_t
 ngx_http_ws_bus_jwt_return(ngx_conf_t *cf)
 {
-    void                 *conf;
-    uintptr_t            *word;
-    ngx_uint_t            i, n;
-    ngx_array_t          *codes;
-    ngx_module_t        **modules;
-    ngx_http_conf_ctx_t  *ctx;
+    void                  *conf;
+    uintptr_t             *word;
+    ngx_uint_t             i, n;
+    ngx_array_t           *codes;
+    ngx_module_t         **modules;
+    ngx_http_conf_ctx_t   *ctx;
 
     ctx = cf->ctx;
     modules = cf->cycle->modules;

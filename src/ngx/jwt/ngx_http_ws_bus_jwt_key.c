@@ -49,7 +49,7 @@ ngx_http_ws_bus_jwt_key_file(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
             return NGX_CONF_ERROR;
         }
 
-        ngx_http_ws_bus_here(cf, &jlcf->keys->place);
+        ngx_http_ws_bus_place_here(cf, &jlcf->keys->place);
 
         cln = ngx_pool_cleanup_add(cf->pool, 0);
         if (cln == NULL) {
@@ -210,10 +210,10 @@ static ngx_int_t
 ngx_http_ws_bus_jwt_read_file(ngx_conf_t *cf, ngx_str_t *name,
     wsb_str_t *text)
 {
-    size_t      size;
-    u_char     *buf;
-    ssize_t     n;
-    ngx_file_t  file;
+    size_t       size;
+    u_char      *buf;
+    ssize_t      n;
+    ngx_file_t   file;
 
     ngx_memzero(&file, sizeof(ngx_file_t));
 

@@ -6,7 +6,7 @@
 
 
 wsb_rc_t
-ngx_http_ws_bus_publish_batch(ngx_http_ws_bus_zone_t *bus,
+ngx_http_ws_bus_append(ngx_http_ws_bus_zone_t *bus,
     wsb_batch_t *batch, const wsb_request_t *req, wsb_appended_t *appended)
 {
     uint64_t     msec;

@@ -13,7 +13,7 @@
 static ngx_int_t ngx_http_ws_bus_capture_handler(ngx_http_request_t *r);
 static ngx_http_ws_bus_captured_t *ngx_http_ws_bus_capture_remember(
     ngx_http_request_t *r);
-static ngx_http_ws_bus_captured_t *ngx_http_ws_bus_captured(
+static ngx_http_ws_bus_captured_t *ngx_http_ws_bus_capture_find(
     ngx_http_request_t *r, ngx_uint_t create);
 static ngx_int_t ngx_http_ws_bus_capture_header(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_ws_bus_capture_starts(ngx_http_request_t *r);
@@ -116,12 +116,13 @@ ngx_http_ws_bus_capture_remember(ngx_http_request_t *r)
 {
     ngx_http_ws_bus_captured_t  *cap;
 
-    cap = ngx_http_ws_bus_captured(r, 1);
+    cap = ngx_http_ws_bus_capture_find(r, 1);
 
     if (cap != NULL && !cap->active && !cap->done
         && !ngx_http_ws_bus_capture_redirected(r, cap))
     {
-        cap->conf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_source_module);
+        cap->conf = ngx_http_get_module_loc_conf(r,
+                                                 ngx_http_ws_bus_source_module);
         cap->client = ngx_http_get_module_loc_conf(r,
                                                ngx_http_ws_bus_client_module);
         cap->clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
@@ -138,7 +139,7 @@ ngx_http_ws_bus_capture_remember(ngx_http_request_t *r)
 /* In a cleanup of the pool: an internal redirect clears the contexts. */
 
 static ngx_http_ws_bus_captured_t *
-ngx_http_ws_bus_captured(ngx_http_request_t *r, ngx_uint_t create)
+ngx_http_ws_bus_capture_find(ngx_http_request_t *r, ngx_uint_t create)
 {
     ngx_pool_cleanup_t  *cln;
 
@@ -191,14 +192,14 @@ ngx_http_ws_bus_capture_header(ngx_http_request_t *r)
     }
 
     if (r->internal) {
-        cap = ngx_http_ws_bus_captured(r, 0);
+        cap = ngx_http_ws_bus_capture_find(r, 0);
 
         if (cap != NULL && !cap->done
             && ngx_http_ws_bus_capture_redirected(r, cap))
         {
             /* X-Accel-Redirect: nginx has thrown its body away */
             cap->lost = 1;
-            ngx_http_ws_bus_capture_emit(r, cap);
+            ngx_http_ws_bus_mutation_emit(r, cap);
         }
     }
 
@@ -229,7 +230,8 @@ ngx_http_ws_bus_capture_header(ngx_http_request_t *r)
 
     /* nginx itself keeps a relative one only in the list */
 
-    value = ngx_http_ws_bus_find_header(&r->headers_out.headers, &location);
+    value = ngx_http_ws_bus_http_find_header(&r->headers_out.headers,
+                                             &location);
 
     if (value != NULL) {
         cap->location = *value;
@@ -245,7 +247,7 @@ ngx_http_ws_bus_capture_header(ngx_http_request_t *r)
         || r->headers_out.content_length_n == 0)
     {
         /* there need not be a call for the body */
-        ngx_http_ws_bus_capture_emit(r, cap);
+        ngx_http_ws_bus_mutation_emit(r, cap);
 
     } else {
         r->filter_need_in_memory = 1;
@@ -285,7 +287,7 @@ ngx_http_ws_bus_capture_starts(ngx_http_request_t *r)
 static ngx_uint_t
 ngx_http_ws_bus_capture_interim(ngx_http_request_t *r)
 {
-    ngx_uint_t                   status;
+    ngx_uint_t                          status;
     ngx_http_ws_bus_source_loc_conf_t  *slcf;
 
     slcf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_source_module);
@@ -359,14 +361,14 @@ ngx_http_ws_bus_capture_proper(ngx_http_request_t *r,
             cap->encoding.len = res->encoding.len;
 
             ngx_http_ws_bus_capture_identity(cap);
-            ngx_http_ws_bus_capture_emit(r, cap);
+            ngx_http_ws_bus_mutation_emit(r, cap);
             return;
         }
 
         if (rc != WSB_AGAIN || b->last_buf) {
 
             if (rc == WSB_ERROR || res->state <= WSB_RESPONSE_HEADER) {
-                ngx_http_ws_bus_capture_refused(r, cap,
+                ngx_http_ws_bus_mutation_refused(r, cap,
                                      ngx_http_ws_bus_capture_unknown);
             }
 
@@ -403,7 +405,7 @@ ngx_http_ws_bus_capture_redirected(ngx_http_request_t *r,
     if (cap->conf == NULL || cap->active || r->upstream_states == NULL
         || ((r->method & NGX_HTTP_WS_BUS_MUTATIONS)
             && cap->conf == ngx_http_get_module_loc_conf(r,
-                                                    ngx_http_ws_bus_source_module)))
+                                               ngx_http_ws_bus_source_module)))
     {
         return 0;
     }
@@ -437,7 +439,7 @@ ngx_http_ws_bus_capture_body(ngx_http_request_t *r, ngx_chain_t *in)
         return ngx_http_next_body_filter(r, in);
     }
 
-    cap = ngx_http_ws_bus_captured(r, 0);
+    cap = ngx_http_ws_bus_capture_find(r, 0);
 
     if (cap == NULL || !cap->active || cap->done) {
         return ngx_http_next_body_filter(r, in);
@@ -456,7 +458,7 @@ ngx_http_ws_bus_capture_body(ngx_http_request_t *r, ngx_chain_t *in)
     }
 
     if (last) {
-        ngx_http_ws_bus_capture_emit(r, cap);
+        ngx_http_ws_bus_mutation_emit(r, cap);
     }
 
     return ngx_http_next_body_filter(r, in);
@@ -503,7 +505,7 @@ ngx_http_ws_bus_capture_log(ngx_http_request_t *r)
 {
     ngx_http_ws_bus_captured_t  *cap;
 
-    cap = ngx_http_ws_bus_captured(r, 0);
+    cap = ngx_http_ws_bus_capture_find(r, 0);
 
     if (cap == NULL || !cap->active || cap->done) {
         return NGX_OK;
@@ -511,8 +513,8 @@ ngx_http_ws_bus_capture_log(ngx_http_request_t *r)
 
     if (cap->proper != NULL) {
         /* who has left, or was cut off, has not seen it either */
-        ngx_http_ws_bus_capture_refused(r, cap,
-                                        ngx_http_ws_bus_capture_unknown);
+        ngx_http_ws_bus_mutation_refused(r, cap,
+                                         ngx_http_ws_bus_capture_unknown);
         return NGX_OK;
     }
 
@@ -524,7 +526,7 @@ ngx_http_ws_bus_capture_log(ngx_http_request_t *r)
 
     cap->lost |= (cap->body.len == 0);
 
-    ngx_http_ws_bus_capture_emit(r, cap);
+    ngx_http_ws_bus_mutation_emit(r, cap);
 
     return NGX_OK;
 }
@@ -560,12 +562,12 @@ ngx_http_ws_bus_capture_complete(ngx_http_request_t *r)
 
 
 ngx_str_t
-ngx_http_ws_bus_captured_id(ngx_http_request_t *r)
+ngx_http_ws_bus_capture_event_id(ngx_http_request_t *r)
 {
     ngx_str_t                    none = ngx_null_string;
     ngx_http_ws_bus_captured_t  *cap;
 
-    cap = ngx_http_ws_bus_captured(r, 0);
+    cap = ngx_http_ws_bus_capture_find(r, 0);
 
     return cap ? cap->id : none;
 }

@@ -42,14 +42,14 @@ typedef struct {
 
 
 /* A header of the client, else an id of the request; len 0: there is none. */
-wsb_str_t ngx_http_ws_bus_capture_origin(ngx_http_request_t *r);
+wsb_str_t ngx_http_ws_bus_capture_cause(ngx_http_request_t *r);
 
 /* A line in the error log: which location, and why. */
-void ngx_http_ws_bus_capture_refused(ngx_http_request_t *r,
+void ngx_http_ws_bus_mutation_refused(ngx_http_request_t *r,
     ngx_http_ws_bus_captured_t *cap, const char *reason);
 
 /* Publishes what has been captured, once. */
-void ngx_http_ws_bus_capture_emit(ngx_http_request_t *r,
+void ngx_http_ws_bus_mutation_emit(ngx_http_request_t *r,
     ngx_http_ws_bus_captured_t *cap);
 
 

@@ -8,13 +8,13 @@
 #include <sys/random.h>
 
 
-static ngx_uint_t ngx_http_ws_bus_origin_valid(u_char *data, size_t len);
-static wsb_str_t ngx_http_ws_bus_origin_request(ngx_http_request_t *r);
-static ngx_uint_t ngx_http_ws_bus_request_id_used(ngx_http_request_t *r);
+static ngx_uint_t ngx_http_ws_bus_capture_cause_valid(u_char *data, size_t len);
+static wsb_str_t ngx_http_ws_bus_capture_cause_request(ngx_http_request_t *r);
+static ngx_uint_t ngx_http_ws_bus_capture_cause_used(ngx_http_request_t *r);
 
 
 wsb_str_t
-ngx_http_ws_bus_capture_origin(ngx_http_request_t *r)
+ngx_http_ws_bus_capture_cause(ngx_http_request_t *r)
 {
     ngx_str_t   *value;
     wsb_str_t    origin;
@@ -26,11 +26,11 @@ ngx_http_ws_bus_capture_origin(ngx_http_request_t *r)
     };
 
     for (i = 0; i < 2; i++) {
-        value = ngx_http_ws_bus_find_header(&r->headers_in.headers,
-                                            &names[i]);
+        value = ngx_http_ws_bus_http_find_header(&r->headers_in.headers,
+                                                 &names[i]);
 
         if (value != NULL
-            && ngx_http_ws_bus_origin_valid(value->data, value->len))
+            && ngx_http_ws_bus_capture_cause_valid(value->data, value->len))
         {
             origin.data = value->data;
             origin.len = value->len;
@@ -39,12 +39,12 @@ ngx_http_ws_bus_capture_origin(ngx_http_request_t *r)
         }
     }
 
-    return ngx_http_ws_bus_origin_request(r);
+    return ngx_http_ws_bus_capture_cause_request(r);
 }
 
 
 static ngx_uint_t
-ngx_http_ws_bus_origin_valid(u_char *data, size_t len)
+ngx_http_ws_bus_capture_cause_valid(u_char *data, size_t len)
 {
     size_t  n;
 
@@ -69,7 +69,7 @@ ngx_http_ws_bus_origin_valid(u_char *data, size_t len)
  */
 
 static wsb_str_t
-ngx_http_ws_bus_origin_request(ngx_http_request_t *r)
+ngx_http_ws_bus_capture_cause_request(ngx_http_request_t *r)
 {
     u_char                     *p;
     uint64_t                    id[2];
@@ -80,7 +80,7 @@ ngx_http_ws_bus_origin_request(ngx_http_request_t *r)
     static uint64_t   n, process;
     static ngx_str_t  name = ngx_string("request_id");
 
-    if (ngx_http_ws_bus_request_id_used(r)
+    if (ngx_http_ws_bus_capture_cause_used(r)
         || (process == 0
             && getrandom(&process, sizeof(process), 0) != sizeof(process)))
     {
@@ -115,7 +115,7 @@ ngx_http_ws_bus_origin_request(ngx_http_request_t *r)
 
 
 static ngx_uint_t
-ngx_http_ws_bus_request_id_used(ngx_http_request_t *r)
+ngx_http_ws_bus_capture_cause_used(ngx_http_request_t *r)
 {
     ngx_uint_t                  key;
     ngx_http_variable_t        *v;

@@ -79,7 +79,7 @@ ngx_http_ws_bus_mutation_str(const ngx_str_t *s)
 
 
 void
-ngx_http_ws_bus_capture_emit(ngx_http_request_t *r,
+ngx_http_ws_bus_mutation_emit(ngx_http_request_t *r,
     ngx_http_ws_bus_captured_t *cap)
 {
     ngx_http_ws_bus_mutation_t  m;
@@ -98,7 +98,7 @@ ngx_http_ws_bus_capture_emit(ngx_http_request_t *r,
         ngx_http_ws_bus_mutation_bodies(&m);
 
         if (wsb_mutation_events(&m.row) != WSB_OK || m.row.nrefused != 0) {
-            ngx_http_ws_bus_capture_refused(r, cap, m.row.reason);
+            ngx_http_ws_bus_mutation_refused(r, cap, m.row.reason);
         }
 
         if (m.row.batch.nentries != 0) {
@@ -113,7 +113,7 @@ ngx_http_ws_bus_capture_emit(ngx_http_request_t *r,
 
 
 void
-ngx_http_ws_bus_capture_refused(ngx_http_request_t *r,
+ngx_http_ws_bus_mutation_refused(ngx_http_request_t *r,
     ngx_http_ws_bus_captured_t *cap, const char *reason)
 {
     ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
@@ -173,13 +173,13 @@ ngx_http_ws_bus_mutation_fields(ngx_http_ws_bus_mutation_t *m)
         && row->event.field[WSB_TENANT].data == NULL)
     {
         /* it must never reach those without a tenant */
-        ngx_http_ws_bus_capture_refused(m->request, m->cap,
-                                        "the value of \"ws_bus_tenant\" is "
-                                        "empty");
+        ngx_http_ws_bus_mutation_refused(m->request, m->cap,
+                                         "the value of \"ws_bus_tenant\" is "
+                                         "empty");
         return 0;
     }
 
-    row->event.field[WSB_ORIGIN] = ngx_http_ws_bus_capture_origin(m->request);
+    row->event.field[WSB_ORIGIN] = ngx_http_ws_bus_capture_cause(m->request);
 
     row->method = ngx_http_ws_bus_mutation_method(m->cap->method);
     row->uri.path = ngx_http_ws_bus_mutation_str(&m->cap->uri);
@@ -212,7 +212,7 @@ ngx_http_ws_bus_mutation_value(ngx_http_ws_bus_mutation_t *m,
     }
 
     if (ngx_http_complex_value(m->request, *cv, &s) != NGX_OK) {
-        ngx_http_ws_bus_capture_refused(m->request, m->cap, "no memory");
+        ngx_http_ws_bus_mutation_refused(m->request, m->cap, "no memory");
         return 0;
     }
 
@@ -244,7 +244,7 @@ ngx_http_ws_bus_mutation_value(ngx_http_ws_bus_mutation_t *m,
                       "UTF-8 without NUL", f->directive,
                       WSB_MUTATION_FIELD) = '\0';
 
-        ngx_http_ws_bus_capture_refused(m->request, m->cap, (char *) reason);
+        ngx_http_ws_bus_mutation_refused(m->request, m->cap, (char *) reason);
         return 0;
     }
 
@@ -382,8 +382,8 @@ ngx_http_ws_bus_mutation_append(ngx_http_ws_bus_mutation_t *m)
 
     bus = m->cap->conf->capture;
 
-    rc = ngx_http_ws_bus_publish_batch(bus, &m->row.batch, NULL,
-                                       &appended);
+    rc = ngx_http_ws_bus_append(bus, &m->row.batch, NULL,
+                                &appended);
 
     if (rc != WSB_OK) {
         ngx_log_error(NGX_LOG_ERR, m->request->connection->log, 0,

@@ -15,12 +15,12 @@ typedef struct {
 
 
 static ngx_int_t ngx_http_ws_bus_publish_encoding(ngx_http_request_t *r);
-static void ngx_http_ws_bus_body_handler(ngx_http_request_t *r);
-static ngx_int_t ngx_http_ws_bus_park(ngx_http_request_t *r,
+static void ngx_http_ws_bus_publish_body_handler(ngx_http_request_t *r);
+static ngx_int_t ngx_http_ws_bus_publish_park(ngx_http_request_t *r,
     ngx_http_ws_bus_worker_t *w);
-static void ngx_http_ws_bus_unpark(ngx_http_ws_bus_paused_t *paused);
-static void ngx_http_ws_bus_parked_handler(ngx_event_t *ev);
-static void ngx_http_ws_bus_parked_cleanup(void *data);
+static void ngx_http_ws_bus_publish_resume(ngx_http_ws_bus_paused_t *paused);
+static void ngx_http_ws_bus_publish_parked_handler(ngx_event_t *ev);
+static void ngx_http_ws_bus_publish_parked_cleanup(void *data);
 static void ngx_http_ws_bus_publish_request(ngx_http_request_t *r);
 static ngx_int_t ngx_http_ws_bus_publish_inflate(ngx_http_request_t *r,
     wsb_str_t *body, uint8_t **plain);
@@ -28,75 +28,78 @@ static ngx_int_t ngx_http_ws_bus_publish_tenant(ngx_http_request_t *r,
     wsb_str_t *tenant);
 static ngx_int_t ngx_http_ws_bus_publish_body(ngx_http_request_t *r,
     wsb_batch_t *batch, wsb_str_t body);
-static ngx_int_t ngx_http_ws_bus_request_key(ngx_http_request_t *r,
+static ngx_int_t ngx_http_ws_bus_publish_key(ngx_http_request_t *r,
     ngx_str_t *key);
-static ngx_int_t ngx_http_ws_bus_append(ngx_http_request_t *r,
+static ngx_int_t ngx_http_ws_bus_publish_append(ngx_http_request_t *r,
     wsb_batch_t *batch, wsb_request_t *req);
-static ngx_int_t ngx_http_ws_bus_accepted(ngx_http_request_t *r,
+static ngx_int_t ngx_http_ws_bus_publish_accepted(ngx_http_request_t *r,
     const wsb_appended_t *appended, const wsb_ignored_t *ignored);
-static ngx_int_t ngx_http_ws_bus_answered(ngx_http_request_t *r,
+static ngx_int_t ngx_http_ws_bus_publish_answered(ngx_http_request_t *r,
     const char *title, const char *detail);
-static ngx_int_t ngx_http_ws_bus_problem(ngx_http_request_t *r,
+static ngx_int_t ngx_http_ws_bus_publish_problem(ngx_http_request_t *r,
     ngx_uint_t status, const char *title, const char *detail, long index);
 
 
 ngx_int_t
 ngx_http_ws_bus_publish_handler(ngx_http_request_t *r)
 {
-    ngx_int_t                    rc;
-    wsb_format_t                 format;
+    ngx_int_t                           rc;
+    wsb_format_t                        format;
     ngx_http_ws_bus_source_loc_conf_t  *slcf;
 
     slcf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_source_module);
 
     ngx_http_ws_bus_turn();
 
-    if (!slcf->publish_any && !ngx_http_ws_bus_local(r)) {
+    if (!slcf->publish_any && !ngx_http_ws_bus_http_local(r)) {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                       "ws bus publish refused: the peer is not on loopback");
         rc = ngx_http_discard_request_body(r);
 
         return rc == NGX_OK
-               ? ngx_http_ws_bus_problem(r, NGX_HTTP_FORBIDDEN, "Forbidden",
-                                         "Only loopback may publish here",
-                                         -1)
+               ? ngx_http_ws_bus_publish_problem(r, NGX_HTTP_FORBIDDEN,
+                                              "Forbidden",
+                                              "Only loopback may publish here",
+                                              -1)
                : rc;
     }
 
     if (r->method != NGX_HTTP_POST) {
 
-        if (ngx_http_ws_bus_add_header(r, "Allow", "POST") != NGX_OK) {
+        if (ngx_http_ws_bus_http_add_header(r, "Allow", "POST") != NGX_OK) {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
 
         rc = ngx_http_discard_request_body(r);
 
         return rc == NGX_OK
-               ? ngx_http_ws_bus_problem(r, NGX_HTTP_NOT_ALLOWED,
-                                         "Method not allowed",
-                                         "Events are published by POST", -1)
+               ? ngx_http_ws_bus_publish_problem(r, NGX_HTTP_NOT_ALLOWED,
+                                            "Method not allowed",
+                                            "Events are published by POST", -1)
                : rc;
     }
 
-    if (ngx_http_ws_bus_body_encoding(r) == NGX_HTTP_WS_BUS_OTHER) {
+    if (ngx_http_ws_bus_publish_body_encoding(r) == NGX_HTTP_WS_BUS_OTHER) {
         return ngx_http_ws_bus_publish_encoding(r);
     }
 
-    if (ngx_http_ws_bus_body_format(r, &format) != NGX_OK) {
+    if (ngx_http_ws_bus_publish_body_format(r, &format) != NGX_OK) {
         rc = ngx_http_discard_request_body(r);
 
         return rc == NGX_OK
-               ? ngx_http_ws_bus_problem(r, NGX_HTTP_UNSUPPORTED_MEDIA_TYPE,
-                                         "Unsupported media type",
-                                         "Send application/json or "
-                                         "application/x-ndjson", -1)
+               ? ngx_http_ws_bus_publish_problem(r,
+                                               NGX_HTTP_UNSUPPORTED_MEDIA_TYPE,
+                                               "Unsupported media type",
+                                               "Send application/json or "
+                                               "application/x-ndjson", -1)
                : rc;
     }
 
     /* one piece of memory, if it fits in client_body_buffer_size */
     r->request_body_in_single_buf = 1;
 
-    rc = ngx_http_read_client_request_body(r, ngx_http_ws_bus_body_handler);
+    rc = ngx_http_read_client_request_body(r,
+                                         ngx_http_ws_bus_publish_body_handler);
 
     if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
         return rc;
@@ -111,23 +114,24 @@ ngx_http_ws_bus_publish_encoding(ngx_http_request_t *r)
 {
     ngx_int_t  rc;
 
-    if (ngx_http_ws_bus_add_header(r, "Accept-Encoding", "gzip") != NGX_OK) {
+    if (ngx_http_ws_bus_http_add_header(r, "Accept-Encoding",
+                                        "gzip") != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     rc = ngx_http_discard_request_body(r);
 
     return rc == NGX_OK
-           ? ngx_http_ws_bus_problem(r, NGX_HTTP_UNSUPPORTED_MEDIA_TYPE,
-                                     "Unsupported content encoding",
-                                     "Send the body as it is, or with one "
-                                     "Content-Encoding: gzip", -1)
+           ? ngx_http_ws_bus_publish_problem(r, NGX_HTTP_UNSUPPORTED_MEDIA_TYPE,
+                                         "Unsupported content encoding",
+                                         "Send the body as it is, or with one "
+                                         "Content-Encoding: gzip", -1)
            : rc;
 }
 
 
 static void
-ngx_http_ws_bus_body_handler(ngx_http_request_t *r)
+ngx_http_ws_bus_publish_body_handler(ngx_http_request_t *r)
 {
     ngx_http_ws_bus_source_loc_conf_t  *slcf;
 
@@ -135,8 +139,8 @@ ngx_http_ws_bus_body_handler(ngx_http_request_t *r)
 
     slcf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_source_module);
 
-    if (ngx_http_ws_bus_busy(slcf->publish)
-        && ngx_http_ws_bus_park(r, slcf->publish->worker) == NGX_OK)
+    if (ngx_http_ws_bus_fanout_busy(slcf->publish)
+        && ngx_http_ws_bus_publish_park(r, slcf->publish->worker) == NGX_OK)
     {
         return;
     }
@@ -152,7 +156,7 @@ ngx_http_ws_bus_body_handler(ngx_http_request_t *r)
  */
 
 static ngx_int_t
-ngx_http_ws_bus_park(ngx_http_request_t *r, ngx_http_ws_bus_worker_t *w)
+ngx_http_ws_bus_publish_park(ngx_http_request_t *r, ngx_http_ws_bus_worker_t *w)
 {
     ngx_http_cleanup_t        *cln;
     ngx_http_ws_bus_parked_t  *parked;
@@ -164,12 +168,12 @@ ngx_http_ws_bus_park(ngx_http_request_t *r, ngx_http_ws_bus_worker_t *w)
         return NGX_ERROR;
     }
 
-    cln->handler = ngx_http_ws_bus_parked_cleanup;
+    cln->handler = ngx_http_ws_bus_publish_parked_cleanup;
     cln->data = parked;
 
     parked->request = r;
-    parked->paused.resume = ngx_http_ws_bus_unpark;
-    parked->event.handler = ngx_http_ws_bus_parked_handler;
+    parked->paused.resume = ngx_http_ws_bus_publish_resume;
+    parked->event.handler = ngx_http_ws_bus_publish_parked_handler;
     parked->event.log = r->connection->log;
     parked->event.data = parked;
 
@@ -181,7 +185,7 @@ ngx_http_ws_bus_park(ngx_http_request_t *r, ngx_http_ws_bus_worker_t *w)
 
 
 static void
-ngx_http_ws_bus_unpark(ngx_http_ws_bus_paused_t *paused)
+ngx_http_ws_bus_publish_resume(ngx_http_ws_bus_paused_t *paused)
 {
     ngx_event_t               *ev;
     ngx_http_ws_bus_parked_t  *parked;
@@ -196,7 +200,7 @@ ngx_http_ws_bus_unpark(ngx_http_ws_bus_paused_t *paused)
 /* Delivery has caught up, or the wait is over. */
 
 static void
-ngx_http_ws_bus_parked_handler(ngx_event_t *ev)
+ngx_http_ws_bus_publish_parked_handler(ngx_event_t *ev)
 {
     ngx_connection_t          *c;
     ngx_http_request_t        *r;
@@ -206,7 +210,7 @@ ngx_http_ws_bus_parked_handler(ngx_event_t *ev)
     r = parked->request;
     c = r->connection;
 
-    ngx_http_ws_bus_parked_cleanup(parked);
+    ngx_http_ws_bus_publish_parked_cleanup(parked);
 
     ngx_http_ws_bus_turn();
 
@@ -217,7 +221,7 @@ ngx_http_ws_bus_parked_handler(ngx_event_t *ev)
 
 
 static void
-ngx_http_ws_bus_parked_cleanup(void *data)
+ngx_http_ws_bus_publish_parked_cleanup(void *data)
 {
     ngx_http_ws_bus_parked_t  *parked = data;
 
@@ -236,17 +240,17 @@ ngx_http_ws_bus_parked_cleanup(void *data)
 static void
 ngx_http_ws_bus_publish_request(ngx_http_request_t *r)
 {
-    uint8_t     *plain;
-    ngx_int_t    rc;
-    wsb_str_t    body;
-    wsb_batch_t  batch;
+    uint8_t      *plain;
+    ngx_int_t     rc;
+    wsb_str_t     body;
+    wsb_batch_t   batch;
 
     plain = NULL;
 
-    rc = ngx_http_ws_bus_read_body(r, &body);
+    rc = ngx_http_ws_bus_http_read_body(r, &body);
 
     if (rc == NGX_OK
-        && ngx_http_ws_bus_body_encoding(r) == NGX_HTTP_WS_BUS_GZIP)
+        && ngx_http_ws_bus_publish_body_encoding(r) == NGX_HTTP_WS_BUS_GZIP)
     {
         rc = ngx_http_ws_bus_publish_inflate(r, &body, &plain);
     }
@@ -271,26 +275,27 @@ static ngx_int_t
 ngx_http_ws_bus_publish_inflate(ngx_http_request_t *r, wsb_str_t *body,
     uint8_t **plain)
 {
-    ngx_int_t                    rc;
+    ngx_int_t                           rc;
     ngx_http_ws_bus_source_loc_conf_t  *slcf;
 
     slcf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_source_module);
 
-    rc = ngx_http_ws_bus_inflate_body(r, body,
+    rc = ngx_http_ws_bus_publish_body_inflate(r, body,
                               2 * wsb_log_max_batch(&slcf->publish->zone->log),
                               plain);
 
     switch (rc) {
 
     case NGX_DECLINED:
-        rc = ngx_http_ws_bus_problem(r, NGX_HTTP_REQUEST_ENTITY_TOO_LARGE,
+        rc = ngx_http_ws_bus_publish_problem(r,
+                                     NGX_HTTP_REQUEST_ENTITY_TOO_LARGE,
                                      "Too large", "The decoded body is larger "
                                      "than client_max_body_size, or than the "
                                      "history", -1);
         break;
 
     case NGX_HTTP_BAD_REQUEST:
-        rc = ngx_http_ws_bus_problem(r, NGX_HTTP_BAD_REQUEST,
+        rc = ngx_http_ws_bus_publish_problem(r, NGX_HTTP_BAD_REQUEST,
                                      "Malformed gzip", "Content-Encoding says "
                                      "gzip, but the body is none, or is cut "
                                      "off", -1);
@@ -308,15 +313,15 @@ static ngx_int_t
 ngx_http_ws_bus_publish_body(ngx_http_request_t *r, wsb_batch_t *batch,
     wsb_str_t body)
 {
-    wsb_rc_t                     rc;
-    wsb_str_t                    idem;
-    ngx_int_t                    err;
-    ngx_str_t                    key;
-    wsb_zone_t                  *zone;
-    wsb_format_t                 format;
-    wsb_problem_t                problem;
-    wsb_request_t                req;
-    wsb_publish_conf_t           conf;
+    wsb_rc_t                            rc;
+    wsb_str_t                           idem;
+    ngx_int_t                           err;
+    ngx_str_t                           key;
+    wsb_zone_t                         *zone;
+    wsb_format_t                        format;
+    wsb_problem_t                       problem;
+    wsb_request_t                       req;
+    wsb_publish_conf_t                  conf;
     ngx_http_ws_bus_source_loc_conf_t  *slcf;
 
     slcf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_source_module);
@@ -329,14 +334,14 @@ ngx_http_ws_bus_publish_body(ngx_http_request_t *r, wsb_batch_t *batch,
     err = ngx_http_ws_bus_publish_tenant(r, &conf.tenant);
 
     if (err == NGX_OK) {
-        err = ngx_http_ws_bus_request_key(r, &key);
+        err = ngx_http_ws_bus_publish_key(r, &key);
     }
 
     if (err != NGX_OK) {
         return err == NGX_DONE ? NGX_OK : err;
     }
 
-    (void) ngx_http_ws_bus_body_format(r, &format);
+    (void) ngx_http_ws_bus_publish_body_format(r, &format);
 
     ngx_memzero(&problem, sizeof(wsb_problem_t));
 
@@ -347,12 +352,12 @@ ngx_http_ws_bus_publish_body(ngx_http_request_t *r, wsb_batch_t *batch,
     }
 
     if (rc != WSB_OK) {
-        return ngx_http_ws_bus_problem(r, problem.status, problem.title,
-                                       problem.detail, problem.index);
+        return ngx_http_ws_bus_publish_problem(r, problem.status, problem.title,
+                                               problem.detail, problem.index);
     }
 
     if (key.len == 0) {
-        return ngx_http_ws_bus_append(r, batch, NULL);
+        return ngx_http_ws_bus_publish_append(r, batch, NULL);
     }
 
     idem.data = key.data;
@@ -360,14 +365,14 @@ ngx_http_ws_bus_publish_body(ngx_http_request_t *r, wsb_batch_t *batch,
 
     wsb_request(&req, zone->key, conf.tenant, idem, body);
 
-    return ngx_http_ws_bus_append(r, batch, &req);
+    return ngx_http_ws_bus_publish_append(r, batch, &req);
 }
 
 
 /* The Idempotency-Key; empty: there is none. */
 
 static ngx_int_t
-ngx_http_ws_bus_request_key(ngx_http_request_t *r, ngx_str_t *key)
+ngx_http_ws_bus_publish_key(ngx_http_request_t *r, ngx_str_t *key)
 {
     ngx_uint_t        i, n;
     ngx_list_part_t  *part;
@@ -402,9 +407,9 @@ ngx_http_ws_bus_request_key(ngx_http_request_t *r, ngx_str_t *key)
     }
 
     if (n > 1 || (n == 1 && (key->len == 0 || key->len > WSB_IDEM_KEY_MAX))) {
-        return ngx_http_ws_bus_answered(r, "Bad Idempotency-Key",
-                                        "Send one Idempotency-Key of 1 to "
-                                        "256 bytes");
+        return ngx_http_ws_bus_publish_answered(r, "Bad Idempotency-Key",
+                                            "Send one Idempotency-Key of 1 to "
+                                            "256 bytes");
     }
 
     return NGX_OK;
@@ -420,9 +425,9 @@ ngx_http_ws_bus_publish_tenant(ngx_http_request_t *r, wsb_str_t *tenant)
     rc = ngx_http_ws_bus_tenant_of(r, &value);
 
     if (rc == NGX_HTTP_BAD_REQUEST) {
-        return ngx_http_ws_bus_answered(r, "No tenant",
-                                        "The tenant of this location is "
-                                        "empty, too long or not UTF-8");
+        return ngx_http_ws_bus_publish_answered(r, "No tenant",
+                                              "The tenant of this location is "
+                                              "empty, too long or not UTF-8");
     }
 
     tenant->data = value.data;
@@ -433,38 +438,38 @@ ngx_http_ws_bus_publish_tenant(ngx_http_request_t *r, wsb_str_t *tenant)
 
 
 static ngx_int_t
-ngx_http_ws_bus_append(ngx_http_request_t *r, wsb_batch_t *batch,
+ngx_http_ws_bus_publish_append(ngx_http_request_t *r, wsb_batch_t *batch,
     wsb_request_t *req)
 {
-    wsb_rc_t                     rc;
-    wsb_appended_t               appended;
+    wsb_rc_t                            rc;
+    wsb_appended_t                      appended;
     ngx_http_ws_bus_source_loc_conf_t  *slcf;
 
     slcf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_source_module);
 
-    rc = ngx_http_ws_bus_publish_batch(slcf->publish, batch, req, &appended);
+    rc = ngx_http_ws_bus_append(slcf->publish, batch, req, &appended);
 
     if (rc == WSB_CONFLICT) {
-        return ngx_http_ws_bus_problem(r, 422, "Idempotency-Key reused",
-                                       "This Idempotency-Key was used with "
-                                       "another body", -1);
+        return ngx_http_ws_bus_publish_problem(r, 422, "Idempotency-Key reused",
+                                          "This Idempotency-Key was used with "
+                                          "another body", -1);
     }
 
     if (rc != WSB_OK && rc != WSB_DONE) {
         return NGX_HTTP_REQUEST_ENTITY_TOO_LARGE;
     }
 
-    return ngx_http_ws_bus_accepted(r, &appended, batch->ignored);
+    return ngx_http_ws_bus_publish_accepted(r, &appended, batch->ignored);
 }
 
 
 static ngx_int_t
-ngx_http_ws_bus_accepted(ngx_http_request_t *r,
+ngx_http_ws_bus_publish_accepted(ngx_http_request_t *r,
     const wsb_appended_t *appended, const wsb_ignored_t *ignored)
 {
-    u_char                      *p, *start;
-    uint64_t                     epoch;
-    wsb_text_t                   text;
+    u_char                             *p, *start;
+    uint64_t                            epoch;
+    wsb_text_t                          text;
     ngx_http_ws_bus_source_loc_conf_t  *slcf;
 
     static const char  published[] = "{\"published\":";
@@ -506,20 +511,21 @@ ngx_http_ws_bus_accepted(ngx_http_request_t *r,
 
     wsb_text_done(&text);
 
-    return ngx_http_ws_bus_send_body(r, NGX_HTTP_OK, "application/json",
-                                     start, p - start);
+    return ngx_http_ws_bus_http_send_body(r, NGX_HTTP_OK, "application/json",
+                                          start, p - start);
 }
 
 
 /* A 400, by which the request is done: NGX_DONE if it could be sent. */
 
 static ngx_int_t
-ngx_http_ws_bus_answered(ngx_http_request_t *r, const char *title,
+ngx_http_ws_bus_publish_answered(ngx_http_request_t *r, const char *title,
     const char *detail)
 {
     ngx_int_t  rc;
 
-    rc = ngx_http_ws_bus_problem(r, NGX_HTTP_BAD_REQUEST, title, detail, -1);
+    rc = ngx_http_ws_bus_publish_problem(r, NGX_HTTP_BAD_REQUEST, title,
+                                         detail, -1);
 
     return rc == NGX_OK ? NGX_DONE : rc;
 }
@@ -528,10 +534,10 @@ ngx_http_ws_bus_answered(ngx_http_request_t *r, const char *title,
 /* RFC 9457. */
 
 static ngx_int_t
-ngx_http_ws_bus_problem(ngx_http_request_t *r, ngx_uint_t status,
+ngx_http_ws_bus_publish_problem(ngx_http_request_t *r, ngx_uint_t status,
     const char *title, const char *detail, long index)
 {
-    u_char                      *p, *start;
+    u_char                             *p, *start;
     ngx_http_ws_bus_source_loc_conf_t  *slcf;
 
     slcf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_source_module);
@@ -559,6 +565,6 @@ ngx_http_ws_bus_problem(ngx_http_request_t *r, ngx_uint_t status,
     ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
                   "ws bus publish refused with %ui: %s", status, detail);
 
-    return ngx_http_ws_bus_send_body(r, status, "application/problem+json",
-                                     start, p - start);
+    return ngx_http_ws_bus_http_send_body(r, status, "application/problem+json",
+                                          start, p - start);
 }

@@ -15,21 +15,22 @@
 #define NGX_HTTP_WS_BUS_OTHER   2         /* we cannot decode it */
 
 /* Of which type it is.  NGX_DECLINED: of none that we take. */
-ngx_int_t ngx_http_ws_bus_body_format(ngx_http_request_t *r,
+ngx_int_t ngx_http_ws_bus_publish_body_format(ngx_http_request_t *r,
     wsb_format_t *format);
 
 /* How the body is encoded, by its header. */
-ngx_uint_t ngx_http_ws_bus_body_encoding(ngx_http_request_t *r);
+ngx_uint_t ngx_http_ws_bus_publish_body_encoding(ngx_http_request_t *r);
 
 /* In one piece, from wherever nginx has put it. */
-ngx_int_t ngx_http_ws_bus_read_body(ngx_http_request_t *r, wsb_str_t *body);
+ngx_int_t ngx_http_ws_bus_http_read_body(ngx_http_request_t *r,
+    wsb_str_t *body);
 
 /*
  * Decodes it; plain is malloc'd: at most max bytes, and no more than
  * client_max_body_size permits.  NGX_DECLINED: it would be more.
  * NGX_HTTP_BAD_REQUEST: it is no gzip.
  */
-ngx_int_t ngx_http_ws_bus_inflate_body(ngx_http_request_t *r,
+ngx_int_t ngx_http_ws_bus_publish_body_inflate(ngx_http_request_t *r,
     wsb_str_t *body, size_t max, uint8_t **plain);
 
 

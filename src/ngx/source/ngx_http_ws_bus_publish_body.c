@@ -28,7 +28,7 @@ static ngx_http_ws_bus_format_t  ngx_http_ws_bus_formats[] = {
 /* Parameters of the type (a charset) do not matter: JSON is UTF-8. */
 
 ngx_int_t
-ngx_http_ws_bus_body_format(ngx_http_request_t *r, wsb_format_t *format)
+ngx_http_ws_bus_publish_body_format(ngx_http_request_t *r, wsb_format_t *format)
 {
     size_t                     len, n;
     ngx_str_t                 *value;
@@ -66,7 +66,7 @@ ngx_http_ws_bus_body_format(ngx_http_request_t *r, wsb_format_t *format)
 /* More than one encoding is one that we do not decode. */
 
 ngx_uint_t
-ngx_http_ws_bus_body_encoding(ngx_http_request_t *r)
+ngx_http_ws_bus_publish_body_encoding(ngx_http_request_t *r)
 {
     ngx_uint_t        i, encoding;
     ngx_list_part_t  *part;
@@ -107,7 +107,7 @@ ngx_http_ws_bus_encoding_is(const ngx_str_t *value, const char *name)
 
 
 ngx_int_t
-ngx_http_ws_bus_read_body(ngx_http_request_t *r, wsb_str_t *body)
+ngx_http_ws_bus_http_read_body(ngx_http_request_t *r, wsb_str_t *body)
 {
     off_t         len;
     u_char       *p;
@@ -172,7 +172,7 @@ ngx_http_ws_bus_read_body(ngx_http_request_t *r, wsb_str_t *body)
 
 
 ngx_int_t
-ngx_http_ws_bus_inflate_body(ngx_http_request_t *r, wsb_str_t *body,
+ngx_http_ws_bus_publish_body_inflate(ngx_http_request_t *r, wsb_str_t *body,
     size_t max, uint8_t **plain)
 {
     size_t                     len;

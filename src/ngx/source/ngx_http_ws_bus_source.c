@@ -14,11 +14,13 @@ static char *ngx_http_ws_bus_source_capture(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
 static void ngx_http_ws_bus_source_zone(ngx_conf_t *cf,
     ngx_http_ws_bus_zone_t *bus);
-static char *ngx_http_ws_bus_capture_id(ngx_conf_t *cf, ngx_command_t *cmd,
+static char *ngx_http_ws_bus_source_capture_id(ngx_conf_t *cf,
+    ngx_command_t *cmd,
     void *conf);
-static char *ngx_http_ws_bus_capture_id_word(ngx_conf_t *cf,
+static char *ngx_http_ws_bus_source_capture_id_word(ngx_conf_t *cf,
     ngx_str_t *value);
-static char *ngx_http_ws_bus_capture_data(ngx_conf_t *cf, ngx_command_t *cmd,
+static char *ngx_http_ws_bus_source_capture_data(ngx_conf_t *cf,
+    ngx_command_t *cmd,
     void *conf);
 static void *ngx_http_ws_bus_source_create_main_conf(ngx_conf_t *cf);
 static char *ngx_http_ws_bus_source_init_main_conf(ngx_conf_t *cf,
@@ -26,11 +28,11 @@ static char *ngx_http_ws_bus_source_init_main_conf(ngx_conf_t *cf,
 static void *ngx_http_ws_bus_source_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_ws_bus_source_merge_loc_conf(ngx_conf_t *cf,
     void *parent, void *child);
-static ngx_int_t ngx_http_ws_bus_variable_captured_id(ngx_http_request_t *r,
+static ngx_int_t ngx_http_ws_bus_source_captured_id(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 
 
-static ngx_http_ws_bus_value_t  ngx_http_ws_bus_max_body = {
+static ngx_http_ws_bus_conf_value_t  ngx_http_ws_bus_max_body = {
     ngx_conf_set_size_slot, "a size from 1k to 64m, such as \"256k\"",
     1024, 64 * 1024 * 1024, 0
 };
@@ -53,35 +55,35 @@ static ngx_command_t  ngx_http_ws_bus_source_commands[] = {
 
     { ngx_string("ws_bus_capture_entity"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_http_ws_bus_complex,
+      ngx_http_ws_bus_arg_complex,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_ws_bus_source_loc_conf_t, capture_entity),
       NULL },
 
     { ngx_string("ws_bus_capture_id"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_http_ws_bus_capture_id,
+      ngx_http_ws_bus_source_capture_id,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_ws_bus_source_loc_conf_t, capture_id),
       NULL },
 
     { ngx_string("ws_bus_capture_action"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_http_ws_bus_complex,
+      ngx_http_ws_bus_arg_complex,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_ws_bus_source_loc_conf_t, capture_action),
       NULL },
 
     { ngx_string("ws_bus_capture_data"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_http_ws_bus_capture_data,
+      ngx_http_ws_bus_source_capture_data,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
 
     { ngx_string("ws_bus_capture_max_body"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_http_ws_bus_value,
+      ngx_http_ws_bus_conf_value,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_ws_bus_source_loc_conf_t, capture_max_body),
       &ngx_http_ws_bus_max_body },
@@ -143,7 +145,7 @@ ngx_http_ws_bus_source_add_variables(ngx_conf_t *cf)
         return NGX_ERROR;
     }
 
-    var->get_handler = ngx_http_ws_bus_variable_captured_id;
+    var->get_handler = ngx_http_ws_bus_source_captured_id;
 
     return NGX_OK;
 }
@@ -211,8 +213,8 @@ ngx_http_ws_bus_source_publish(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     ngx_http_ws_bus_source_zone(cf, slcf->publish);
 
-    return ngx_http_ws_bus_take_location(cf, cmd,
-                                         ngx_http_ws_bus_publish_handler);
+    return ngx_http_ws_bus_conf_take_location(cf, cmd,
+                                              ngx_http_ws_bus_publish_handler);
 }
 
 
@@ -264,7 +266,8 @@ ngx_http_ws_bus_source_zone(ngx_conf_t *cf, ngx_http_ws_bus_zone_t *bus)
 /* A value, or "path=" and names joined by dots. */
 
 static char *
-ngx_http_ws_bus_capture_id(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+ngx_http_ws_bus_source_capture_id(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
 {
     ngx_http_ws_bus_source_loc_conf_t  *slcf = conf;
 
@@ -272,7 +275,7 @@ ngx_http_ws_bus_capture_id(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     u_char     *p;
     ngx_str_t  *value;
 
-    rv = ngx_http_ws_bus_complex(cf, cmd, conf);
+    rv = ngx_http_ws_bus_arg_complex(cf, cmd, conf);
 
     if (rv != NGX_CONF_OK) {
         return rv;
@@ -281,7 +284,7 @@ ngx_http_ws_bus_capture_id(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     value = cf->args->elts;
 
     if (ngx_strncmp(value[1].data, "path=", 5) != 0) {
-        return ngx_http_ws_bus_capture_id_word(cf, &value[1]);
+        return ngx_http_ws_bus_source_capture_id_word(cf, &value[1]);
     }
 
     if (slcf->capture_id->lengths != NULL) {
@@ -307,7 +310,7 @@ ngx_http_ws_bus_capture_id(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 /* A word before "=" is meant as a parameter, and there is but one. */
 
 static char *
-ngx_http_ws_bus_capture_id_word(ngx_conf_t *cf, ngx_str_t *value)
+ngx_http_ws_bus_source_capture_id_word(ngx_conf_t *cf, ngx_str_t *value)
 {
     u_char  *p, c;
 
@@ -333,7 +336,8 @@ ngx_http_ws_bus_capture_id_word(ngx_conf_t *cf, ngx_str_t *value)
 
 
 static char *
-ngx_http_ws_bus_capture_data(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+ngx_http_ws_bus_source_capture_data(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
 {
     ngx_http_ws_bus_source_loc_conf_t  *slcf = conf;
 
@@ -389,7 +393,7 @@ ngx_http_ws_bus_source_create_main_conf(ngx_conf_t *cf)
 static char *
 ngx_http_ws_bus_source_init_main_conf(ngx_conf_t *cf, void *conf)
 {
-    return ngx_http_ws_bus_watches_check(cf, conf);
+    return ngx_http_ws_bus_watch_check_all(cf, conf);
 }
 
 
@@ -439,9 +443,11 @@ ngx_http_ws_bus_source_merge_loc_conf(ngx_conf_t *cf, void *parent,
     ngx_conf_merge_size_value(conf->capture_max_body, prev->capture_max_body,
                               256 * 1024);
 
-    ngx_http_ws_bus_merge_value(&conf->capture_entity, prev->capture_entity);
-    ngx_http_ws_bus_merge_value(&conf->capture_id, prev->capture_id);
-    ngx_http_ws_bus_merge_value(&conf->capture_action, prev->capture_action);
+    ngx_http_ws_bus_conf_merge_value(&conf->capture_entity,
+                                     prev->capture_entity);
+    ngx_http_ws_bus_conf_merge_value(&conf->capture_id, prev->capture_id);
+    ngx_http_ws_bus_conf_merge_value(&conf->capture_action,
+                                     prev->capture_action);
 
     return NGX_CONF_OK;
 }
@@ -449,12 +455,12 @@ ngx_http_ws_bus_source_merge_loc_conf(ngx_conf_t *cf, void *parent,
 
 
 static ngx_int_t
-ngx_http_ws_bus_variable_captured_id(ngx_http_request_t *r,
+ngx_http_ws_bus_source_captured_id(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data)
 {
     ngx_str_t  id;
 
-    id = ngx_http_ws_bus_captured_id(r);
+    id = ngx_http_ws_bus_capture_event_id(r);
 
     if (id.len == 0) {
         v->not_found = 1;

@@ -44,7 +44,7 @@ typedef struct {
 /* append */
 
 /* Appends a batch and wakes whom it concerns: see wsb_zone_append_locked(). */
-wsb_rc_t ngx_http_ws_bus_publish_batch(ngx_http_ws_bus_zone_t *bus,
+wsb_rc_t ngx_http_ws_bus_append(ngx_http_ws_bus_zone_t *bus,
     wsb_batch_t *batch, const wsb_request_t *req, wsb_appended_t *appended);
 
 
@@ -58,14 +58,14 @@ ngx_int_t ngx_http_ws_bus_publish_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_ws_bus_capture_init(ngx_conf_t *cf);
 
 /* The id of the event that was captured of this request; len 0: none. */
-ngx_str_t ngx_http_ws_bus_captured_id(ngx_http_request_t *r);
+ngx_str_t ngx_http_ws_bus_capture_event_id(ngx_http_request_t *r);
 
 
 /* watch */
 
 char *ngx_http_ws_bus_watch_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
-char *ngx_http_ws_bus_watches_check(ngx_conf_t *cf,
+char *ngx_http_ws_bus_watch_check_all(ngx_conf_t *cf,
     ngx_http_ws_bus_source_main_conf_t *smcf);
 void ngx_http_ws_bus_watch_init_process(ngx_cycle_t *cycle,
     ngx_http_ws_bus_source_main_conf_t *smcf);

@@ -196,7 +196,7 @@ ngx_http_ws_bus_watch_ignore(ngx_conf_t *cf, ngx_http_ws_bus_watch_t *w,
 /* After the whole block: the zones may be declared behind it. */
 
 char *
-ngx_http_ws_bus_watches_check(ngx_conf_t *cf,
+ngx_http_ws_bus_watch_check_all(ngx_conf_t *cf,
     ngx_http_ws_bus_source_main_conf_t *smcf)
 {
     ngx_uint_t                 i;
@@ -439,7 +439,7 @@ ngx_http_ws_bus_watch_tick(ngx_http_ws_bus_watch_t *w)
     }
 
     if (w->shared->owner != (uint32_t) ngx_pid
-        || (ngx_exiting && ngx_http_ws_bus_succeeded()))
+        || (ngx_exiting && ngx_http_ws_bus_worker_succeeded()))
     {
         /* of a newer configuration, which may not have it any more */
         ngx_http_ws_bus_watch_leave(w);
@@ -468,10 +468,10 @@ ngx_http_ws_bus_watch_take(ngx_http_ws_bus_watch_t *w)
     ngx_uint_t  taken;
 
     pid = (uint32_t) ngx_pid;
-    generation = ngx_http_ws_bus_my_generation();
+    generation = ngx_http_ws_bus_worker_generation();
 
     if (!wsb_watch_claimable(w->shared, pid, generation, ngx_current_msec,
-                             ngx_http_ws_bus_gone))
+                             ngx_http_ws_bus_worker_gone))
     {
         return;
     }
@@ -481,7 +481,7 @@ ngx_http_ws_bus_watch_take(ngx_http_ws_bus_watch_t *w)
     /* somebody may have been faster */
 
     taken = wsb_watch_claimable(w->shared, pid, generation, ngx_current_msec,
-                                ngx_http_ws_bus_gone);
+                                ngx_http_ws_bus_worker_gone);
 
     if (taken) {
         wsb_watch_claim_locked(w->shared, pid, generation, ngx_current_msec);

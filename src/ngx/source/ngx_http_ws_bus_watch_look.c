@@ -490,8 +490,8 @@ ngx_http_ws_bus_watch_tell(ngx_http_ws_bus_watch_t *w, wsb_watch_diff_t *diff)
             || (!more && batch.nentries != 0))
         {
             if (batch.nentries != 0
-                && ngx_http_ws_bus_publish_batch(w->bus, &batch, NULL,
-                                                 &appended)
+                && ngx_http_ws_bus_append(w->bus, &batch, NULL,
+                                          &appended)
                    != WSB_OK)
             {
                 wsb_batch_done(&batch);

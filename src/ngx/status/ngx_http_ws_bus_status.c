@@ -25,29 +25,30 @@ static ngx_int_t ngx_http_ws_bus_status_totals(cJSON *zone,
     const wsb_counters_t *totals, uint64_t head);
 static ngx_int_t ngx_http_ws_bus_status_captures(cJSON *zone,
     ngx_http_ws_bus_zone_t *bus);
-static ngx_int_t ngx_http_ws_bus_add(cJSON *object, const char *name,
+static ngx_int_t ngx_http_ws_bus_status_add(cJSON *object, const char *name,
     uint64_t n);
-static ngx_int_t ngx_http_ws_bus_add_id(cJSON *object, const char *name,
+static ngx_int_t ngx_http_ws_bus_status_add_id(cJSON *object, const char *name,
     uint64_t epoch, uint64_t seq);
 
 
 ngx_int_t
 ngx_http_ws_bus_status_handler(ngx_http_request_t *r)
 {
-    ngx_int_t                    rc;
-    ngx_str_t                    tenant;
+    ngx_int_t                           rc;
+    ngx_str_t                           tenant;
     ngx_http_ws_bus_status_loc_conf_t  *stlcf;
 
     ngx_http_ws_bus_turn();
 
     stlcf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_status_module);
 
-    if (!stlcf->status_any && !ngx_http_ws_bus_local(r)) {
+    if (!stlcf->status_any && !ngx_http_ws_bus_http_local(r)) {
         return NGX_HTTP_FORBIDDEN;
     }
 
     if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
-        return ngx_http_ws_bus_add_header(r, "Allow", "GET, HEAD") == NGX_OK
+        return ngx_http_ws_bus_http_add_header(r, "Allow",
+                                               "GET, HEAD") == NGX_OK
                ? NGX_HTTP_NOT_ALLOWED : NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -58,7 +59,7 @@ ngx_http_ws_bus_status_handler(ngx_http_request_t *r)
         return rc;
     }
 
-    if (ngx_http_ws_bus_add_header(r, "Cache-Control", "no-store")
+    if (ngx_http_ws_bus_http_add_header(r, "Cache-Control", "no-store")
         != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -103,8 +104,8 @@ ngx_http_ws_bus_status_body(ngx_http_request_t *r, ngx_str_t *tenant)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    return ngx_http_ws_bus_send_body(r, NGX_HTTP_OK, "application/json",
-                                     data, len);
+    return ngx_http_ws_bus_http_send_body(r, NGX_HTTP_OK, "application/json",
+                                          data, len);
 }
 
 
@@ -128,7 +129,7 @@ ngx_http_ws_bus_status_all(ngx_http_request_t *r, cJSON *root,
 
     if (tenant->len == 0
         && (cJSON_AddStringToObject(root, "nginx", NGINX_VERSION) == NULL
-            || ngx_http_ws_bus_add(root, "pid", (uint64_t) ngx_pid)
+            || ngx_http_ws_bus_status_add(root, "pid", (uint64_t) ngx_pid)
                != NGX_OK))
     {
         return NGX_ERROR;
@@ -177,8 +178,8 @@ ngx_http_ws_bus_status_tenant(cJSON *zones, ngx_http_ws_bus_zone_t *bus,
     subscriptions = wsb_interest_count_locked(bus->zone, &key[1]);
     ngx_shmtx_unlock(&bus->shpool->mutex);
 
-    if (ngx_http_ws_bus_add(item, "connections", connections) != NGX_OK
-        || ngx_http_ws_bus_add(item, "subscriptions", subscriptions)
+    if (ngx_http_ws_bus_status_add(item, "connections", connections) != NGX_OK
+        || ngx_http_ws_bus_status_add(item, "subscriptions", subscriptions)
            != NGX_OK)
     {
         return NGX_ERROR;
@@ -232,17 +233,18 @@ ngx_http_ws_bus_status_zone(cJSON *zones, ngx_http_ws_bus_zone_t *bus)
     head = wsb_log_head(&zone->log);
     totals = zone->past;
 
-    if (ngx_http_ws_bus_add(item, "size", bus->size) != NGX_OK
-        || ngx_http_ws_bus_add(item, "history", zone->history) != NGX_OK
-        || ngx_http_ws_bus_add(item, "used", wsb_log_used(&zone->log))
+    if (ngx_http_ws_bus_status_add(item, "size", bus->size) != NGX_OK
+        || ngx_http_ws_bus_status_add(item, "history", zone->history) != NGX_OK
+        || ngx_http_ws_bus_status_add(item, "used", wsb_log_used(&zone->log))
            != NGX_OK
-        || ngx_http_ws_bus_add(item, "chunks", zone->nchunks) != NGX_OK
-        || ngx_http_ws_bus_add(item, "chunks_free", wsb_chunks_free(zone))
+        || ngx_http_ws_bus_status_add(item, "chunks", zone->nchunks) != NGX_OK
+        || ngx_http_ws_bus_status_add(item, "chunks_free",
+                                      wsb_chunks_free(zone))
            != NGX_OK
-        || ngx_http_ws_bus_add_id(item, "first_id", zone->epoch,
-                                  head >= oldest ? oldest : 0)
+        || ngx_http_ws_bus_status_add_id(item, "first_id", zone->epoch,
+                                         head >= oldest ? oldest : 0)
            != NGX_OK
-        || ngx_http_ws_bus_add_id(item, "last_id", zone->epoch, head)
+        || ngx_http_ws_bus_status_add_id(item, "last_id", zone->epoch, head)
            != NGX_OK
         || ngx_http_ws_bus_status_workers(item, bus, &totals) != NGX_OK
         || ngx_http_ws_bus_status_totals(item, &totals, head) != NGX_OK
@@ -259,10 +261,10 @@ static ngx_int_t
 ngx_http_ws_bus_status_workers(cJSON *zone, ngx_http_ws_bus_zone_t *bus,
     wsb_counters_t *totals)
 {
-    cJSON          *workers;
-    uint64_t       *sum, *n;
-    unsigned        i, k;
-    wsb_slot_t     *slot;
+    cJSON       *workers;
+    uint64_t    *sum, *n;
+    unsigned     i, k;
+    wsb_slot_t  *slot;
 
     workers = cJSON_AddArrayToObject(zone, "workers");
     sum = (uint64_t *) totals;
@@ -325,18 +327,20 @@ ngx_http_ws_bus_status_worker(cJSON *workers, wsb_slot_t *slot,
         return NGX_ERROR;
     }
 
-    if (ngx_http_ws_bus_add(item, "pid", slot->pid) != NGX_OK
-        || ngx_http_ws_bus_add(item, "generation", slot->generation)
+    if (ngx_http_ws_bus_status_add(item, "pid", slot->pid) != NGX_OK
+        || ngx_http_ws_bus_status_add(item, "generation", slot->generation)
            != NGX_OK
         || cJSON_AddBoolToObject(item, "draining", slot->draining != 0)
            == NULL
-        || ngx_http_ws_bus_add(item, "connections", n->connections) != NGX_OK
-        || ngx_http_ws_bus_add(item, "subscriptions", n->subscriptions)
+        || ngx_http_ws_bus_status_add(item, "connections",
+                                      n->connections) != NGX_OK
+        || ngx_http_ws_bus_status_add(item, "subscriptions", n->subscriptions)
            != NGX_OK
-        || ngx_http_ws_bus_add(item, "filters", filters) != NGX_OK
-        || ngx_http_ws_bus_add(item, "lag", head - cursor) != NGX_OK
-        || ngx_http_ws_bus_add(item, "wakeups", n->wakeups) != NGX_OK
-        || ngx_http_ws_bus_add(item, "deliveries", n->deliveries) != NGX_OK)
+        || ngx_http_ws_bus_status_add(item, "filters", filters) != NGX_OK
+        || ngx_http_ws_bus_status_add(item, "lag", head - cursor) != NGX_OK
+        || ngx_http_ws_bus_status_add(item, "wakeups", n->wakeups) != NGX_OK
+        || ngx_http_ws_bus_status_add(item, "deliveries",
+                                      n->deliveries) != NGX_OK)
     {
         return NGX_ERROR;
     }
@@ -355,35 +359,42 @@ ngx_http_ws_bus_status_totals(cJSON *zone, const wsb_counters_t *n,
 
     item = cJSON_AddObjectToObject(zone, "totals");
 
-    if (ngx_http_ws_bus_add(item, "events", head) != NGX_OK
-        || ngx_http_ws_bus_add(item, "captured", n->captured) != NGX_OK
-        || ngx_http_ws_bus_add(item, "deliveries", n->deliveries) != NGX_OK
-        || ngx_http_ws_bus_add(item, "errors", n->errors) != NGX_OK
-        || ngx_http_ws_bus_add(item, "refused_publishes", n->refused)
+    if (ngx_http_ws_bus_status_add(item, "events", head) != NGX_OK
+        || ngx_http_ws_bus_status_add(item, "captured", n->captured) != NGX_OK
+        || ngx_http_ws_bus_status_add(item, "deliveries",
+                                      n->deliveries) != NGX_OK
+        || ngx_http_ws_bus_status_add(item, "errors", n->errors) != NGX_OK
+        || ngx_http_ws_bus_status_add(item, "refused_publishes", n->refused)
            != NGX_OK
-        || ngx_http_ws_bus_add(item, "refused_connections",
-                               n->refused_connections)
+        || ngx_http_ws_bus_status_add(item, "refused_connections",
+                                      n->refused_connections)
            != NGX_OK
-        || ngx_http_ws_bus_add(item, "limited", n->limited) != NGX_OK
-        || ngx_http_ws_bus_add(item, "refused_origins", n->refused_origins)
+        || ngx_http_ws_bus_status_add(item, "limited", n->limited) != NGX_OK
+        || ngx_http_ws_bus_status_add(item, "refused_origins",
+                                      n->refused_origins)
            != NGX_OK
-        || ngx_http_ws_bus_add(item, "connections", n->connections) != NGX_OK
-        || ngx_http_ws_bus_add(item, "connections_opened", n->opened)
+        || ngx_http_ws_bus_status_add(item, "connections",
+                                      n->connections) != NGX_OK
+        || ngx_http_ws_bus_status_add(item, "connections_opened", n->opened)
            != NGX_OK
-        || ngx_http_ws_bus_add(item, "subscriptions", n->subscriptions)
+        || ngx_http_ws_bus_status_add(item, "subscriptions", n->subscriptions)
            != NGX_OK
-        || ngx_http_ws_bus_add(item, "messages_received", n->received)
+        || ngx_http_ws_bus_status_add(item, "messages_received", n->received)
            != NGX_OK
-        || ngx_http_ws_bus_add(item, "closed_by_error", n->closed_by_error)
+        || ngx_http_ws_bus_status_add(item, "closed_by_error",
+                                      n->closed_by_error)
            != NGX_OK
-        || ngx_http_ws_bus_add(item, "messages_ignored", n->ignored)
+        || ngx_http_ws_bus_status_add(item, "messages_ignored", n->ignored)
            != NGX_OK
-        || ngx_http_ws_bus_add(item, "gaps", n->gaps) != NGX_OK
-        || ngx_http_ws_bus_add(item, "deflations", n->deflations) != NGX_OK
-        || ngx_http_ws_bus_add(item, "bytes_out", n->bytes_out) != NGX_OK
-        || ngx_http_ws_bus_add(item, "jwt_refused", n->jwt_refused) != NGX_OK
-        || ngx_http_ws_bus_add(item, "jwt_expired", n->jwt_expired) != NGX_OK
-        || ngx_http_ws_bus_add(item, "jwt_renewed", n->jwt_renewed)
+        || ngx_http_ws_bus_status_add(item, "gaps", n->gaps) != NGX_OK
+        || ngx_http_ws_bus_status_add(item, "deflations",
+                                      n->deflations) != NGX_OK
+        || ngx_http_ws_bus_status_add(item, "bytes_out", n->bytes_out) != NGX_OK
+        || ngx_http_ws_bus_status_add(item, "jwt_refused",
+                                      n->jwt_refused) != NGX_OK
+        || ngx_http_ws_bus_status_add(item, "jwt_expired",
+                                      n->jwt_expired) != NGX_OK
+        || ngx_http_ws_bus_status_add(item, "jwt_renewed", n->jwt_renewed)
            != NGX_OK)
     {
         return NGX_ERROR;
@@ -421,7 +432,7 @@ ngx_http_ws_bus_status_captures(cJSON *zone, ngx_http_ws_bus_zone_t *bus)
         }
 
         if (cJSON_AddStringToObject(item, "location", name) == NULL
-            || ngx_http_ws_bus_add(item, "events", c->count) != NGX_OK)
+            || ngx_http_ws_bus_status_add(item, "events", c->count) != NGX_OK)
         {
             return NGX_ERROR;
         }
@@ -434,7 +445,7 @@ ngx_http_ws_bus_status_captures(cJSON *zone, ngx_http_ws_bus_zone_t *bus)
 /* Every function of cJSON takes a NULL for an object, and returns NULL. */
 
 static ngx_int_t
-ngx_http_ws_bus_add(cJSON *object, const char *name, uint64_t n)
+ngx_http_ws_bus_status_add(cJSON *object, const char *name, uint64_t n)
 {
     return cJSON_AddNumberToObject(object, name, (double) n) ? NGX_OK
                                                              : NGX_ERROR;
@@ -442,7 +453,7 @@ ngx_http_ws_bus_add(cJSON *object, const char *name, uint64_t n)
 
 
 static ngx_int_t
-ngx_http_ws_bus_add_id(cJSON *object, const char *name, uint64_t epoch,
+ngx_http_ws_bus_status_add_id(cJSON *object, const char *name, uint64_t epoch,
     uint64_t seq)
 {
     u_char  id[WSB_ID_LEN + 1];

@@ -81,8 +81,8 @@ ngx_http_ws_bus_status_conf(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         stlcf->status_any = 0;
     }
 
-    return ngx_http_ws_bus_take_location(cf, cmd,
-                                         ngx_http_ws_bus_status_handler);
+    return ngx_http_ws_bus_conf_take_location(cf, cmd,
+                                              ngx_http_ws_bus_status_handler);
 }
 
 

@@ -34,15 +34,20 @@ typedef struct {
 } ngx_http_ws_bus_page_t;
 
 
-static ngx_int_t ngx_http_ws_bus_page_slot(ngx_http_ws_bus_page_t *page,
+static ngx_int_t ngx_http_ws_bus_status_filters_slot(
+    ngx_http_ws_bus_page_t *page,
     unsigned slot);
-static ngx_uint_t ngx_http_ws_bus_page_chunk(ngx_http_ws_bus_page_t *page,
+static ngx_uint_t ngx_http_ws_bus_status_filters_chunk(
+    ngx_http_ws_bus_page_t *page,
     unsigned slot, uint32_t chunk, uint32_t pid);
-static ngx_int_t ngx_http_ws_bus_page_text(ngx_http_ws_bus_page_t *page,
+static ngx_int_t ngx_http_ws_bus_status_filters_text(
+    ngx_http_ws_bus_page_t *page,
     const wsb_filter_text_t *text);
-static ngx_int_t ngx_http_ws_bus_page_line(ngx_http_ws_bus_page_t *page,
+static ngx_int_t ngx_http_ws_bus_status_filters_line(
+    ngx_http_ws_bus_page_t *page,
     ngx_http_ws_bus_line_t *line, wsb_str_t text);
-static ngx_int_t ngx_http_ws_bus_page_end(ngx_http_ws_bus_page_t *page,
+static ngx_int_t ngx_http_ws_bus_status_filters_end(
+    ngx_http_ws_bus_page_t *page,
     cJSON *zone);
 
 
@@ -69,11 +74,11 @@ ngx_http_ws_bus_status_filters(cJSON *zone, ngx_http_ws_bus_zone_t *bus,
          i < WSB_SLOTS && rc == NGX_OK;
          i = wsb_zone_next(bus->zone, i + 1))
     {
-        rc = ngx_http_ws_bus_page_slot(page, i);
+        rc = ngx_http_ws_bus_status_filters_slot(page, i);
     }
 
     if (rc == NGX_OK) {
-        rc = ngx_http_ws_bus_page_end(page, zone);
+        rc = ngx_http_ws_bus_status_filters_end(page, zone);
     }
 
     ngx_free(page);
@@ -83,12 +88,12 @@ ngx_http_ws_bus_status_filters(cJSON *zone, ngx_http_ws_bus_zone_t *bus,
 
 
 static ngx_int_t
-ngx_http_ws_bus_page_slot(ngx_http_ws_bus_page_t *page, unsigned slot)
+ngx_http_ws_bus_status_filters_slot(ngx_http_ws_bus_page_t *page, unsigned slot)
 {
-    uint32_t                  chunk, pid;
-    ngx_uint_t                i, n;
-    wsb_slot_t               *s;
-    const wsb_text_chunk_t   *copy;
+    uint32_t                 chunk, pid;
+    ngx_uint_t               i, n;
+    wsb_slot_t              *s;
+    const wsb_text_chunk_t  *copy;
 
     s = wsb_zone_slot(page->bus->zone, slot);
     pid = s->pid;
@@ -101,7 +106,7 @@ ngx_http_ws_bus_page_slot(ngx_http_ws_bus_page_t *page, unsigned slot)
 
     for (n = 0; n < WSB_TEXT_CHUNKS && chunk != 0; n++) {
 
-        if (!ngx_http_ws_bus_page_chunk(page, slot, chunk, pid)) {
+        if (!ngx_http_ws_bus_status_filters_chunk(page, slot, chunk, pid)) {
             break;
         }
 
@@ -109,7 +114,8 @@ ngx_http_ws_bus_page_slot(ngx_http_ws_bus_page_t *page, unsigned slot)
             if (copy->text[i].count != 0
                 && (page->tenant == NULL
                     || wsb_key_eq(&copy->tenant[i], page->tenant))
-                && ngx_http_ws_bus_page_text(page, &copy->text[i]) != NGX_OK)
+                && ngx_http_ws_bus_status_filters_text(page,
+                                                     &copy->text[i]) != NGX_OK)
             {
                 return NGX_ERROR;
             }
@@ -128,7 +134,8 @@ ngx_http_ws_bus_page_slot(ngx_http_ws_bus_page_t *page, unsigned slot)
  */
 
 static ngx_uint_t
-ngx_http_ws_bus_page_chunk(ngx_http_ws_bus_page_t *page, unsigned slot,
+ngx_http_ws_bus_status_filters_chunk(ngx_http_ws_bus_page_t *page,
+    unsigned slot,
     uint32_t chunk, uint32_t pid)
 {
     ngx_uint_t               found;
@@ -163,7 +170,7 @@ ngx_http_ws_bus_page_chunk(ngx_http_ws_bus_page_t *page, unsigned slot,
 
 
 static ngx_int_t
-ngx_http_ws_bus_page_text(ngx_http_ws_bus_page_t *page,
+ngx_http_ws_bus_status_filters_text(ngx_http_ws_bus_page_t *page,
     const wsb_filter_text_t *text)
 {
     ngx_uint_t               i;
@@ -200,12 +207,12 @@ ngx_http_ws_bus_page_text(ngx_http_ws_bus_page_t *page,
     line->hash = hash;
     line->count = text->count;
 
-    return ngx_http_ws_bus_page_line(page, line, s);
+    return ngx_http_ws_bus_status_filters_line(page, line, s);
 }
 
 
 static ngx_int_t
-ngx_http_ws_bus_page_line(ngx_http_ws_bus_page_t *page,
+ngx_http_ws_bus_status_filters_line(ngx_http_ws_bus_page_t *page,
     ngx_http_ws_bus_line_t *line, wsb_str_t text)
 {
     char               raw[WSB_TEXT_SIZE + 1];
@@ -239,7 +246,7 @@ ngx_http_ws_bus_page_line(ngx_http_ws_bus_page_t *page,
 
 
 static ngx_int_t
-ngx_http_ws_bus_page_end(ngx_http_ws_bus_page_t *page, cJSON *zone)
+ngx_http_ws_bus_status_filters_end(ngx_http_ws_bus_page_t *page, cJSON *zone)
 {
     ngx_uint_t               i;
     ngx_http_ws_bus_line_t  *line;

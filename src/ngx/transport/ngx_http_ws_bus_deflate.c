@@ -65,7 +65,7 @@ ngx_http_ws_bus_deflate(ngx_uint_t level, ngx_uint_t bits)
 /* RFC 7692, section 7.1: agrees with the client on a compression, or none. */
 
 ngx_int_t
-ngx_http_ws_bus_negotiate(ngx_http_request_t *r,
+ngx_http_ws_bus_deflate_negotiate(ngx_http_request_t *r,
     ngx_http_ws_bus_websocket_t *ws, ngx_str_t *offers)
 {
     u_char       *value;
@@ -108,8 +108,8 @@ ngx_http_ws_bus_negotiate(ngx_http_request_t *r,
     ws->reader.deflate = 1;
     ws->deflate_bits = agreed.server_bits;
 
-    return ngx_http_ws_bus_add_header(r, "Sec-WebSocket-Extensions",
-                                      (char *) value)
+    return ngx_http_ws_bus_http_add_header(r, "Sec-WebSocket-Extensions",
+                                           (char *) value)
            == NGX_OK ? NGX_OK : NGX_HTTP_INTERNAL_SERVER_ERROR;
 }
 
@@ -120,7 +120,7 @@ ngx_http_ws_bus_negotiate(ngx_http_request_t *r,
  */
 
 ngx_int_t
-ngx_http_ws_bus_send_deflated(ngx_http_ws_bus_websocket_t *ws, ngx_uint_t opcode,
+ngx_http_ws_bus_deflate_send(ngx_http_ws_bus_websocket_t *ws, ngx_uint_t opcode,
     const u_char *data, size_t len)
 {
     size_t          size, n;

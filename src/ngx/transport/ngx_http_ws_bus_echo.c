@@ -10,7 +10,7 @@ void
 ngx_http_ws_bus_echo_message(ngx_http_ws_bus_websocket_t *ws,
     const wsb_message_t *msg)
 {
-    if (ngx_http_ws_bus_send_deflated(ws, msg->opcode, msg->data, msg->len)
+    if (ngx_http_ws_bus_deflate_send(ws, msg->opcode, msg->data, msg->len)
         == NGX_DECLINED)
     {
         ngx_http_ws_bus_websocket_send(ws, msg->opcode, msg->data, msg->len);

@@ -12,12 +12,12 @@ _Static_assert(NGX_HTTP_WS_BUS_HEADROOM >= WSB_FRAME_SERVER_HEADER_MAX
                "what precedes a body finds room there");
 
 
-static ngx_http_ws_bus_form_t *ngx_http_ws_bus_deflated(
+static ngx_http_ws_bus_form_t *ngx_http_ws_bus_frame_deflated(
     ngx_http_ws_bus_websocket_t *ws, ngx_http_ws_bus_form_t *plain);
-static ngx_http_ws_bus_whole_t *ngx_http_ws_bus_whole(
+static ngx_http_ws_bus_whole_t *ngx_http_ws_bus_frame_whole(
     ngx_http_ws_bus_form_t *form, const wsb_codec_t *codec,
     uint32_t ordinal, wsb_change_t change);
-static size_t ngx_http_ws_bus_prefix(u_char *dst,
+static size_t ngx_http_ws_bus_frame_prefix(u_char *dst,
     const ngx_http_ws_bus_form_t *form, const wsb_codec_t *codec,
     uint32_t ordinal, wsb_change_t change);
 
@@ -33,20 +33,20 @@ ngx_http_ws_bus_frame_event(ngx_http_ws_bus_record_t *rec,
 
     ws = (ngx_http_ws_bus_websocket_t *) wc;
 
-    form = ngx_http_ws_bus_plain(rec, wc->conf,
-                                 change == WSB_CHANGE_LEFT_HIDDEN);
+    form = ngx_http_ws_bus_record_plain(rec, wc->conf,
+                                        change == WSB_CHANGE_LEFT_HIDDEN);
 
     if (form != NULL && ws->deflate_bits != 0
         && form->len >= ws->conf->deflate_min_length)
     {
-        form = ngx_http_ws_bus_deflated(ws, form);
+        form = ngx_http_ws_bus_frame_deflated(ws, form);
     }
 
     if (form == NULL) {
         return 0;
     }
 
-    whole = ngx_http_ws_bus_whole(form, wc->conf->codec, ordinal, change);
+    whole = ngx_http_ws_bus_frame_whole(form, wc->conf->codec, ordinal, change);
 
     if (whole != NULL) {
         piece[0].data = whole->pos;
@@ -56,8 +56,8 @@ ngx_http_ws_bus_frame_event(ngx_http_ws_bus_record_t *rec,
     }
 
     piece[0].data = scratch;
-    piece[0].len = ngx_http_ws_bus_prefix(scratch, form, wc->conf->codec,
-                                          ordinal, change);
+    piece[0].len = ngx_http_ws_bus_frame_prefix(scratch, form, wc->conf->codec,
+                                                ordinal, change);
     piece[1].data = form->body;
     piece[1].len = form->len;
 
@@ -72,13 +72,13 @@ ngx_http_ws_bus_frame_event(ngx_http_ws_bus_record_t *rec,
  */
 
 static ngx_http_ws_bus_form_t *
-ngx_http_ws_bus_deflated(ngx_http_ws_bus_websocket_t *ws,
+ngx_http_ws_bus_frame_deflated(ngx_http_ws_bus_websocket_t *ws,
     ngx_http_ws_bus_form_t *plain)
 {
-    size_t                    len;
-    wsb_str_t                 body;
-    wsb_deflate_t            *d;
-    ngx_http_ws_bus_form_t   *form, **last;
+    size_t                   len;
+    wsb_str_t                body;
+    wsb_deflate_t           *d;
+    ngx_http_ws_bus_form_t  *form, **last;
 
     /*
      * The first that fits, in the order in which they were made: a frame that
@@ -146,7 +146,8 @@ ngx_http_ws_bus_deflated(ngx_http_ws_bus_websocket_t *ws,
  */
 
 static ngx_http_ws_bus_whole_t *
-ngx_http_ws_bus_whole(ngx_http_ws_bus_form_t *form, const wsb_codec_t *codec,
+ngx_http_ws_bus_frame_whole(ngx_http_ws_bus_form_t *form,
+    const wsb_codec_t *codec,
     uint32_t ordinal, wsb_change_t change)
 {
     size_t                    len;
@@ -172,7 +173,7 @@ ngx_http_ws_bus_whole(ngx_http_ws_bus_form_t *form, const wsb_codec_t *codec,
         return NULL;
     }
 
-    len = ngx_http_ws_bus_prefix(prefix, form, codec, ordinal, change);
+    len = ngx_http_ws_bus_frame_prefix(prefix, form, codec, ordinal, change);
 
     if (i == 0) {
         whole->pos = form->body - len;
@@ -202,7 +203,7 @@ ngx_http_ws_bus_whole(ngx_http_ws_bus_form_t *form, const wsb_codec_t *codec,
  */
 
 static size_t
-ngx_http_ws_bus_prefix(u_char *dst, const ngx_http_ws_bus_form_t *form,
+ngx_http_ws_bus_frame_prefix(u_char *dst, const ngx_http_ws_bus_form_t *form,
     const wsb_codec_t *codec, uint32_t ordinal, wsb_change_t change)
 {
     size_t  len, n;

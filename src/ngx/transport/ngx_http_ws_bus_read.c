@@ -130,7 +130,7 @@ ngx_http_ws_bus_read(ngx_http_ws_bus_websocket_t *ws)
             return;
         }
 
-        ngx_http_ws_bus_heard(&ws->client, WSB_LIFE_ANY);
+        ngx_http_ws_bus_heartbeat_heard(&ws->client, WSB_LIFE_ANY);
         pos = ngx_http_ws_bus_read_buffer;
 
         if (ngx_http_ws_bus_read_parse(ws, pos, pos + n) != NGX_OK) {
@@ -206,7 +206,7 @@ ngx_http_ws_bus_read_parse(ngx_http_ws_bus_websocket_t *ws, u_char *pos,
         }
 
         if (wc->control_size > NGX_HTTP_WS_BUS_CONTROL_MAX
-            && ngx_http_ws_bus_flush(wc) != NGX_OK)
+            && ngx_http_ws_bus_out_flush(wc) != NGX_OK)
         {
             if (wc->closed) {
                 return NGX_DONE;
@@ -219,12 +219,12 @@ ngx_http_ws_bus_read_parse(ngx_http_ws_bus_websocket_t *ws, u_char *pos,
         }
 
         if (pos < last
-            && ngx_http_ws_bus_now() - ngx_http_ws_bus_turn_began()
+            && ngx_http_ws_bus_turn_now() - ngx_http_ws_bus_turn_began()
                >= NGX_HTTP_WS_BUS_PARSE_TIME)
         {
             /* the turn of all: each has at least one message in it */
 
-            if (ngx_http_ws_bus_flush(wc) == NGX_ERROR) {
+            if (ngx_http_ws_bus_out_flush(wc) == NGX_ERROR) {
                 return NGX_DONE;
             }
 
@@ -234,7 +234,7 @@ ngx_http_ws_bus_read_parse(ngx_http_ws_bus_websocket_t *ws, u_char *pos,
     }
 
     if (rc == WSB_AGAIN) {
-        return ngx_http_ws_bus_flush(wc) == NGX_ERROR ? NGX_DONE : NGX_OK;
+        return ngx_http_ws_bus_out_flush(wc) == NGX_ERROR ? NGX_DONE : NGX_OK;
     }
 
     if (rc == WSB_NOMEM) {
@@ -252,7 +252,7 @@ ngx_http_ws_bus_read_parse(ngx_http_ws_bus_websocket_t *ws, u_char *pos,
     ws->close_seen = 1;
 
     if (wc->closing) {
-        (void) ngx_http_ws_bus_flush(wc);
+        (void) ngx_http_ws_bus_out_flush(wc);
         return NGX_DONE;
     }
 
@@ -328,13 +328,13 @@ ngx_http_ws_bus_read_close(ngx_http_ws_bus_websocket_t *ws,
     ws->close_seen = 1;
 
     if (!ws->client.closing) {
-        ngx_http_ws_bus_log_close(&ws->client, msg->code, msg->data,
-                                  msg->len);
+        ngx_http_ws_bus_session_log_close(&ws->client, msg->code, msg->data,
+                                          msg->len);
         ngx_http_ws_bus_websocket_finish(ws, msg->code, NULL);
         return;
     }
 
-    (void) ngx_http_ws_bus_flush(&ws->client);
+    (void) ngx_http_ws_bus_out_flush(&ws->client);
 }
 
 

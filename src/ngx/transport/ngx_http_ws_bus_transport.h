@@ -54,7 +54,7 @@ struct ngx_http_ws_bus_websocket_s {
 
 /* upgrade */
 
-ngx_int_t ngx_http_ws_bus_handler(ngx_http_request_t *r);
+ngx_int_t ngx_http_ws_bus_upgrade_handler(ngx_http_request_t *r);
 
 
 /* websocket */
@@ -108,11 +108,11 @@ char *ngx_http_ws_bus_deflate_level(ngx_conf_t *cf, ngx_command_t *cmd,
 wsb_deflate_t *ngx_http_ws_bus_deflate(ngx_uint_t level, ngx_uint_t bits);
 
 /* Agrees with a client on a compression, or none. */
-ngx_int_t ngx_http_ws_bus_negotiate(ngx_http_request_t *r,
+ngx_int_t ngx_http_ws_bus_deflate_negotiate(ngx_http_request_t *r,
     ngx_http_ws_bus_websocket_t *ws, ngx_str_t *offers);
 
 /* A message for one client; NGX_DECLINED: to be sent as it is. */
-ngx_int_t ngx_http_ws_bus_send_deflated(ngx_http_ws_bus_websocket_t *ws,
+ngx_int_t ngx_http_ws_bus_deflate_send(ngx_http_ws_bus_websocket_t *ws,
     ngx_uint_t opcode, const u_char *data, size_t len);
 
 

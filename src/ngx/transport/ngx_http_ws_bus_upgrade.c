@@ -43,33 +43,33 @@ typedef struct {
 } ngx_http_ws_bus_handshake_t;
 
 
-static ngx_int_t ngx_http_ws_bus_check(ngx_http_request_t *r,
+static ngx_int_t ngx_http_ws_bus_upgrade_check(ngx_http_request_t *r,
     ngx_http_ws_bus_handshake_t *hs);
-static void ngx_http_ws_bus_read_headers(ngx_http_request_t *r,
+static void ngx_http_ws_bus_upgrade_read_headers(ngx_http_request_t *r,
     ngx_http_ws_bus_handshake_t *hs);
-static void ngx_http_ws_bus_join(ngx_http_request_t *r, ngx_str_t *list,
+static void ngx_http_ws_bus_upgrade_join(ngx_http_request_t *r, ngx_str_t *list,
     ngx_str_t *value);
-static size_t ngx_http_ws_bus_lacks(ngx_http_request_t *r,
+static size_t ngx_http_ws_bus_upgrade_lacks(ngx_http_request_t *r,
     const ngx_http_ws_bus_handshake_t *hs, u_char *dst);
-static ngx_int_t ngx_http_ws_bus_refuse_version(ngx_http_request_t *r);
-static ngx_int_t ngx_http_ws_bus_refuse_handshake(ngx_http_request_t *r,
+static ngx_int_t ngx_http_ws_bus_upgrade_refuse_version(ngx_http_request_t *r);
+static ngx_int_t ngx_http_ws_bus_upgrade_refuse(ngx_http_request_t *r,
     ngx_uint_t status, ngx_str_t *lacks);
-static ngx_int_t ngx_http_ws_bus_switch(ngx_http_request_t *r,
+static ngx_int_t ngx_http_ws_bus_upgrade_switch(ngx_http_request_t *r,
     ngx_http_ws_bus_handshake_t *hs);
-static ngx_int_t ngx_http_ws_bus_wait(ngx_http_request_t *r,
+static ngx_int_t ngx_http_ws_bus_upgrade_wait(ngx_http_request_t *r,
     ngx_http_ws_bus_websocket_t *ws);
-static void ngx_http_ws_bus_flush_handler(ngx_http_request_t *r);
-static void ngx_http_ws_bus_detach_handler(ngx_event_t *ev);
-static ngx_uint_t ngx_http_ws_bus_detachable(ngx_http_request_t *r);
-static void ngx_http_ws_bus_detach(ngx_http_request_t *r,
+static void ngx_http_ws_bus_upgrade_flush_handler(ngx_http_request_t *r);
+static void ngx_http_ws_bus_upgrade_detach_handler(ngx_event_t *ev);
+static ngx_uint_t ngx_http_ws_bus_upgrade_detachable(ngx_http_request_t *r);
+static void ngx_http_ws_bus_upgrade_detach(ngx_http_request_t *r,
     ngx_http_ws_bus_websocket_t *ws);
-static void ngx_http_ws_bus_free_buffers(ngx_connection_t *c,
+static void ngx_http_ws_bus_upgrade_free_buffers(ngx_connection_t *c,
     ngx_http_connection_t *hc);
 static void ngx_http_ws_bus_upgrade_cleanup(void *data);
 
 
 ngx_int_t
-ngx_http_ws_bus_handler(ngx_http_request_t *r)
+ngx_http_ws_bus_upgrade_handler(ngx_http_request_t *r)
 {
     ngx_int_t                           rc;
     ngx_str_t                           tenant;
@@ -82,7 +82,7 @@ ngx_http_ws_bus_handler(ngx_http_request_t *r)
 
     clcf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_client_module);
 
-    rc = ngx_http_ws_bus_check_tenant(r, &tenant);
+    rc = ngx_http_ws_bus_tenant_check(r, &tenant);
 
     if (rc == NGX_DONE) {
         /* it has been answered */
@@ -93,7 +93,7 @@ ngx_http_ws_bus_handler(ngx_http_request_t *r)
         return rc;
     }
 
-    rc = ngx_http_ws_bus_check(r, &hs);
+    rc = ngx_http_ws_bus_upgrade_check(r, &hs);
 
     if (rc == NGX_DONE) {
         return NGX_OK;
@@ -103,12 +103,12 @@ ngx_http_ws_bus_handler(ngx_http_request_t *r)
         return rc;
     }
 
-    rc = ngx_http_ws_bus_check_origin(r, &hs.origin, hs.origins);
+    rc = ngx_http_ws_bus_origin_check(r, &hs.origin, hs.origins);
     if (rc != NGX_OK) {
         return rc;
     }
 
-    fan = ngx_http_ws_bus_fan(clcf->zone);
+    fan = ngx_http_ws_bus_admit_fan(clcf->zone);
     if (fan == NULL) {
         return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
@@ -121,7 +121,7 @@ ngx_http_ws_bus_handler(ngx_http_request_t *r)
     rc = ngx_http_ws_bus_admit(r, &ws->client, &tenant);
 
     if (rc == NGX_OK) {
-        rc = ngx_http_ws_bus_negotiate(r, ws, &hs.extensions);
+        rc = ngx_http_ws_bus_deflate_negotiate(r, ws, &hs.extensions);
     }
 
     if (rc == NGX_OK) {
@@ -129,7 +129,7 @@ ngx_http_ws_bus_handler(ngx_http_request_t *r)
     }
 
     if (rc == NGX_OK) {
-        rc = ngx_http_ws_bus_wait(r, ws);
+        rc = ngx_http_ws_bus_upgrade_wait(r, ws);
     }
 
     if (rc != NGX_OK) {
@@ -139,13 +139,13 @@ ngx_http_ws_bus_handler(ngx_http_request_t *r)
 
     /* from here on ws belongs to the cleanup of the request */
 
-    rc = ngx_http_ws_bus_switch(r, &hs);
+    rc = ngx_http_ws_bus_upgrade_switch(r, &hs);
 
     if (rc == NGX_ERROR) {
         return NGX_ERROR;
     }
 
-    r->write_event_handler = ngx_http_ws_bus_flush_handler;
+    r->write_event_handler = ngx_http_ws_bus_upgrade_flush_handler;
     r->read_event_handler = ngx_http_block_reading;
     r->main->count++;
 
@@ -156,32 +156,33 @@ ngx_http_ws_bus_handler(ngx_http_request_t *r)
 /* NGX_DONE: it is none, and has been answered. */
 
 static ngx_int_t
-ngx_http_ws_bus_check(ngx_http_request_t *r, ngx_http_ws_bus_handshake_t *hs)
+ngx_http_ws_bus_upgrade_check(ngx_http_request_t *r,
+    ngx_http_ws_bus_handshake_t *hs)
 {
     u_char     buf[NGX_HTTP_WS_BUS_LACKS];
     ngx_str_t  lacks;
 
     if (r->method != NGX_HTTP_GET) {
 
-        if (ngx_http_ws_bus_add_header(r, "Allow", "GET") != NGX_OK) {
+        if (ngx_http_ws_bus_http_add_header(r, "Allow", "GET") != NGX_OK) {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
 
         return NGX_HTTP_NOT_ALLOWED;
     }
 
-    ngx_http_ws_bus_read_headers(r, hs);
+    ngx_http_ws_bus_upgrade_read_headers(r, hs);
 
     lacks.data = buf;
-    lacks.len = ngx_http_ws_bus_lacks(r, hs, buf);
+    lacks.len = ngx_http_ws_bus_upgrade_lacks(r, hs, buf);
 
     if (lacks.len != 0) {
-        return ngx_http_ws_bus_refuse_handshake(r, NGX_HTTP_BAD_REQUEST,
-                                                &lacks);
+        return ngx_http_ws_bus_upgrade_refuse(r, NGX_HTTP_BAD_REQUEST,
+                                              &lacks);
     }
 
     if (hs->version.len != 2 || ngx_strncmp(hs->version.data, "13", 2) != 0) {
-        return ngx_http_ws_bus_refuse_version(r);
+        return ngx_http_ws_bus_upgrade_refuse_version(r);
     }
 
     return NGX_OK;
@@ -189,7 +190,7 @@ ngx_http_ws_bus_check(ngx_http_request_t *r, ngx_http_ws_bus_handshake_t *hs)
 
 
 static void
-ngx_http_ws_bus_read_headers(ngx_http_request_t *r,
+ngx_http_ws_bus_upgrade_read_headers(ngx_http_request_t *r,
     ngx_http_ws_bus_handshake_t *hs)
 {
     wsb_str_t         value;
@@ -217,33 +218,33 @@ ngx_http_ws_bus_read_headers(ngx_http_request_t *r,
         value.data = h[i].value.data;
         value.len = h[i].value.len;
 
-        if (ngx_http_ws_bus_header_is(&h[i], "upgrade")) {
+        if (ngx_http_ws_bus_http_header_is(&h[i], "upgrade")) {
             hs->upgrade |= wsb_list_has_token(value, "websocket");
 
-        } else if (ngx_http_ws_bus_header_is(&h[i], "connection")) {
+        } else if (ngx_http_ws_bus_http_header_is(&h[i], "connection")) {
             hs->connection |= wsb_list_has_token(value, "upgrade");
 
-        } else if (ngx_http_ws_bus_header_is(&h[i], "sec-websocket-key")) {
+        } else if (ngx_http_ws_bus_http_header_is(&h[i], "sec-websocket-key")) {
             hs->bad |= (hs->key.data != NULL);
             hs->key = h[i].value;
 
-        } else if (ngx_http_ws_bus_header_is(&h[i],
-                                             "sec-websocket-version"))
+        } else if (ngx_http_ws_bus_http_header_is(&h[i],
+                                                  "sec-websocket-version"))
         {
             hs->bad |= (hs->version.data != NULL);
             hs->version = h[i].value;
 
-        } else if (ngx_http_ws_bus_header_is(&h[i],
-                                             "sec-websocket-extensions"))
+        } else if (ngx_http_ws_bus_http_header_is(&h[i],
+                                                  "sec-websocket-extensions"))
         {
-            ngx_http_ws_bus_join(r, &hs->extensions, &h[i].value);
+            ngx_http_ws_bus_upgrade_join(r, &hs->extensions, &h[i].value);
 
-        } else if (ngx_http_ws_bus_header_is(&h[i], "origin")) {
+        } else if (ngx_http_ws_bus_http_header_is(&h[i], "origin")) {
             hs->origin = h[i].value;
             hs->origins++;
 
-        } else if (ngx_http_ws_bus_header_is(&h[i],
-                                             "sec-websocket-protocol"))
+        } else if (ngx_http_ws_bus_http_header_is(&h[i],
+                                                  "sec-websocket-protocol"))
         {
             hs->protocol |= wsb_list_has_token(value,
                                                NGX_HTTP_WS_BUS_SUBPROTOCOL);
@@ -255,7 +256,8 @@ ngx_http_ws_bus_read_headers(ngx_http_request_t *r,
 /* RFC 7230, section 3.2.2.  Without memory the rest is not offered. */
 
 static void
-ngx_http_ws_bus_join(ngx_http_request_t *r, ngx_str_t *list, ngx_str_t *value)
+ngx_http_ws_bus_upgrade_join(ngx_http_request_t *r, ngx_str_t *list,
+    ngx_str_t *value)
 {
     u_char  *p;
 
@@ -282,7 +284,7 @@ ngx_http_ws_bus_join(ngx_http_request_t *r, ngx_str_t *list, ngx_str_t *value)
  */
 
 static size_t
-ngx_http_ws_bus_lacks(ngx_http_request_t *r,
+ngx_http_ws_bus_upgrade_lacks(ngx_http_request_t *r,
     const ngx_http_ws_bus_handshake_t *hs, u_char *dst)
 {
     u_char      *p;
@@ -328,18 +330,18 @@ ngx_http_ws_bus_lacks(ngx_http_request_t *r,
 /* RFC 6455, section 4.4. */
 
 static ngx_int_t
-ngx_http_ws_bus_refuse_version(ngx_http_request_t *r)
+ngx_http_ws_bus_upgrade_refuse_version(ngx_http_request_t *r)
 {
     static ngx_str_t  lacks = ngx_string("\"Sec-WebSocket-Version: 13\"");
 
-    if (ngx_http_ws_bus_add_header(r, "Sec-WebSocket-Version", "13")
+    if (ngx_http_ws_bus_http_add_header(r, "Sec-WebSocket-Version", "13")
         != NGX_OK
-        || ngx_http_ws_bus_add_header(r, "Upgrade", "websocket") != NGX_OK)
+        || ngx_http_ws_bus_http_add_header(r, "Upgrade", "websocket") != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    return ngx_http_ws_bus_refuse_handshake(r, 426, &lacks);
+    return ngx_http_ws_bus_upgrade_refuse(r, 426, &lacks);
 }
 
 
@@ -349,7 +351,7 @@ ngx_http_ws_bus_refuse_version(ngx_http_request_t *r)
  */
 
 static ngx_int_t
-ngx_http_ws_bus_refuse_handshake(ngx_http_request_t *r, ngx_uint_t status,
+ngx_http_ws_bus_upgrade_refuse(ngx_http_request_t *r, ngx_uint_t status,
     ngx_str_t *lacks)
 {
     size_t      len;
@@ -361,7 +363,7 @@ ngx_http_ws_bus_refuse_handshake(ngx_http_request_t *r, ngx_uint_t status,
         "Behind another proxy? It must pass Upgrade and Connection, and speak "
         "HTTP/1.1.\n";
 
-    ngx_http_ws_bus_log_refusal(r, NGX_LOG_ERR,
+    ngx_http_ws_bus_refusal_log(r, NGX_LOG_ERR,
                                 "websocket handshake refused: it lacks %V",
                                 lacks);
 
@@ -384,7 +386,8 @@ ngx_http_ws_bus_refuse_handshake(ngx_http_request_t *r, ngx_uint_t status,
 
     p = ngx_slprintf(start, start + len, text, lacks);
 
-    rc = ngx_http_ws_bus_send_body(r, status, "text/plain", start, p - start);
+    rc = ngx_http_ws_bus_http_send_body(r, status, "text/plain", start,
+                                        p - start);
 
     return rc == NGX_OK ? NGX_DONE : rc;
 }
@@ -393,7 +396,8 @@ ngx_http_ws_bus_refuse_handshake(ngx_http_request_t *r, ngx_uint_t status,
 /* Prepares the watch for the moment in which the request can be freed. */
 
 static ngx_int_t
-ngx_http_ws_bus_wait(ngx_http_request_t *r, ngx_http_ws_bus_websocket_t *ws)
+ngx_http_ws_bus_upgrade_wait(ngx_http_request_t *r,
+    ngx_http_ws_bus_websocket_t *ws)
 {
     ngx_http_cleanup_t         *cln;
     ngx_http_ws_bus_upgrade_t  *up;
@@ -418,13 +422,13 @@ ngx_http_ws_bus_wait(ngx_http_request_t *r, ngx_http_ws_bus_websocket_t *ws)
 
     /* not cancelable: an exiting worker waits for the handshake to end */
 
-    up->event.handler = ngx_http_ws_bus_detach_handler;
+    up->event.handler = ngx_http_ws_bus_upgrade_detach_handler;
     up->event.log = r->connection->log;
     up->event.data = up;
 
     ngx_http_set_ctx(r, ws->client.id, ngx_http_ws_bus_client_module);
 
-    ngx_http_ws_bus_log_begin(r, &ws->client);
+    ngx_http_ws_bus_session_log_begin(r, &ws->client);
 
     ngx_post_event(&up->event, &ngx_posted_events);
 
@@ -433,13 +437,13 @@ ngx_http_ws_bus_wait(ngx_http_request_t *r, ngx_http_ws_bus_websocket_t *ws)
 
 
 static ngx_int_t
-ngx_http_ws_bus_switch(ngx_http_request_t *r,
+ngx_http_ws_bus_upgrade_switch(ngx_http_request_t *r,
     ngx_http_ws_bus_handshake_t *hs)
 {
-    u_char       digest[20];
-    ngx_int_t    rc;
-    ngx_str_t    accept, hash;
-    ngx_sha1_t   sha1;
+    u_char      digest[20];
+    ngx_int_t   rc;
+    ngx_str_t   accept, hash;
+    ngx_sha1_t  sha1;
 
     ngx_sha1_init(&sha1);
     ngx_sha1_update(&sha1, hs->key.data, hs->key.len);
@@ -464,9 +468,9 @@ ngx_http_ws_bus_switch(ngx_http_request_t *r,
     r->headers_out.content_length_n = -1;
     r->keepalive = 0;
 
-    if (ngx_http_ws_bus_add_header(r, "Upgrade", "websocket") != NGX_OK
-        || ngx_http_ws_bus_add_header(r, "Sec-WebSocket-Accept",
-                                      (char *) accept.data)
+    if (ngx_http_ws_bus_http_add_header(r, "Upgrade", "websocket") != NGX_OK
+        || ngx_http_ws_bus_http_add_header(r, "Sec-WebSocket-Accept",
+                                           (char *) accept.data)
            != NGX_OK)
     {
         return NGX_ERROR;
@@ -475,8 +479,8 @@ ngx_http_ws_bus_switch(ngx_http_request_t *r,
     /* never an entry that a token came in: see ws_bus_jwt */
 
     if (hs->protocol
-        && ngx_http_ws_bus_add_header(r, "Sec-WebSocket-Protocol",
-                                      NGX_HTTP_WS_BUS_SUBPROTOCOL)
+        && ngx_http_ws_bus_http_add_header(r, "Sec-WebSocket-Protocol",
+                                           NGX_HTTP_WS_BUS_SUBPROTOCOL)
            != NGX_OK)
     {
         return NGX_ERROR;
@@ -493,7 +497,7 @@ ngx_http_ws_bus_switch(ngx_http_request_t *r,
 
 
 static void
-ngx_http_ws_bus_flush_handler(ngx_http_request_t *r)
+ngx_http_ws_bus_upgrade_flush_handler(ngx_http_request_t *r)
 {
     if (ngx_http_output_filter(r, NULL) == NGX_ERROR) {
         ngx_http_finalize_request(r, NGX_ERROR);
@@ -513,16 +517,16 @@ ngx_http_ws_bus_flush_handler(ngx_http_request_t *r)
  */
 
 static void
-ngx_http_ws_bus_detach_handler(ngx_event_t *ev)
+ngx_http_ws_bus_upgrade_detach_handler(ngx_event_t *ev)
 {
-    ngx_http_request_t         *r;
-    ngx_http_ws_bus_websocket_t *ws;
-    ngx_http_ws_bus_upgrade_t  *up;
+    ngx_http_request_t           *r;
+    ngx_http_ws_bus_websocket_t  *ws;
+    ngx_http_ws_bus_upgrade_t    *up;
 
     up = ev->data;
     r = up->request;
 
-    if (!ngx_http_ws_bus_detachable(r)) {
+    if (!ngx_http_ws_bus_upgrade_detachable(r)) {
         ngx_add_timer(ev, up->wait);
 
         up->wait = ngx_min(up->wait * 2, NGX_HTTP_WS_BUS_WAIT_MAX);
@@ -534,12 +538,12 @@ ngx_http_ws_bus_detach_handler(ngx_event_t *ev)
     ws = up->ws;
     up->ws = NULL;
 
-    ngx_http_ws_bus_detach(r, ws);
+    ngx_http_ws_bus_upgrade_detach(r, ws);
 }
 
 
 static ngx_uint_t
-ngx_http_ws_bus_detachable(ngx_http_request_t *r)
+ngx_http_ws_bus_upgrade_detachable(ngx_http_request_t *r)
 {
     return r->main->count == 1
            && r->main->blocked == 0
@@ -551,7 +555,8 @@ ngx_http_ws_bus_detachable(ngx_http_request_t *r)
 
 
 static void
-ngx_http_ws_bus_detach(ngx_http_request_t *r, ngx_http_ws_bus_websocket_t *ws)
+ngx_http_ws_bus_upgrade_detach(ngx_http_request_t *r,
+    ngx_http_ws_bus_websocket_t *ws)
 {
     ngx_buf_t              *b;
     ngx_connection_t       *c;
@@ -584,7 +589,7 @@ ngx_http_ws_bus_detach(ngx_http_request_t *r, ngx_http_ws_bus_websocket_t *ws)
     c->data = ws;
     c->destroyed = 0;
 
-    ngx_http_ws_bus_free_buffers(c, hc);
+    ngx_http_ws_bus_upgrade_free_buffers(c, hc);
 
     ngx_http_ws_bus_websocket_open(ws);
 }
@@ -593,7 +598,8 @@ ngx_http_ws_bus_detach(ngx_http_request_t *r, ngx_http_ws_bus_websocket_t *ws)
 /* As ngx_http_set_keepalive() does, but for good. */
 
 static void
-ngx_http_ws_bus_free_buffers(ngx_connection_t *c, ngx_http_connection_t *hc)
+ngx_http_ws_bus_upgrade_free_buffers(ngx_connection_t *c,
+    ngx_http_connection_t *hc)
 {
     ngx_chain_t  *cl;
 

@@ -40,18 +40,18 @@ static void ngx_http_ws_bus_websocket_close(ngx_http_ws_bus_client_t *wc);
 static void ngx_http_ws_bus_websocket_free(ngx_http_ws_bus_client_t *wc);
 
 
-static ngx_http_ws_bus_value_t  ngx_http_ws_bus_message_size = {
+static ngx_http_ws_bus_conf_value_t  ngx_http_ws_bus_message_size = {
     ngx_conf_set_size_slot, "a size from 125 to 1g, such as \"64k\"",
     125, 1024 * 1024 * 1024, 0
 };
 
-static ngx_http_ws_bus_value_t  ngx_http_ws_bus_sndbuf = {
+static ngx_http_ws_bus_conf_value_t  ngx_http_ws_bus_sndbuf = {
     ngx_conf_set_size_slot,
     "a size from 8k to 64m, or 0 for the system's own",
     8192, 64 * 1024 * 1024, 1
 };
 
-static ngx_http_ws_bus_value_t  ngx_http_ws_bus_min_length = {
+static ngx_http_ws_bus_conf_value_t  ngx_http_ws_bus_min_length = {
     ngx_conf_set_size_slot, "a size of at most 1g, such as \"256\"",
     0, 1024 * 1024 * 1024, 0
 };
@@ -75,14 +75,14 @@ static ngx_command_t  ngx_http_ws_bus_websocket_commands[] = {
 
     { ngx_string("ws_bus_max_message_size"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_http_ws_bus_value,
+      ngx_http_ws_bus_conf_value,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_ws_bus_websocket_loc_conf_t, max_message_size),
       &ngx_http_ws_bus_message_size },
 
     { ngx_string("ws_bus_sndbuf"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_http_ws_bus_value,
+      ngx_http_ws_bus_conf_value,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_ws_bus_websocket_loc_conf_t, sndbuf),
       &ngx_http_ws_bus_sndbuf },
@@ -96,7 +96,7 @@ static ngx_command_t  ngx_http_ws_bus_websocket_commands[] = {
 
     { ngx_string("ws_bus_deflate_min_length"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_http_ws_bus_value,
+      ngx_http_ws_bus_conf_value,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_ws_bus_websocket_loc_conf_t, deflate_min_length),
       &ngx_http_ws_bus_min_length },
@@ -185,9 +185,10 @@ ngx_http_ws_bus_websocket_location(ngx_conf_t *cf, ngx_command_t *cmd,
     }
 
     wlcf->zone = clcf->zone;
-    clcf->handler = ngx_http_ws_bus_handler;
+    clcf->handler = ngx_http_ws_bus_upgrade_handler;
 
-    return ngx_http_ws_bus_take_location(cf, cmd, ngx_http_ws_bus_handler);
+    return ngx_http_ws_bus_conf_take_location(cf, cmd,
+                                              ngx_http_ws_bus_upgrade_handler);
 }
 
 
@@ -202,10 +203,10 @@ ngx_http_ws_bus_websocket_echo(ngx_conf_t *cf, ngx_command_t *cmd,
     clcf = ngx_http_conf_get_module_loc_conf(cf,
                                              ngx_http_ws_bus_client_module);
     clcf->zone = NULL;
-    clcf->handler = ngx_http_ws_bus_handler;
+    clcf->handler = ngx_http_ws_bus_upgrade_handler;
 
-    return ngx_http_ws_bus_take_location(cf, cmd,
-                                         ngx_http_ws_bus_handler);
+    return ngx_http_ws_bus_conf_take_location(cf, cmd,
+                                              ngx_http_ws_bus_upgrade_handler);
 }
 
 
@@ -322,7 +323,7 @@ ngx_http_ws_bus_websocket_open(ngx_http_ws_bus_websocket_t *ws)
         ngx_http_ws_bus_websocket_drain(ws);
     }
 
-    if (ngx_http_ws_bus_flush(wc) != NGX_ERROR) {
+    if (ngx_http_ws_bus_out_flush(wc) != NGX_ERROR) {
         ngx_http_ws_bus_read(ws);
     }
 }
@@ -371,7 +372,7 @@ ngx_http_ws_bus_websocket_send(ngx_http_ws_bus_websocket_t *ws,
 {
     ngx_http_ws_bus_out_t  *out;
 
-    out = ngx_http_ws_bus_new_out(&ws->client,
+    out = ngx_http_ws_bus_out_new(&ws->client,
                                   WSB_FRAME_SERVER_HEADER_MAX + len);
     if (out == NULL) {
         return;
@@ -390,7 +391,7 @@ ngx_http_ws_bus_websocket_send(ngx_http_ws_bus_websocket_t *ws,
         out->kind = NGX_HTTP_WS_BUS_OUT_LATEST;
     }
 
-    ngx_http_ws_bus_enqueue(&ws->client, out);
+    ngx_http_ws_bus_out_add(&ws->client, out);
 }
 
 
@@ -400,7 +401,7 @@ ngx_http_ws_bus_websocket_send_raw(ngx_http_ws_bus_websocket_t *ws,
 {
     ngx_http_ws_bus_out_t  *out;
 
-    out = ngx_http_ws_bus_new_out(&ws->client, len);
+    out = ngx_http_ws_bus_out_new(&ws->client, len);
     if (out == NULL) {
         return;
     }
@@ -409,7 +410,7 @@ ngx_http_ws_bus_websocket_send_raw(ngx_http_ws_bus_websocket_t *ws,
 
     out->last = ngx_cpymem(out->last, frame, len);
 
-    ngx_http_ws_bus_enqueue(&ws->client, out);
+    ngx_http_ws_bus_out_add(&ws->client, out);
 }
 
 
@@ -425,7 +426,7 @@ ngx_http_ws_bus_websocket_write_handler(ngx_event_t *wev)
 
     ngx_http_ws_bus_turn();
 
-    ngx_http_ws_bus_writable(wc);
+    ngx_http_ws_bus_out_writable(wc);
 
     /* poll() and select() would say so again and again */
 
@@ -631,8 +632,8 @@ ngx_http_ws_bus_websocket_finish(ngx_http_ws_bus_websocket_t *ws,
     ngx_http_ws_bus_client_stop(wc);
 
     if (wc->close_code == 0) {
-        ngx_http_ws_bus_log_close(wc, code, (u_char *) reason,
-                                  reason ? ngx_strlen(reason) : 0);
+        ngx_http_ws_bus_session_log_close(wc, code, (u_char *) reason,
+                                          reason ? ngx_strlen(reason) : 0);
     }
 
     wc->connection->idle = 0;
@@ -651,7 +652,7 @@ ngx_http_ws_bus_websocket_finish(ngx_http_ws_bus_websocket_t *ws,
     rev = wc->connection->read;
     ngx_add_timer(rev, NGX_HTTP_WS_BUS_CLOSE_TIMEOUT);
 
-    if (ngx_http_ws_bus_flush(wc) == NGX_ERROR) {
+    if (ngx_http_ws_bus_out_flush(wc) == NGX_ERROR) {
         return;
     }
 
@@ -680,7 +681,7 @@ ngx_http_ws_bus_websocket_drain(ngx_http_ws_bus_websocket_t *ws)
         return;
     }
 
-    if (!ngx_http_ws_bus_succeeded()) {
+    if (!ngx_http_ws_bus_worker_succeeded()) {
 
         /* a quit; or the new workers have not come to their slots yet */
 
@@ -717,13 +718,13 @@ ngx_http_ws_bus_websocket_timeout(ngx_http_ws_bus_websocket_t *ws)
         return;
     }
 
-    if (ws->unsure && ngx_http_ws_bus_succeeded()) {
+    if (ws->unsure && ngx_http_ws_bus_worker_succeeded()) {
         ws->unsure = 0;
         ngx_http_ws_bus_websocket_drain(ws);
         return;
     }
 
-    ngx_http_ws_bus_client_end(wc, ngx_http_ws_bus_succeeded()
+    ngx_http_ws_bus_client_end(wc, ngx_http_ws_bus_worker_succeeded()
                                        ? NGX_HTTP_WS_BUS_END_RESTART
                                        : NGX_HTTP_WS_BUS_END_QUIT, NULL);
 }
