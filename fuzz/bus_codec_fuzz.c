@@ -104,7 +104,7 @@ check_echo(const wsb_op_t *op, const wsb_json_t *answer)
     text.len = t.len;
 
     memset(&again, 0, sizeof(again));
-    fuzz_check(bus->decode(text, &again) == WSB_OK);
+    fuzz_check(bus->decode(NULL, text, &again) == WSB_OK);
     fuzz_check(again.type == WSB_OP_SUBSCRIBE);
     wsb_text_done(&t);
 
@@ -151,7 +151,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     message.data = fuzz_copy(data, size);
     message.len = size;
 
-    fuzz_check(bus->decode(message, &op) == WSB_OK);
+    fuzz_check(bus->decode(NULL, message, &op) == WSB_OK);
 
     /* the operation owns all that it names */
 

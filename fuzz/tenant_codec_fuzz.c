@@ -59,7 +59,7 @@ check_message(wsb_str_t message)
     memset(&op, 0, sizeof(op));
     memset(&t, 0, sizeof(t));
 
-    fuzz_check(codec->decode(message, &op) == WSB_OK);
+    fuzz_check(codec->decode(NULL, message, &op) == WSB_OK);
 
     if (op.type == WSB_OP_ASK_PONG) {
         codec->pong(&t, &op, id);

@@ -18,7 +18,8 @@ typedef struct {
 extern const wsb_bus_name_t  wsb_bus_names[WSB_NROUTING];
 
 
-wsb_rc_t wsb_bus_decode(wsb_str_t message, wsb_op_t *op);
+wsb_rc_t wsb_bus_decode(const wsb_context_t *context, wsb_str_t message,
+    wsb_op_t *op);
 
 
 #endif /* WSB_BUS_H */

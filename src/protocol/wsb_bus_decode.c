@@ -51,7 +51,7 @@ const wsb_bus_name_t  wsb_bus_names[WSB_NROUTING] = {
 
 
 wsb_rc_t
-wsb_bus_decode(wsb_str_t message, wsb_op_t *op)
+wsb_bus_decode(const wsb_context_t *context, wsb_str_t message, wsb_op_t *op)
 {
     wsb_json_t         value;
     wsb_bus_memory_t  *memory;
@@ -60,6 +60,8 @@ wsb_bus_decode(wsb_str_t message, wsb_op_t *op)
     static const wsb_json_limits_t  limits = {
         WSB_MESSAGE_DEPTH, WSB_MESSAGE_DEPTH
     };
+
+    (void) context;
 
     if (wsb_json_parse(message, &limits, &value, &err) != WSB_OK) {
         wsb_op_refuse(op, "invalid_json", WSB_INVALID "%s at byte %zu",

@@ -42,6 +42,21 @@ typedef enum {
 
 
 /*
+ * Who sends the messages, as far as a protocol may want to know.  Lives as
+ * long as its client; absent where the location says nothing.
+ */
+
+typedef struct {
+    wsb_str_t             connection_id;  /* "conn_" and 32 hex digits */
+    wsb_str_t             tenant;
+    wsb_str_t             uri;            /* of the handshake, decoded */
+    wsb_str_t             entity;
+    wsb_str_t             section;
+    wsb_str_t             schema;         /* of who names none */
+} wsb_context_t;
+
+
+/*
  * All strings are owned by the operation and live until wsb_op_done().
  */
 
@@ -107,10 +122,11 @@ typedef struct {
     const char         *(*refuse_tenant)(wsb_str_t tenant);
 
     /*
-     * Decodes one text message.  op is zeroed before.  WSB_NOMEM: close with
+     * Decodes one text message of this client.  op is zeroed before.  WSB_NOMEM: close with
      * 1011; everything else, errors of the client too, is an operation.
      */
-    wsb_rc_t            (*decode)(wsb_str_t message, wsb_op_t *op);
+    wsb_rc_t            (*decode)(const wsb_context_t *context,
+                                  wsb_str_t message, wsb_op_t *op);
 
     /* The filter in the protocol's words, for people: one JSON object. */
     void                (*filter)(wsb_text_t *t, const wsb_filter_t *filter);

@@ -12,7 +12,8 @@
 #include "../json/wsb_json.h"
 
 
-static wsb_rc_t wsb_tenant_decode(wsb_str_t message, wsb_op_t *op);
+static wsb_rc_t wsb_tenant_decode(const wsb_context_t *context,
+    wsb_str_t message, wsb_op_t *op);
 static void wsb_tenant_object(wsb_op_t *op, const wsb_json_t *message);
 static void wsb_tenant_ignore(wsb_op_t *op, const char *why);
 static void wsb_tenant_filter(wsb_text_t *t, const wsb_filter_t *filter);
@@ -50,7 +51,8 @@ const wsb_codec_t  wsb_codec_tenant = {
 /* A client has nothing to say but "Ping".  There are no errors. */
 
 static wsb_rc_t
-wsb_tenant_decode(wsb_str_t message, wsb_op_t *op)
+wsb_tenant_decode(const wsb_context_t *context, wsb_str_t message,
+    wsb_op_t *op)
 {
     wsb_json_t        value;
     wsb_json_error_t  err;
@@ -58,6 +60,8 @@ wsb_tenant_decode(wsb_str_t message, wsb_op_t *op)
     static const wsb_json_limits_t  limits = {
         WSB_MESSAGE_DEPTH, WSB_MESSAGE_DEPTH
     };
+
+    (void) context;
 
     if (wsb_json_parse(message, &limits, &value, &err) != WSB_OK) {
         wsb_tenant_ignore(op, "invalid_json");

@@ -102,7 +102,7 @@ ngx_http_ws_bus_op_text(ngx_http_ws_bus_client_t *wc, wsb_str_t message)
 
     ngx_memzero(&op, sizeof(wsb_op_t));
 
-    rc = wc->conf->codec->decode(message, &op);
+    rc = wc->conf->codec->decode(NULL, message, &op);
 
     if (rc != WSB_OK) {
         wsb_op_done(&op);

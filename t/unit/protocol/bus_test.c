@@ -47,7 +47,7 @@ decode(wsb_str_t message, wsb_op_t *op)
     message.data = copy;
 
     memset(op, 0, sizeof(*op));
-    rc = bus->decode(message, op);
+    rc = bus->decode(NULL, message, op);
 
     memset(copy, 'x', message.len);
     free(copy);

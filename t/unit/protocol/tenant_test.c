@@ -94,7 +94,7 @@ test_messages(void)
 
         memset(&op, 0, sizeof(op));
 
-        ok(codec->decode(m, &op) == WSB_OK
+        ok(codec->decode(NULL, m, &op) == WSB_OK
            && (messages[i].code == NULL
                ? op.type == WSB_OP_ASK_PONG && op.code == NULL
                : op.type == WSB_OP_NOTHING && op.code != NULL
