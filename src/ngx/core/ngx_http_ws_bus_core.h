@@ -4,8 +4,9 @@
  *
  *   conf      how values of directives are read
  *   zone      shared memory
- *   worker    this process's slot in each zone, ticks, sweeping, generations
- *   wake      sleeping and waking
+ *   worker    this process's slot in each zone, the tick, sweeping the slots of
+ *             the dead, generations of workers, sources that wait
+ *   wake      the signal by which one worker wakes another
  *   turn      how long a turn of the event loop takes
  *   http      headers, bodies and answers of requests
  *   arg       arguments of the query string, decoded
@@ -127,8 +128,23 @@ char *ngx_http_ws_bus_zone_check_all(ngx_conf_t *cf,
 
 /* worker */
 
-ngx_int_t ngx_http_ws_bus_wake_init_process(ngx_cycle_t *cycle);
-void ngx_http_ws_bus_wake_exit_process(ngx_cycle_t *cycle);
+#define NGX_HTTP_WS_BUS_TICK           250    /* ms */
+
+ngx_int_t ngx_http_ws_bus_worker_init_module(ngx_cycle_t *cycle);
+ngx_int_t ngx_http_ws_bus_worker_init_process(ngx_cycle_t *cycle);
+void ngx_http_ws_bus_worker_exit_process(ngx_cycle_t *cycle);
+
+/*
+ * This process's parts that have a slot:
+ *
+ *   i = 0;
+ *
+ *   while ((w = ngx_http_ws_bus_worker_next(&i)) != NULL) {
+ */
+ngx_http_ws_bus_worker_t *ngx_http_ws_bus_worker_next(ngx_uint_t *i);
+
+/* What is pending gets into the hand; only with a slot. */
+void ngx_http_ws_bus_worker_take(ngx_http_ws_bus_worker_t *w);
 
 /* A source waits until delivery has caught up, or does not any more. */
 void ngx_http_ws_bus_worker_pause(ngx_http_ws_bus_worker_t *w,
@@ -148,7 +164,9 @@ ngx_uint_t ngx_http_ws_bus_worker_generation(void);
 
 /* wake */
 
-ngx_int_t ngx_http_ws_bus_wake_init_module(ngx_cycle_t *cycle);
+/* From now on others can wake this process; if not, it is tried again by the
+ * tick, and said once. */
+void ngx_http_ws_bus_wake_listen(ngx_cycle_t *cycle);
 
 /* After an append and the unlock: whoever sleeps is woken. */
 void ngx_http_ws_bus_wake(ngx_http_ws_bus_zone_t *bus,
@@ -156,6 +174,8 @@ void ngx_http_ws_bus_wake(ngx_http_ws_bus_zone_t *bus,
 
 
 /* turn */
+
+void ngx_http_ws_bus_turn_init(ngx_cycle_t *cycle);
 
 /* Measures how long one turn of the loop takes; called by each handler. */
 void ngx_http_ws_bus_turn(void);
@@ -248,6 +268,10 @@ ngx_http_ws_bus_zone_counters(ngx_http_ws_bus_zone_t *bus)
     return ngx_http_ws_bus_counters(bus->worker);
 }
 
+
+/* For the data of an event that has no connection: nginx's debug log reads
+ * the descriptor of it. */
+extern ngx_connection_t  ngx_http_ws_bus_no_connection;
 
 extern ngx_module_t  ngx_http_ws_bus_module;
 

@@ -50,11 +50,11 @@ ngx_module_t  ngx_http_ws_bus_module = {
     ngx_http_ws_bus_commands,              /* module directives */
     NGX_HTTP_MODULE,                       /* module type */
     NULL,                                  /* init master */
-    ngx_http_ws_bus_wake_init_module,      /* init module */
-    ngx_http_ws_bus_wake_init_process,     /* init process */
+    ngx_http_ws_bus_worker_init_module,    /* init module */
+    ngx_http_ws_bus_worker_init_process,   /* init process */
     NULL,                                  /* init thread */
     NULL,                                  /* exit thread */
-    ngx_http_ws_bus_wake_exit_process,     /* exit process */
+    ngx_http_ws_bus_worker_exit_process,   /* exit process */
     NULL,                                  /* exit master */
     NGX_MODULE_V1_PADDING
 };
