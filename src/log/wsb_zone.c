@@ -5,6 +5,7 @@
 
 _Static_assert(WSB_BLOCK_SLOTS * sizeof(wsb_slot_t) <= WSB_CHUNK_SIZE,
                "block size");
+_Static_assert(WSB_COUNTERS <= 64, "a bit for each counter");
 
 
 static wsb_rc_t wsb_zone_repeat_locked(wsb_zone_t *zone,

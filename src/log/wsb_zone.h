@@ -21,7 +21,7 @@
 
 
 #define WSB_ZONE_MAGIC            0x7a7375625f73770aULL
-#define WSB_ZONE_LAYOUT           6       /* of this file's structures */
+#define WSB_ZONE_LAYOUT           7       /* of this file's structures */
 
 #define WSB_ZONE_MIN              (1024 * 1024)
 
@@ -41,34 +41,14 @@
 #define WSB_DIR_PAGE_ENTRIES      (WSB_CHUNK_SIZE / sizeof(uint32_t))
 
 
-/* Written by the slot's owner alone, without the mutex; read by anybody. */
+/*
+ * What the parts of the module count in a slot.  Which is what, they say when
+ * they are configured; here they are numbers.  Those in `kept` of the zone go
+ * on in `past` when their worker is gone, the others end with it.  As many as
+ * keep a block of slots within a chunk.
+ */
 
-typedef struct {
-    uint64_t              connections;    /* now */
-    uint64_t              subscriptions;  /* now */
-    uint64_t              opened;         /* connections ever */
-    uint64_t              published;      /* events appended */
-    uint64_t              refused;        /* publish requests with an error */
-    uint64_t              deliveries;     /* event messages written */
-    uint64_t              received;       /* client messages */
-    uint64_t              errors;         /* client errors answered */
-    uint64_t              closed_by_error;/* connections that we closed */
-    uint64_t              gaps;           /* told */
-    uint64_t              wakeups;        /* of the worker, by others */
-    uint64_t              bytes_out;
-    uint64_t              deflations;
-    uint64_t              cursor;         /* seq of the last event done */
-    uint64_t              longest_turn;   /* microseconds */
-    uint64_t              captured;       /* events of proxied mutations */
-    uint64_t              refused_connections;   /* by a limit */
-    uint64_t              limited;        /* closed, or a subscription refused,
-                                             by one */
-    uint64_t              refused_origins;/* handshakes */
-    uint64_t              jwt_refused;    /* requests, messages for a token */
-    uint64_t              jwt_expired;    /* connections closed for it */
-    uint64_t              jwt_renewed;
-    uint64_t              ignored;        /* client messages without answer */
-} wsb_counters_t;
+#define WSB_COUNTERS              31
 
 
 /*
@@ -112,7 +92,10 @@ typedef struct {
     uint32_t              texts;          /* first chunk of texts + 1, or 0 */
     uint32_t              ntexts;         /* chunks of texts */
 
-    wsb_counters_t        counters __attribute__((aligned(64)));
+    /* written by the owner alone, without the mutex; read by anybody */
+    uint64_t              cursor __attribute__((aligned(64)));  /* seq of the
+                                             last event that it is done with */
+    uint64_t              counters[WSB_COUNTERS];
 } __attribute__((aligned(64))) wsb_slot_t;
 
 
@@ -142,8 +125,13 @@ typedef struct {
     uint32_t              nfree;          /* chunks; a death may leave it wrong
                                              until its slot is reclaimed */
 
+    uint64_t              counted;        /* a digest of what the counters
+                                             are: processes for which it
+                                             differs cannot share the zone */
+    uint64_t              kept;           /* a bit for each that is kept */
+
     /* of slots that were reclaimed; a death in the middle may lose some */
-    wsb_counters_t        past;
+    uint64_t              past[WSB_COUNTERS];
     wsb_capture_t         captures[WSB_CAPTURES];
 
     wsb_log_t             log;
