@@ -26,6 +26,7 @@
 
 #include "../core/ngx_http_ws_bus_core.h"
 
+#include "../../log/wsb_filter_text.h"
 #include "../../log/wsb_interest.h"
 #include "../../log/wsb_position.h"
 #include "../../log/wsb_quota.h"
