@@ -1,5 +1,5 @@
 #include "wsb_slot.h"
-#include "wsb_interest.h"
+#include "wsb_chunk.h"
 
 
 static int wsb_slot_free_locked(wsb_zone_t *zone);
@@ -158,7 +158,7 @@ wsb_slot_reclaim_locked(wsb_zone_t *zone, unsigned n, uint32_t pid)
         }
     }
 
-    wsb_chunks_count_locked(zone);
+    wsb_chunk_recount_locked(zone);
 
     slot->cursor = 0;
 

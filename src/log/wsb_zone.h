@@ -17,7 +17,6 @@
 #include "wsb_log.h"
 #include "wsb_idem.h"
 #include "../event/wsb_key.h"
-#include "../event/wsb_publish.h"
 
 
 #define WSB_ZONE_MAGIC            0x7a7375625f73770aULL
@@ -138,16 +137,6 @@ typedef struct {
 } wsb_zone_t;
 
 
-/* What an append has done, and which slots it concerns. */
-
-typedef struct {
-    uint64_t              first;          /* seq */
-    uint64_t              last;
-    uint64_t              subscribers;    /* sum over the events */
-    uint64_t              slots[WSB_SLOTS / 64];  /* a bit for each */
-} wsb_appended_t;
-
-
 /*
  * Lays the zone out in `size` bytes at mem, aligned to 64.  history is the
  * size of the ring, nidem the number of idempotency keys remembered.
@@ -161,38 +150,8 @@ wsb_rc_t wsb_zone_init(void *mem, size_t size, size_t history, size_t nidem,
 int wsb_zone_valid(const wsb_zone_t *zone);
 
 
-/*
- * Appends a batch as one: readers see all of it or nothing.  req is NULL, or
- * the request for the memory of idempotency keys.
- *
- *   WSB_OK        appended
- *   WSB_DONE      out is what the same request was answered, nothing is
- *                 appended, nobody need be woken
- *   WSB_CONFLICT  its key was used for another body
- *   WSB_ERROR     it is longer than wsb_log_max_batch()
- *
- * After unlocking, the caller wakes each slot that it concerns and for which
- * wsb_slot_disarm() is true.  A death before the commit leaves at most a
- * needless wake.
- */
-
-wsb_rc_t wsb_zone_append_locked(wsb_zone_t *zone, wsb_batch_t *batch,
-    uint64_t msec, const wsb_request_t *req, wsb_appended_t *out);
-
-
 /* Counts n events in that were captured at the location of this name. */
 void wsb_zone_captured_locked(wsb_zone_t *zone, wsb_str_t name, uint64_t n);
-
-
-/* Chunks: 4096 bytes, each owned by at most one slot. */
-
-/* Returns its number + 1, zero-filled but for the owner word; 0: none. */
-uint32_t wsb_chunk_take_locked(wsb_zone_t *zone, unsigned slot);
-void wsb_chunk_give_locked(wsb_zone_t *zone, uint32_t chunk);
-
-/* Counts them, and says again how many they are. */
-uint32_t wsb_chunks_free(const wsb_zone_t *zone);
-void wsb_chunks_count_locked(wsb_zone_t *zone);
 
 
 /* Only of a slot that is, or was, in use: others may have no memory. */

@@ -26,6 +26,7 @@
 
 #include "ngx_http_ws_bus_client_counters.h"
 
+#include "../../log/wsb_filter_text.h"
 #include "../../log/wsb_interest.h"
 #include "../../log/wsb_position.h"
 #include "../../log/wsb_quota.h"

@@ -21,6 +21,7 @@
 
 #include "ngx_http_ws_bus_compat.h"
 
+#include "../../log/wsb_interest.h"
 #include "../../log/wsb_slot.h"
 
 

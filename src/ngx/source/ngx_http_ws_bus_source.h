@@ -14,6 +14,8 @@
 
 #include "../client/ngx_http_ws_bus_client.h"
 
+#include "../../log/wsb_append.h"
+
 
 #define NGX_HTTP_WS_BUS_DATA_DEFAULT   0
 #define NGX_HTTP_WS_BUS_DATA_RESPONSE  1
@@ -56,7 +58,7 @@ typedef struct {
 
 /* append */
 
-/* Appends a batch and wakes whom it concerns: see wsb_zone_append_locked(). */
+/* Appends a batch and wakes whom it concerns: see wsb_append_locked(). */
 wsb_rc_t ngx_http_ws_bus_append(ngx_http_ws_bus_zone_t *bus,
     wsb_batch_t *batch, const wsb_request_t *req, wsb_appended_t *appended);
 

@@ -241,7 +241,7 @@ ngx_http_ws_bus_status_zone(cJSON *zones, ngx_http_ws_bus_zone_t *bus)
            != NGX_OK
         || ngx_http_ws_bus_status_add(item, "chunks", zone->nchunks) != NGX_OK
         || ngx_http_ws_bus_status_add(item, "chunks_free",
-                                      wsb_chunks_free(zone))
+                                      wsb_chunk_count_free(zone))
            != NGX_OK
         || ngx_http_ws_bus_status_add_id(item, "first_id", zone->epoch,
                                          head >= oldest ? oldest : 0)

@@ -18,6 +18,7 @@
 #include "../../ws/wsb_close.h"
 #include "../../ws/wsb_deflate.h"
 #include "../../ws/wsb_handshake.h"
+#include "../../ws/wsb_offer.h"
 #include "../../ws/wsb_reader.h"
 
 

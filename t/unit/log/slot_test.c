@@ -8,7 +8,9 @@
  * the zone holds after each is what a death there would leave.
  */
 
-#include "log/wsb_interest.h"
+#include "log/wsb_append.h"
+#include "log/wsb_chunk.h"
+#include "log/wsb_filter_text.h"
 #include "log/wsb_slot.h"
 #include "tap.h"
 
@@ -25,12 +27,12 @@ static void step(const char *name);
 #undef WSB_STEP
 #define WSB_STEP(name)  step(name)
 
+/* those that are called before they are defined */
+
 __typeof__(wsb_slot_reclaim_locked)     stepped_slot_reclaim_locked;
 __typeof__(wsb_interest_remove_locked)  stepped_interest_remove_locked;
-__typeof__(wsb_interest_notify_locked)  stepped_interest_notify_locked;
 __typeof__(wsb_interest_add_within_locked)
     stepped_interest_add_within_locked;
-__typeof__(wsb_chunks_count_locked)     stepped_chunks_count_locked;
 
 /* every function of these files that is not static */
 
@@ -52,12 +54,22 @@ __typeof__(wsb_chunks_count_locked)     stepped_chunks_count_locked;
 #define wsb_idem_settle_locked        stepped_idem_settle_locked
 #define wsb_zone_init                 stepped_zone_init
 #define wsb_zone_valid                stepped_zone_valid
-#define wsb_zone_captured_locked  stepped_zone_captured_locked
-#define wsb_zone_append_locked        stepped_zone_append_locked
+#define wsb_zone_captured_locked      stepped_zone_captured_locked
 #define wsb_chunk_take_locked         stepped_chunk_take_locked
 #define wsb_chunk_give_locked         stepped_chunk_give_locked
-#define wsb_chunks_free               stepped_chunks_free
-#define wsb_chunks_count_locked       stepped_chunks_count_locked
+#define wsb_chunk_count_free          stepped_chunk_count_free
+#define wsb_chunk_recount_locked      stepped_chunk_recount_locked
+#define wsb_bucket_insert             stepped_bucket_insert
+#define wsb_bucket_remove             stepped_bucket_remove
+#define wsb_interest_add_locked       stepped_interest_add_locked
+#define wsb_interest_add_within_locked stepped_interest_add_within_locked
+#define wsb_interest_remove_locked    stepped_interest_remove_locked
+#define wsb_interest_notify_locked    stepped_interest_notify_locked
+#define wsb_interest_count_locked     stepped_interest_count_locked
+#define wsb_interest_take_locked      stepped_interest_take_locked
+#define wsb_interest_give_locked      stepped_interest_give_locked
+#define wsb_filter_text_add_locked    stepped_filter_text_add_locked
+#define wsb_filter_text_count_locked  stepped_filter_text_count_locked
 #define wsb_slot_enter_locked         stepped_slot_enter_locked
 #define wsb_slot_reclaim_locked       stepped_slot_reclaim_locked
 #define wsb_slot_take_locked          stepped_slot_take_locked
@@ -65,21 +77,17 @@ __typeof__(wsb_chunks_count_locked)     stepped_chunks_count_locked;
 #define wsb_slot_disarm               stepped_slot_disarm
 #define wsb_slot_pending              stepped_slot_pending
 #define wsb_slot_at_head              stepped_slot_at_head
-#define wsb_interest_add_locked       stepped_interest_add_locked
-#define wsb_interest_remove_locked    stepped_interest_remove_locked
-#define wsb_interest_notify_locked    stepped_interest_notify_locked
-#define wsb_interest_add_within_locked stepped_interest_add_within_locked
-#define wsb_interest_count_locked     stepped_interest_count_locked
-#define wsb_filter_text_add_locked    stepped_filter_text_add_locked
-#define wsb_interest_take_locked  stepped_interest_take_locked
-#define wsb_filter_text_count_locked  stepped_filter_text_count_locked
-#define wsb_interest_give_locked stepped_interest_give_locked
+#define wsb_append_locked             stepped_append_locked
 
 #include "../../../src/log/wsb_log.c"
 #include "../../../src/log/wsb_idem.c"
 #include "../../../src/log/wsb_zone.c"
-#include "../../../src/log/wsb_slot.c"
+#include "../../../src/log/wsb_chunk.c"
+#include "../../../src/log/wsb_bucket.c"
 #include "../../../src/log/wsb_interest.c"
+#include "../../../src/log/wsb_filter_text.c"
+#include "../../../src/log/wsb_slot.c"
+#include "../../../src/log/wsb_append.c"
 
 #undef wsb_log_index_size
 #undef wsb_log_init
@@ -100,11 +108,21 @@ __typeof__(wsb_chunks_count_locked)     stepped_chunks_count_locked;
 #undef wsb_zone_init
 #undef wsb_zone_valid
 #undef wsb_zone_captured_locked
-#undef wsb_zone_append_locked
 #undef wsb_chunk_take_locked
 #undef wsb_chunk_give_locked
-#undef wsb_chunks_free
-#undef wsb_chunks_count_locked
+#undef wsb_chunk_count_free
+#undef wsb_chunk_recount_locked
+#undef wsb_bucket_insert
+#undef wsb_bucket_remove
+#undef wsb_interest_add_locked
+#undef wsb_interest_add_within_locked
+#undef wsb_interest_remove_locked
+#undef wsb_interest_notify_locked
+#undef wsb_interest_count_locked
+#undef wsb_interest_take_locked
+#undef wsb_interest_give_locked
+#undef wsb_filter_text_add_locked
+#undef wsb_filter_text_count_locked
 #undef wsb_slot_enter_locked
 #undef wsb_slot_reclaim_locked
 #undef wsb_slot_take_locked
@@ -112,15 +130,7 @@ __typeof__(wsb_chunks_count_locked)     stepped_chunks_count_locked;
 #undef wsb_slot_disarm
 #undef wsb_slot_pending
 #undef wsb_slot_at_head
-#undef wsb_interest_add_locked
-#undef wsb_interest_remove_locked
-#undef wsb_interest_notify_locked
-#undef wsb_interest_add_within_locked
-#undef wsb_interest_count_locked
-#undef wsb_filter_text_add_locked
-#undef wsb_interest_take_locked
-#undef wsb_filter_text_count_locked
-#undef wsb_interest_give_locked
+#undef wsb_append_locked
 
 
 #define SIZE       (348 * 1024)
@@ -180,7 +190,7 @@ typedef struct {
 
 
 static const ops_t  built = {
-    wsb_zone_append_locked, wsb_interest_add_locked,
+    wsb_append_locked, wsb_interest_add_locked,
     wsb_interest_remove_locked, wsb_slot_enter_locked,
     wsb_slot_reclaim_locked, wsb_slot_take_locked, wsb_slot_arm,
     wsb_slot_disarm, wsb_filter_text_add_locked,
@@ -188,7 +198,7 @@ static const ops_t  built = {
 };
 
 static const ops_t  stepped = {
-    stepped_zone_append_locked, stepped_interest_add_locked,
+    stepped_append_locked, stepped_interest_add_locked,
     stepped_interest_remove_locked, stepped_slot_enter_locked,
     stepped_slot_reclaim_locked, stepped_slot_take_locked,
     stepped_slot_arm, stepped_slot_disarm, stepped_filter_text_add_locked,
@@ -400,7 +410,7 @@ append(wsb_zone_t *zone)
     wsb_appended_t  out;
 
     expect(zone);
-    wsb_zone_append_locked(zone, &batch, 1, NULL, &out);
+    wsb_append_locked(zone, &batch, 1, NULL, &out);
     batch_clear();
 }
 
@@ -784,7 +794,7 @@ zone_fault(wsb_zone_t *zone)
         }
     }
 
-    free_chunks = wsb_chunks_free(zone);
+    free_chunks = wsb_chunk_count_free(zone);
 
     if (owned(zone, B) != owned_by_b
         || free_chunks != zone->nchunks - owned_by_b - blocks(zone))
@@ -834,7 +844,7 @@ zone_fault(wsb_zone_t *zone)
 
     wsb_slot_reclaim_locked(zone, (unsigned) n, PID_C);
 
-    if (wsb_chunks_free(zone) != free_chunks) {
+    if (wsb_chunk_count_free(zone) != free_chunks) {
         return "the successor leaks";
     }
 
@@ -844,7 +854,9 @@ zone_fault(wsb_zone_t *zone)
         return fault;
     }
 
-    if (wsb_chunks_free(zone) != zone->nchunks - owned_by_b - blocks(zone)) {
+    if (wsb_chunk_count_free(zone)
+        != zone->nchunks - owned_by_b - blocks(zone))
+    {
         return "a block is leaked";
     }
 
@@ -965,7 +977,7 @@ prepare_request(wsb_zone_t *zone)
         answers[i].subscribers = i % 2 ? 4 : 8;
 
         if (i < IDEM + 2) {
-            wsb_zone_append_locked(zone, &batch, 1, &req, &out);
+            wsb_append_locked(zone, &batch, 1, &req, &out);
             batch_clear();
             requests++;
         }
@@ -1011,7 +1023,7 @@ prepare_full(wsb_zone_t *zone)
 
     prepare_table(zone, 100);
 
-    for (n = wsb_chunks_free(zone); n > 1; n--) {
+    for (n = wsb_chunk_count_free(zone); n > 1; n--) {
         wsb_chunk_take_locked(zone, B);
     }
 }
@@ -1704,7 +1716,7 @@ append_meanwhile(const char *name)
         batch_add(2, WSB_LOG_MIN / 4);
         batch_add(2, WSB_LOG_MIN / (salts % 2 ? 4 : 64));
         expect(reading);
-        wsb_zone_append_locked(reading, &batch, 1, NULL, &out);
+        wsb_append_locked(reading, &batch, 1, NULL, &out);
     }
 }
 
