@@ -292,6 +292,10 @@ ngx_http_ws_bus_client_free(ngx_http_ws_bus_client_t *wc)
         ngx_free(wc->token);
     }
 
+    if (wc->context != NULL) {
+        ngx_free(wc->context);
+    }
+
     if (wc->subs != NULL) {
         wsb_free(wc->subs);
     }
@@ -373,6 +377,8 @@ ngx_http_ws_bus_client_stop(ngx_http_ws_bus_client_t *wc)
 {
     wc->closing = 1;
 
+    ngx_http_ws_bus_op_end_all(wc);
+
     if (wc->fan->worker != NULL) {
         ngx_http_ws_bus_out_fall_behind(wc);
         ngx_http_ws_bus_subscribe_leave(wc);
@@ -393,6 +399,8 @@ ngx_http_ws_bus_client_close(ngx_http_ws_bus_client_t *wc)
 
     wc->closed = 1;
     wc->closing = 1;
+
+    ngx_http_ws_bus_op_end_all(wc);
 
     if (wc->fan->worker != NULL) {
         ngx_http_ws_bus_fanout_not_overflowed(wc);
@@ -478,6 +486,7 @@ ngx_http_ws_bus_client_create_loc_conf(ngx_conf_t *cf)
      * set by ngx_pcalloc():
      *
      *     clcf->handler = NULL;
+     *     clcf->context = 0;
      *     clcf->codec = NULL;
      *     clcf->tenant = NULL;
      *     clcf->schema = NULL;
