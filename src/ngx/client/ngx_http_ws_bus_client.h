@@ -15,6 +15,7 @@
  *   subscribe     subscriptions: made, started, taken out
  *   position      where it stands
  *   fanout        from the log to the clients
+ *   catch         clients that are behind
  *   out           control queue, event queue, writing
  *   record        records of the log in this process, rendered once
  *   heartbeat     who is silent
@@ -723,21 +724,27 @@ uint64_t ngx_http_ws_bus_position_last_id(ngx_http_ws_bus_client_t *wc);
  * is if it is lower already.  The others are kept from what they have been
  * sent.
  */
-void ngx_http_ws_bus_subscribe_rewind(ngx_http_ws_bus_client_t *wc,
-    wsb_sub_t *sub,
-    uint64_t from);
+void ngx_http_ws_bus_position_rewind(ngx_http_ws_bus_client_t *wc,
+    wsb_sub_t *sub, uint64_t from);
 
 
 /* fanout */
 
 ngx_int_t ngx_http_ws_bus_fanout_init_process(ngx_cycle_t *cycle);
 
-/* Let a client that is behind go on, if it may write. */
-void ngx_http_ws_bus_catch_up(ngx_http_ws_bus_client_t *wc);
-
 /* Does delivery lag behind what has been published? */
 ngx_uint_t ngx_http_ws_bus_fanout_busy(ngx_http_ws_bus_zone_t *bus);
 void ngx_http_ws_bus_fanout_not_overflowed(ngx_http_ws_bus_client_t *wc);
+
+
+/* catch */
+
+/* Let a client that is behind go on, if it may write. */
+void ngx_http_ws_bus_catch_up(ngx_http_ws_bus_client_t *wc);
+
+/* Those that may write, in turns; NGX_AGAIN: it has been long enough. */
+ngx_int_t ngx_http_ws_bus_catch_serve(ngx_http_ws_bus_fan_t *fan,
+    uint64_t until);
 
 
 /* out */
