@@ -1,12 +1,13 @@
 /*
  * The transports: how bytes go to a client and come from it.
  *
- *   upgrade     the opening handshake, until the connection is ours
- *   websocket   frames and ends; the room's configuration
- *   read        reading
- *   frame       an event's message as a frame
- *   deflate     compression
- *   echo        a WebSocket that answers with what it is sent
+ *   upgrade         the opening handshake, until the connection is ours
+ *   websocket       frames and ends
+ *   websocket_conf  the room's configuration
+ *   read            reading
+ *   frame           an event's message as a frame
+ *   deflate         compression
+ *   echo            a WebSocket that answers with what it is sent
  */
 
 #ifndef NGX_HTTP_WS_BUS_TRANSPORT_H

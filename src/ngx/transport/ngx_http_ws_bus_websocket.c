@@ -1,6 +1,5 @@
 /*
- * A WebSocket on a connection that is ours: its frames and its end.  And the
- * room's module, ngx_http_ws_bus_websocket_module.
+ * A WebSocket on a connection that is ours: its frames and its end.
  */
 
 #include "ngx_http_ws_bus_transport.h"
@@ -10,15 +9,6 @@
 #define NGX_HTTP_WS_BUS_UNSURE         500      /* ms, for successors */
 #define NGX_HTTP_WS_BUS_LINGER         2000     /* ms, for the peer's FIN */
 
-
-static char *ngx_http_ws_bus_websocket_location(ngx_conf_t *cf,
-    ngx_command_t *cmd, void *conf);
-static char *ngx_http_ws_bus_websocket_echo(ngx_conf_t *cf,
-    ngx_command_t *cmd, void *conf);
-static ngx_int_t ngx_http_ws_bus_websocket_preconfiguration(ngx_conf_t *cf);
-static void *ngx_http_ws_bus_websocket_create_loc_conf(ngx_conf_t *cf);
-static char *ngx_http_ws_bus_websocket_merge_loc_conf(ngx_conf_t *cf,
-    void *parent, void *child);
 
 static void ngx_http_ws_bus_websocket_message(
     ngx_http_ws_bus_websocket_t *ws, const wsb_message_t *msg);
@@ -39,102 +29,6 @@ static void ngx_http_ws_bus_websocket_end(ngx_http_ws_bus_client_t *wc,
     ngx_http_ws_bus_end_e why, const char *text);
 static void ngx_http_ws_bus_websocket_close(ngx_http_ws_bus_client_t *wc);
 static void ngx_http_ws_bus_websocket_free(ngx_http_ws_bus_client_t *wc);
-
-
-static ngx_http_ws_bus_conf_value_t  ngx_http_ws_bus_message_size = {
-    ngx_conf_set_size_slot, "a size from 125 to 1g, such as \"64k\"",
-    125, 1024 * 1024 * 1024, 0
-};
-
-static ngx_http_ws_bus_conf_value_t  ngx_http_ws_bus_sndbuf = {
-    ngx_conf_set_size_slot,
-    "a size from 8k to 64m, or 0 for the system's own",
-    8192, 64 * 1024 * 1024, 1
-};
-
-static ngx_http_ws_bus_conf_value_t  ngx_http_ws_bus_min_length = {
-    ngx_conf_set_size_slot, "a size of at most 1g, such as \"256\"",
-    0, 1024 * 1024 * 1024, 0
-};
-
-
-static ngx_command_t  ngx_http_ws_bus_websocket_commands[] = {
-
-    { ngx_string("ws_bus"),
-      NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_http_ws_bus_websocket_location,
-      NGX_HTTP_LOC_CONF_OFFSET,
-      0,
-      NULL },
-
-    { ngx_string("ws_bus_echo"),
-      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
-      ngx_http_ws_bus_websocket_echo,
-      NGX_HTTP_LOC_CONF_OFFSET,
-      0,
-      NULL },
-
-    { ngx_string("ws_bus_max_message_size"),
-      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_http_ws_bus_conf_value,
-      NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_ws_bus_websocket_loc_conf_t, max_message_size),
-      &ngx_http_ws_bus_message_size },
-
-    { ngx_string("ws_bus_sndbuf"),
-      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_http_ws_bus_conf_value,
-      NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_ws_bus_websocket_loc_conf_t, sndbuf),
-      &ngx_http_ws_bus_sndbuf },
-
-    { ngx_string("ws_bus_deflate"),
-      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_http_ws_bus_deflate_level,
-      NGX_HTTP_LOC_CONF_OFFSET,
-      0,
-      NULL },
-
-    { ngx_string("ws_bus_deflate_min_length"),
-      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_http_ws_bus_conf_value,
-      NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_ws_bus_websocket_loc_conf_t, deflate_min_length),
-      &ngx_http_ws_bus_min_length },
-
-      ngx_null_command
-};
-
-
-static ngx_http_module_t  ngx_http_ws_bus_websocket_module_ctx = {
-    ngx_http_ws_bus_websocket_preconfiguration,  /* preconfiguration */
-    NULL,                                  /* postconfiguration */
-
-    NULL,                                  /* create main configuration */
-    NULL,                                  /* init main configuration */
-
-    NULL,                                  /* create server configuration */
-    NULL,                                  /* merge server configuration */
-
-    ngx_http_ws_bus_websocket_create_loc_conf,  /* create location conf */
-    ngx_http_ws_bus_websocket_merge_loc_conf    /* merge location conf */
-};
-
-
-ngx_module_t  ngx_http_ws_bus_websocket_module = {
-    NGX_MODULE_V1,
-    &ngx_http_ws_bus_websocket_module_ctx, /* module context */
-    ngx_http_ws_bus_websocket_commands,    /* module directives */
-    NGX_HTTP_MODULE,                       /* module type */
-    NULL,                                  /* init master */
-    NULL,                                  /* init module */
-    NULL,                                  /* init process */
-    NULL,                                  /* init thread */
-    NULL,                                  /* exit thread */
-    NULL,                                  /* exit process */
-    NULL,                                  /* exit master */
-    NGX_MODULE_V1_PADDING
-};
 
 
 static const ngx_http_ws_bus_transport_t  ngx_http_ws_bus_websocket = {
@@ -166,123 +60,20 @@ static const uint16_t  ngx_http_ws_bus_websocket_codes[] = {
 };
 
 
-static char *
-ngx_http_ws_bus_websocket_location(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf)
-{
-    ngx_str_t                          *value;
-    ngx_http_ws_bus_loc_conf_t         *wlcf;
-    ngx_http_ws_bus_client_loc_conf_t  *clcf;
-
-    value = cf->args->elts;
-
-    wlcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_ws_bus_module);
-    clcf = ngx_http_conf_get_module_loc_conf(cf,
-                                             ngx_http_ws_bus_client_module);
-
-    clcf->zone = ngx_http_ws_bus_zone_get(cf, &value[1]);
-    if (clcf->zone == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    wlcf->zone = clcf->zone;
-    clcf->handler = ngx_http_ws_bus_upgrade_handler;
-
-    return ngx_http_ws_bus_conf_take_location(cf, cmd,
-                                              ngx_http_ws_bus_upgrade_handler);
-}
-
-
-static char *
-ngx_http_ws_bus_websocket_echo(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf)
-{
-    ngx_http_ws_bus_client_loc_conf_t  *clcf;
-
-    /* of no bus, whatever is around it */
-
-    clcf = ngx_http_conf_get_module_loc_conf(cf,
-                                             ngx_http_ws_bus_client_module);
-    clcf->zone = NULL;
-    clcf->handler = ngx_http_ws_bus_upgrade_handler;
-
-    return ngx_http_ws_bus_conf_take_location(cf, cmd,
-                                              ngx_http_ws_bus_upgrade_handler);
-}
-
-
-ngx_uint_t  ngx_http_ws_bus_websocket_counters_at;
-
-static const ngx_http_ws_bus_counter_t  ngx_http_ws_bus_websocket_counter[] = {
-    NGX_HTTP_WS_BUS_WEBSOCKET_COUNTERS(NGX_HTTP_WS_BUS_COUNTER_ROW)
-};
-
-
-static ngx_int_t
-ngx_http_ws_bus_websocket_preconfiguration(ngx_conf_t *cf)
-{
-    return ngx_http_ws_bus_counter_register(cf,
-                                 ngx_http_ws_bus_websocket_counter,
-                                 sizeof(ngx_http_ws_bus_websocket_counters_t)
-                                     / sizeof(uint64_t),
-                                 &ngx_http_ws_bus_websocket_counters_at);
-}
-
-
-static void *
-ngx_http_ws_bus_websocket_create_loc_conf(ngx_conf_t *cf)
-{
-    ngx_http_ws_bus_websocket_loc_conf_t  *wslcf;
-
-    wslcf = ngx_pcalloc(cf->pool,
-                        sizeof(ngx_http_ws_bus_websocket_loc_conf_t));
-    if (wslcf == NULL) {
-        return NULL;
-    }
-
-    wslcf->max_message_size = NGX_CONF_UNSET_SIZE;
-    wslcf->sndbuf = NGX_CONF_UNSET_SIZE;
-    wslcf->deflate = NGX_CONF_UNSET_UINT;
-    wslcf->deflate_min_length = NGX_CONF_UNSET_SIZE;
-
-    return wslcf;
-}
-
-
-static char *
-ngx_http_ws_bus_websocket_merge_loc_conf(ngx_conf_t *cf, void *parent,
-    void *child)
-{
-    ngx_http_ws_bus_websocket_loc_conf_t  *prev = parent;
-    ngx_http_ws_bus_websocket_loc_conf_t  *conf = child;
-
-    ngx_conf_merge_size_value(conf->max_message_size,
-                              prev->max_message_size, 65536);
-    ngx_conf_merge_size_value(conf->sndbuf, prev->sndbuf, 256 * 1024);
-    ngx_conf_merge_uint_value(conf->deflate, prev->deflate, 0);
-    ngx_conf_merge_size_value(conf->deflate_min_length,
-                              prev->deflate_min_length, 256);
-
-    conf->reader.max_message = conf->max_message_size;
-
-    return NGX_CONF_OK;
-}
-
-
 ngx_http_ws_bus_websocket_t *
 ngx_http_ws_bus_websocket_create(ngx_http_request_t *r,
     ngx_http_ws_bus_fan_t *fan)
 {
     ngx_http_ws_bus_websocket_t        *ws;
-    ngx_http_ws_bus_client_loc_conf_t  *clcf;
+    ngx_http_ws_bus_client_loc_conf_t  *ccf;
 
-    clcf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_client_module);
+    ccf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_client_module);
 
     ws = (ngx_http_ws_bus_websocket_t *)
              ngx_http_ws_bus_client_create(
                                     sizeof(ngx_http_ws_bus_websocket_t),
                                     &ngx_http_ws_bus_websocket,
-                                    r->connection, clcf, fan);
+                                    r->connection, ccf, fan);
     if (ws == NULL) {
         return NULL;
     }
