@@ -8,7 +8,7 @@ _Static_assert(WSB_BLOCK_SLOTS * sizeof(wsb_slot_t) <= WSB_CHUNK_SIZE,
 
 
 static wsb_rc_t wsb_zone_repeat_locked(wsb_zone_t *zone,
-    const wsb_request_t *req, wsb_appended_t *out);
+    const wsb_idem_request_t *req, wsb_appended_t *out);
 static size_t wsb_zone_blocks(size_t size);
 static size_t wsb_zone_align(size_t n, size_t a);
 
@@ -25,7 +25,7 @@ wsb_zone_init(void *mem, size_t size, size_t history, size_t nidem,
     history &= ~(size_t) 7;
 
     if (history < WSB_LOG_MIN || history >= size
-        || nidem > size / sizeof(wsb_answer_t))
+        || nidem > size / sizeof(wsb_idem_answer_t))
     {
         return WSB_ERROR;
     }
@@ -88,7 +88,7 @@ wsb_zone_valid(const wsb_zone_t *zone)
 
 wsb_rc_t
 wsb_zone_append_locked(wsb_zone_t *zone, wsb_batch_t *batch, uint64_t msec,
-    const wsb_request_t *req, wsb_appended_t *out)
+    const wsb_idem_request_t *req, wsb_appended_t *out)
 {
     size_t         i;
     uint64_t       pos, seq;
@@ -155,11 +155,11 @@ wsb_zone_append_locked(wsb_zone_t *zone, wsb_batch_t *batch, uint64_t msec,
 /* WSB_NOTFOUND: it is no repetition. */
 
 static wsb_rc_t
-wsb_zone_repeat_locked(wsb_zone_t *zone, const wsb_request_t *req,
+wsb_zone_repeat_locked(wsb_zone_t *zone, const wsb_idem_request_t *req,
     wsb_appended_t *out)
 {
-    wsb_rc_t      rc;
-    wsb_answer_t  answer;
+    wsb_rc_t           rc;
+    wsb_idem_answer_t  answer;
 
     rc = wsb_idem_find_locked(wsb_zone_idem(zone), req, &answer);
 

@@ -16,8 +16,8 @@
 
 #include "wsb_log.h"
 #include "wsb_idem.h"
+#include "../event/wsb_batch.h"
 #include "../event/wsb_key.h"
-#include "../event/wsb_publish.h"
 
 
 #define WSB_ZONE_MAGIC            0x7a7375625f73770aULL
@@ -173,6 +173,17 @@ wsb_rc_t wsb_zone_init(void *mem, size_t size, size_t history, size_t nidem,
 int wsb_zone_valid(const wsb_zone_t *zone);
 
 
+/* What batches must be, so that it takes them. */
+
+static inline void
+wsb_zone_batch(const wsb_zone_t *zone, wsb_batch_conf_t *conf)
+{
+    conf->key = zone->key;
+    conf->max_record = wsb_log_max_record(&zone->log);
+    conf->max_batch = wsb_log_max_batch(&zone->log);
+}
+
+
 /*
  * Appends a batch as one: readers see all of it or nothing.  req is NULL, or
  * the request for the memory of idempotency keys.
@@ -189,7 +200,7 @@ int wsb_zone_valid(const wsb_zone_t *zone);
  */
 
 wsb_rc_t wsb_zone_append_locked(wsb_zone_t *zone, wsb_batch_t *batch,
-    uint64_t msec, const wsb_request_t *req, wsb_appended_t *out);
+    uint64_t msec, const wsb_idem_request_t *req, wsb_appended_t *out);
 
 
 /* Counts n events in that were captured at the location of this name. */

@@ -7,7 +7,7 @@
 
 wsb_rc_t
 ngx_http_ws_bus_append(ngx_http_ws_bus_zone_t *bus,
-    wsb_batch_t *batch, const wsb_request_t *req, wsb_appended_t *appended)
+    wsb_batch_t *batch, const wsb_idem_request_t *req, wsb_appended_t *appended)
 {
     uint64_t     msec;
     wsb_rc_t     rc;

@@ -179,7 +179,7 @@ ngx_http_ws_bus_mutation_fields(ngx_http_ws_bus_mutation_t *m)
         return 0;
     }
 
-    row->event.field[WSB_ORIGIN] = ngx_http_ws_bus_capture_cause(m->request);
+    row->event.field[WSB_CAUSE] = ngx_http_ws_bus_capture_cause(m->request);
 
     row->method = ngx_http_ws_bus_mutation_method(m->cap->method);
     row->uri.path = ngx_http_ws_bus_mutation_str(&m->cap->uri);
@@ -257,15 +257,11 @@ ngx_http_ws_bus_mutation_value(ngx_http_ws_bus_mutation_t *m,
 static void
 ngx_http_ws_bus_mutation_bodies(ngx_http_ws_bus_mutation_t *m)
 {
-    wsb_zone_t      *zone;
     wsb_mutation_t  *row;
 
     row = &m->row;
-    zone = m->cap->conf->capture->zone;
 
-    row->conf.key = zone->key;
-    row->conf.max_record = wsb_log_max_record(&zone->log);
-    row->conf.max_batch = wsb_log_max_batch(&zone->log);
+    wsb_zone_batch(m->cap->conf->capture->zone, &row->conf);
 
     row->response.data = m->cap->body.data;
     row->response.len = m->cap->body.len;

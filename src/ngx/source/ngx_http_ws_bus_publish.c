@@ -31,7 +31,7 @@ static ngx_int_t ngx_http_ws_bus_publish_body(ngx_http_request_t *r,
 static ngx_int_t ngx_http_ws_bus_publish_key(ngx_http_request_t *r,
     ngx_str_t *key);
 static ngx_int_t ngx_http_ws_bus_publish_append(ngx_http_request_t *r,
-    wsb_batch_t *batch, wsb_request_t *req);
+    wsb_batch_t *batch, wsb_idem_request_t *req);
 static ngx_int_t ngx_http_ws_bus_publish_accepted(ngx_http_request_t *r,
     const wsb_appended_t *appended, const wsb_ignored_t *ignored);
 static ngx_int_t ngx_http_ws_bus_publish_answered(ngx_http_request_t *r,
@@ -320,16 +320,14 @@ ngx_http_ws_bus_publish_body(ngx_http_request_t *r, wsb_batch_t *batch,
     wsb_zone_t                         *zone;
     wsb_format_t                        format;
     wsb_problem_t                       problem;
-    wsb_request_t                       req;
+    wsb_idem_request_t                  req;
     wsb_publish_conf_t                  conf;
     ngx_http_ws_bus_source_loc_conf_t  *slcf;
 
     slcf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_source_module);
     zone = slcf->publish->zone;
 
-    conf.key = zone->key;
-    conf.max_record = wsb_log_max_record(&zone->log);
-    conf.max_batch = wsb_log_max_batch(&zone->log);
+    wsb_zone_batch(zone, &conf.batch);
 
     err = ngx_http_ws_bus_publish_tenant(r, &conf.tenant);
 
@@ -363,7 +361,7 @@ ngx_http_ws_bus_publish_body(ngx_http_request_t *r, wsb_batch_t *batch,
     idem.data = key.data;
     idem.len = key.len;
 
-    wsb_request(&req, zone->key, conf.tenant, idem, body);
+    wsb_idem_request(&req, zone->key, conf.tenant, idem, body);
 
     return ngx_http_ws_bus_publish_append(r, batch, &req);
 }
@@ -439,7 +437,7 @@ ngx_http_ws_bus_publish_tenant(ngx_http_request_t *r, wsb_str_t *tenant)
 
 static ngx_int_t
 ngx_http_ws_bus_publish_append(ngx_http_request_t *r, wsb_batch_t *batch,
-    wsb_request_t *req)
+    wsb_idem_request_t *req)
 {
     wsb_rc_t                            rc;
     wsb_appended_t                      appended;

@@ -14,6 +14,8 @@
 
 #include "../client/ngx_http_ws_bus_client.h"
 
+#include "../../event/wsb_publish.h"
+
 
 #define NGX_HTTP_WS_BUS_DATA_DEFAULT   0
 #define NGX_HTTP_WS_BUS_DATA_RESPONSE  1
@@ -45,7 +47,8 @@ typedef struct {
 
 /* Appends a batch and wakes whom it concerns: see wsb_zone_append_locked(). */
 wsb_rc_t ngx_http_ws_bus_append(ngx_http_ws_bus_zone_t *bus,
-    wsb_batch_t *batch, const wsb_request_t *req, wsb_appended_t *appended);
+    wsb_batch_t *batch, const wsb_idem_request_t *req,
+    wsb_appended_t *appended);
 
 
 /* publish */

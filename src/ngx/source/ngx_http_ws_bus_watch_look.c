@@ -455,24 +455,18 @@ ngx_http_ws_bus_watch_compare(ngx_http_ws_bus_watch_t *w,
 static ngx_int_t
 ngx_http_ws_bus_watch_tell(ngx_http_ws_bus_watch_t *w, wsb_watch_diff_t *diff)
 {
-    wsb_rc_t             rc;
-    wsb_str_t            path;
-    const char          *action;
-    ngx_uint_t           more;
-    wsb_zone_t          *zone;
-    wsb_batch_t          batch;
-    wsb_event_t          ev;
-    wsb_appended_t       appended;
-    wsb_publish_conf_t   conf;
-
-    zone = w->bus->zone;
+    wsb_rc_t           rc;
+    wsb_str_t          path;
+    const char        *action;
+    ngx_uint_t         more;
+    wsb_batch_t        batch;
+    wsb_event_t        ev;
+    wsb_appended_t     appended;
+    wsb_batch_conf_t   conf;
 
     ngx_memzero(&batch, sizeof(wsb_batch_t));
-    ngx_memzero(&conf, sizeof(wsb_publish_conf_t));
 
-    conf.key = zone->key;
-    conf.max_record = wsb_log_max_record(&zone->log);
-    conf.max_batch = wsb_log_max_batch(&zone->log);
+    wsb_zone_batch(w->bus->zone, &conf);
 
     do {
         more = wsb_watch_next(diff, &path, &action) == WSB_OK;
