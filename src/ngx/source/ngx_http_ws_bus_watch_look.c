@@ -423,7 +423,8 @@ ngx_http_ws_bus_watch_compare(ngx_http_ws_bus_watch_t *w,
 
     ngx_shmtx_lock(&w->shpool->mutex);
 
-    mine = (w->shared->owner == (uint32_t) ngx_pid);
+    mine = wsb_lease_held_locked(&w->shared->lease, (uint32_t) ngx_pid,
+                                 w->term);
 
     if (mine) {
 
