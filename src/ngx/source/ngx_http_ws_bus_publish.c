@@ -5,6 +5,9 @@
 #include "ngx_http_ws_bus_publish.h"
 
 
+#define NGX_HTTP_WS_BUS_PARK_TIME  100    /* ms, a publisher at most */
+
+
 /* A request that waits, in its pool. */
 
 typedef struct {
@@ -12,6 +15,15 @@ typedef struct {
     ngx_http_request_t          *request;
     ngx_event_t                  event;
 } ngx_http_ws_bus_parked_t;
+
+
+/* A request whose batch is submitted, in its pool. */
+
+typedef struct {
+    ngx_http_ws_bus_done_t       done;
+    ngx_http_request_t          *request;
+    wsb_batch_t                  batch;
+} ngx_http_ws_bus_publish_t;
 
 
 static ngx_int_t ngx_http_ws_bus_publish_encoding(ngx_http_request_t *r);
@@ -27,11 +39,11 @@ static ngx_int_t ngx_http_ws_bus_publish_inflate(ngx_http_request_t *r,
 static ngx_int_t ngx_http_ws_bus_publish_tenant(ngx_http_request_t *r,
     wsb_str_t *tenant);
 static ngx_int_t ngx_http_ws_bus_publish_body(ngx_http_request_t *r,
-    wsb_batch_t *batch, wsb_str_t body);
+    wsb_str_t body);
 static ngx_int_t ngx_http_ws_bus_publish_key(ngx_http_request_t *r,
     ngx_str_t *key);
-static ngx_int_t ngx_http_ws_bus_publish_append(ngx_http_request_t *r,
-    wsb_batch_t *batch, wsb_idem_request_t *req);
+static void ngx_http_ws_bus_publish_done(ngx_http_ws_bus_done_t *done,
+    wsb_rc_t rc, const wsb_appended_t *appended);
 static ngx_int_t ngx_http_ws_bus_publish_accepted(ngx_http_request_t *r,
     const wsb_appended_t *appended, const wsb_ignored_t *ignored);
 static ngx_int_t ngx_http_ws_bus_publish_answered(ngx_http_request_t *r,
@@ -139,7 +151,7 @@ ngx_http_ws_bus_publish_body_handler(ngx_http_request_t *r)
 
     slcf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_source_module);
 
-    if (ngx_http_ws_bus_fanout_busy(slcf->publish)
+    if (ngx_http_ws_bus_append_busy(slcf->publish)
         && ngx_http_ws_bus_publish_park(r, slcf->publish->worker) == NGX_OK)
     {
         return;
@@ -240,14 +252,13 @@ ngx_http_ws_bus_publish_parked_cleanup(void *data)
 static void
 ngx_http_ws_bus_publish_request(ngx_http_request_t *r)
 {
-    uint8_t      *plain;
-    ngx_int_t     rc;
-    wsb_str_t     body;
-    wsb_batch_t   batch;
+    uint8_t    *plain;
+    ngx_int_t   rc;
+    wsb_str_t   body;
 
     plain = NULL;
 
-    rc = ngx_http_ws_bus_http_read_body(r, &body);
+    rc = ngx_http_ws_bus_http_read_body(r, NGX_MAX_SIZE_T_VALUE, &body);
 
     if (rc == NGX_OK
         && ngx_http_ws_bus_publish_body_encoding(r) == NGX_HTTP_WS_BUS_GZIP)
@@ -256,14 +267,15 @@ ngx_http_ws_bus_publish_request(ngx_http_request_t *r)
     }
 
     if (rc == NGX_OK) {
-        ngx_memzero(&batch, sizeof(wsb_batch_t));
-
-        rc = ngx_http_ws_bus_publish_body(r, &batch, body);
-
-        wsb_batch_done(&batch);
+        rc = ngx_http_ws_bus_publish_body(r, body);
     }
 
     wsb_free(plain);
+
+    if (rc == NGX_AGAIN) {
+        /* submitted: the request ends with that, and may be gone by now */
+        return;
+    }
 
     ngx_http_finalize_request(r, rc == NGX_DONE ? NGX_OK : rc);
 }
@@ -309,11 +321,11 @@ ngx_http_ws_bus_publish_inflate(ngx_http_request_t *r, wsb_str_t *body,
 }
 
 
+/* NGX_AGAIN: it has been submitted. */
+
 static ngx_int_t
-ngx_http_ws_bus_publish_body(ngx_http_request_t *r, wsb_batch_t *batch,
-    wsb_str_t body)
+ngx_http_ws_bus_publish_body(ngx_http_request_t *r, wsb_str_t body)
 {
-    wsb_rc_t                            rc;
     wsb_str_t                           idem;
     ngx_int_t                           err;
     ngx_str_t                           key;
@@ -322,6 +334,7 @@ ngx_http_ws_bus_publish_body(ngx_http_request_t *r, wsb_batch_t *batch,
     wsb_problem_t                       problem;
     wsb_idem_request_t                  req;
     wsb_publish_conf_t                  conf;
+    ngx_http_ws_bus_publish_t          *pub;
     ngx_http_ws_bus_source_loc_conf_t  *slcf;
 
     slcf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_source_module);
@@ -339,31 +352,34 @@ ngx_http_ws_bus_publish_body(ngx_http_request_t *r, wsb_batch_t *batch,
         return err == NGX_DONE ? NGX_OK : err;
     }
 
-    (void) ngx_http_ws_bus_publish_body_format(r, &format);
-
-    ngx_memzero(&problem, sizeof(wsb_problem_t));
-
-    rc = wsb_publish_parse(batch, format, body, &conf, &problem);
-
-    if (rc == WSB_NOMEM) {
+    pub = ngx_pcalloc(r->pool, sizeof(ngx_http_ws_bus_publish_t));
+    if (pub == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (rc != WSB_OK) {
+    pub->done.handler = ngx_http_ws_bus_publish_done;
+    pub->request = r;
+
+    (void) ngx_http_ws_bus_publish_body_format(r, &format);
+
+    if (wsb_publish_parse(&pub->batch, format, body, &conf, &problem)
+        != WSB_OK)
+    {
         return ngx_http_ws_bus_publish_problem(r, problem.status, problem.title,
                                                problem.detail, problem.index);
     }
 
-    if (key.len == 0) {
-        return ngx_http_ws_bus_publish_append(r, batch, NULL);
+    if (key.len != 0) {
+        idem.data = key.data;
+        idem.len = key.len;
+
+        wsb_idem_request(&req, zone->key, conf.tenant, idem, body);
     }
 
-    idem.data = key.data;
-    idem.len = key.len;
-
-    wsb_idem_request(&req, zone->key, conf.tenant, idem, body);
-
-    return ngx_http_ws_bus_publish_append(r, batch, &req);
+    ngx_http_ws_bus_append_submit(slcf->publish, &pub->batch,
+                                  key.len != 0 ? &req : NULL, NULL,
+                                  &pub->done);
+    return NGX_AGAIN;
 }
 
 
@@ -379,28 +395,14 @@ ngx_http_ws_bus_publish_key(ngx_http_request_t *r, ngx_str_t *key)
     ngx_str_null(key);
     n = 0;
 
-    part = &r->headers_in.headers.part;
-    h = part->elts;
+    for (part = &r->headers_in.headers.part; part; part = part->next) {
+        h = part->elts;
 
-    for (i = 0; /* void */ ; i++) {
-
-        if (i >= part->nelts) {
-            if (part->next == NULL) {
-                break;
+        for (i = 0; i < part->nelts; i++) {
+            if (ngx_http_ws_bus_http_header_is(&h[i], "Idempotency-Key")) {
+                *key = h[i].value;
+                n++;
             }
-
-            part = part->next;
-            h = part->elts;
-            i = 0;
-        }
-
-        if (h[i].key.len == sizeof("Idempotency-Key") - 1
-            && ngx_strncasecmp(h[i].key.data, (u_char *) "Idempotency-Key",
-                               h[i].key.len)
-               == 0)
-        {
-            *key = h[i].value;
-            n++;
         }
     }
 
@@ -435,29 +437,38 @@ ngx_http_ws_bus_publish_tenant(ngx_http_request_t *r, wsb_str_t *tenant)
 }
 
 
-static ngx_int_t
-ngx_http_ws_bus_publish_append(ngx_http_request_t *r, wsb_batch_t *batch,
-    wsb_idem_request_t *req)
+static void
+ngx_http_ws_bus_publish_done(ngx_http_ws_bus_done_t *done, wsb_rc_t rc,
+    const wsb_appended_t *appended)
 {
-    wsb_rc_t                            rc;
-    wsb_appended_t                      appended;
-    ngx_http_ws_bus_source_loc_conf_t  *slcf;
+    ngx_int_t                   err;
+    ngx_http_request_t         *r;
+    ngx_http_ws_bus_publish_t  *pub;
 
-    slcf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_source_module);
+    pub = (ngx_http_ws_bus_publish_t *) done;
+    r = pub->request;
 
-    rc = ngx_http_ws_bus_append(slcf->publish, batch, req, &appended);
+    switch (rc) {
 
-    if (rc == WSB_CONFLICT) {
-        return ngx_http_ws_bus_publish_problem(r, 422, "Idempotency-Key reused",
+    case WSB_OK:
+    case WSB_DONE:
+        err = ngx_http_ws_bus_publish_accepted(r, appended,
+                                               pub->batch.ignored);
+        break;
+
+    case WSB_CONFLICT:
+        err = ngx_http_ws_bus_publish_problem(r, 422, "Idempotency-Key reused",
                                           "This Idempotency-Key was used with "
                                           "another body", -1);
+        break;
+
+    default:
+        err = NGX_HTTP_REQUEST_ENTITY_TOO_LARGE;
     }
 
-    if (rc != WSB_OK && rc != WSB_DONE) {
-        return NGX_HTTP_REQUEST_ENTITY_TOO_LARGE;
-    }
+    wsb_batch_done(&pub->batch);
 
-    return ngx_http_ws_bus_publish_accepted(r, &appended, batch->ignored);
+    ngx_http_finalize_request(r, err);
 }
 
 
@@ -529,40 +540,22 @@ ngx_http_ws_bus_publish_answered(ngx_http_request_t *r, const char *title,
 }
 
 
-/* RFC 9457. */
-
 static ngx_int_t
 ngx_http_ws_bus_publish_problem(ngx_http_request_t *r, ngx_uint_t status,
     const char *title, const char *detail, long index)
 {
-    u_char                             *p, *start;
+    wsb_counters_t                     *counters;
     ngx_http_ws_bus_source_loc_conf_t  *slcf;
 
     slcf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_source_module);
+    counters = ngx_http_ws_bus_zone_counters(slcf->publish);
 
-    if (slcf->publish->worker != NULL && slcf->publish->worker->slot != -1) {
-        ngx_http_ws_bus_counters(slcf->publish->worker)->refused++;
+    if (counters != NULL) {
+        counters->refused++;
     }
-
-    start = ngx_pnalloc(r->pool, 512);
-    if (start == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    p = ngx_slprintf(start, start + 480,
-                     "{\"type\":\"about:blank\",\"title\":\"%s\","
-                     "\"status\":%ui,\"detail\":\"%s\"",
-                     title, status, detail);
-
-    if (index >= 0) {
-        p = ngx_sprintf(p, ",\"index\":%l", index);
-    }
-
-    *p++ = '}';
 
     ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
                   "ws bus publish refused with %ui: %s", status, detail);
 
-    return ngx_http_ws_bus_http_send_body(r, status, "application/problem+json",
-                                          start, p - start);
+    return ngx_http_ws_bus_http_send_problem(r, status, title, detail, index);
 }
