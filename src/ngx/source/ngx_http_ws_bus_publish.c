@@ -189,6 +189,10 @@ ngx_http_ws_bus_publish_park(ngx_http_request_t *r, ngx_http_ws_bus_worker_t *w)
     parked->event.log = r->connection->log;
     parked->event.data = parked;
 
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "ws bus publish waits for delivery zone:\"%V\"",
+                   &w->bus->name);
+
     ngx_http_ws_bus_worker_pause(w, &parked->paused);
     ngx_add_timer(&parked->event, NGX_HTTP_WS_BUS_PARK_TIME);
 
@@ -368,6 +372,10 @@ ngx_http_ws_bus_publish_body(ngx_http_request_t *r, wsb_str_t body)
         return ngx_http_ws_bus_publish_problem(r, problem.status, problem.title,
                                                problem.detail, problem.index);
     }
+
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "ws bus publish bytes:%uz events:%uz key:%ui", body.len,
+                   pub->batch.nentries, (ngx_uint_t) (key.len != 0));
 
     if (key.len != 0) {
         idem.data = key.data;
