@@ -172,13 +172,13 @@ check_batch(const wsb_batch_t *batch, const wsb_publish_conf_t *conf,
     wsb_parts_t   parts;
 
     fuzz_check(batch->nentries != 0);
-    fuzz_check(batch->len <= conf->max_batch);
+    fuzz_check(batch->len <= conf->batch.max_batch);
 
     offset = 0;
 
     for (i = 0; i < batch->nentries; i++) {
         fuzz_check(batch->entries[i].offset == offset);
-        fuzz_check(batch->entries[i].len <= conf->max_record);
+        fuzz_check(batch->entries[i].len <= conf->batch.max_record);
 
         fuzz_check(wsb_event_decode(batch->records + offset,
                                     batch->entries[i].len, &ev)
@@ -222,10 +222,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
 
-    conf.key = key;
+    conf.batch.key = key;
     conf.tenant = data[0] & TENANT ? forced : none;
-    conf.max_record = data[0] & SMALL ? 128 : 1 << 20;
-    conf.max_batch = data[0] & SMALL ? 256 : 1 << 20;
+    conf.batch.max_record = data[0] & SMALL ? 128 : 1 << 20;
+    conf.batch.max_batch = data[0] & SMALL ? 256 : 1 << 20;
 
     body.data = fuzz_copy(data + 1, size - 1);
     body.len = size - 1;

@@ -1,9 +1,9 @@
-#include "wsb_publish.h"
+#include "wsb_batch.h"
 
 
 wsb_rc_t
 wsb_batch_add(wsb_batch_t *batch, const wsb_event_t *ev,
-    const wsb_publish_conf_t *conf)
+    const wsb_batch_conf_t *conf)
 {
     void         *p;
     size_t        len, size;

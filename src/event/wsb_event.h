@@ -17,7 +17,7 @@ typedef enum {
     WSB_TENANT,
     WSB_SCHEMA,
     WSB_SECTION,
-    WSB_ORIGIN,
+    WSB_CAUSE,
     WSB_LINK_TYPE,
     WSB_LINK_ID,
     WSB_SOURCE_ID,

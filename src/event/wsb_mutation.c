@@ -407,20 +407,20 @@ wsb_mutation_add(wsb_mutation_t *m, const wsb_json_t *row,
 static void
 wsb_mutation_metadata(const wsb_mutation_t *m, wsb_text_t *t)
 {
-    wsb_str_t  origin;
+    wsb_str_t  cause;
 
-    origin = m->event.field[WSB_ORIGIN];
+    cause = m->event.field[WSB_CAUSE];
 
     wsb_text_lit(t, "{");
 
-    if (origin.len != 0) {
+    if (cause.len != 0) {
         wsb_text_lit(t, "\"origin\":");
-        wsb_text_json(t, origin);
+        wsb_text_json(t, cause);
     }
 
     if (m->truncated) {
-        wsb_text_lit(t, origin.len ? ",\"truncated\":true"
-                                   : "\"truncated\":true");
+        wsb_text_lit(t, cause.len ? ",\"truncated\":true"
+                                  : "\"truncated\":true");
     }
 
     wsb_text_lit(t, "}");

@@ -11,7 +11,7 @@
 #define WSB_MUTATION_H
 
 
-#include "wsb_publish.h"
+#include "wsb_batch.h"
 #include "wsb_uri.h"
 
 
@@ -56,7 +56,7 @@ typedef struct {
      * are found out if they are not.
      */
     wsb_event_t            event;
-    wsb_publish_conf_t     conf;
+    wsb_batch_conf_t       conf;
 
     /* results */
     wsb_batch_t            batch;         /* to be freed by the caller */

@@ -3,12 +3,12 @@
 
 
 static wsb_rc_t wsb_append_repeat_locked(wsb_zone_t *zone,
-    const wsb_request_t *req, wsb_appended_t *out);
+    const wsb_idem_request_t *req, wsb_appended_t *out);
 
 
 wsb_rc_t
 wsb_append_locked(wsb_zone_t *zone, wsb_batch_t *batch, uint64_t msec,
-    const wsb_request_t *req, wsb_appended_t *out)
+    const wsb_idem_request_t *req, wsb_appended_t *out)
 {
     size_t         i;
     uint64_t       pos, seq;
@@ -75,11 +75,11 @@ wsb_append_locked(wsb_zone_t *zone, wsb_batch_t *batch, uint64_t msec,
 /* WSB_NOTFOUND: it is no repetition. */
 
 static wsb_rc_t
-wsb_append_repeat_locked(wsb_zone_t *zone, const wsb_request_t *req,
+wsb_append_repeat_locked(wsb_zone_t *zone, const wsb_idem_request_t *req,
     wsb_appended_t *out)
 {
     wsb_rc_t      rc;
-    wsb_answer_t  answer;
+    wsb_idem_answer_t  answer;
 
     rc = wsb_idem_find_locked(wsb_zone_idem(zone), req, &answer);
 

@@ -7,7 +7,7 @@
 
 
 #include "wsb_interest.h"
-#include "../event/wsb_publish.h"
+#include "../event/wsb_batch.h"
 
 
 /*
@@ -26,7 +26,7 @@
  */
 
 wsb_rc_t wsb_append_locked(wsb_zone_t *zone, wsb_batch_t *batch, uint64_t msec,
-    const wsb_request_t *req, wsb_appended_t *out);
+    const wsb_idem_request_t *req, wsb_appended_t *out);
 
 
 #endif /* WSB_APPEND_H */

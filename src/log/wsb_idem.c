@@ -14,10 +14,10 @@ wsb_idem_ids(const wsb_idem_t *idem)
 }
 
 
-static inline wsb_answer_t *
+static inline wsb_idem_answer_t *
 wsb_idem_answers(const wsb_idem_t *idem)
 {
-    return (wsb_answer_t *) (wsb_idem_ids(idem) + idem->n + 1);
+    return (wsb_idem_answer_t *) (wsb_idem_ids(idem) + idem->n + 1);
 }
 
 
@@ -25,7 +25,7 @@ size_t
 wsb_idem_size(size_t n)
 {
     return sizeof(wsb_idem_t) + (n + 1) * sizeof(uint64_t)
-           + n * sizeof(wsb_answer_t);
+           + n * sizeof(wsb_idem_answer_t);
 }
 
 
@@ -39,8 +39,8 @@ wsb_idem_init(wsb_idem_t *idem, size_t n)
 
 
 void
-wsb_request(wsb_request_t *req, const uint8_t key[16], wsb_str_t tenant,
-    wsb_str_t idem_key, wsb_str_t body)
+wsb_idem_request(wsb_idem_request_t *req, const uint8_t key[16],
+    wsb_str_t tenant, wsb_str_t idem_key, wsb_str_t body)
 {
     wsb_key_t  t;
 
@@ -59,12 +59,12 @@ wsb_request(wsb_request_t *req, const uint8_t key[16], wsb_str_t tenant,
 
 
 wsb_rc_t
-wsb_idem_find_locked(const wsb_idem_t *idem, const wsb_request_t *req,
-    wsb_answer_t *answer)
+wsb_idem_find_locked(const wsb_idem_t *idem, const wsb_idem_request_t *req,
+    wsb_idem_answer_t *answer)
 {
-    uint32_t       i;
-    uint64_t      *ids;
-    wsb_answer_t  *answers;
+    uint32_t            i;
+    uint64_t           *ids;
+    wsb_idem_answer_t  *answers;
 
     ids = wsb_idem_ids(idem);
     answers = wsb_idem_answers(idem);
@@ -89,12 +89,12 @@ wsb_idem_find_locked(const wsb_idem_t *idem, const wsb_request_t *req,
 
 
 void
-wsb_idem_prepare_locked(wsb_idem_t *idem, const wsb_request_t *req,
+wsb_idem_prepare_locked(wsb_idem_t *idem, const wsb_idem_request_t *req,
     uint64_t first, uint32_t count, uint32_t subscribers)
 {
-    uint32_t       i;
-    uint64_t      *ids;
-    wsb_answer_t  *answer;
+    uint32_t            i;
+    uint64_t           *ids;
+    wsb_idem_answer_t  *answer;
 
     if (idem->n == 0) {
         return;
@@ -130,9 +130,9 @@ wsb_idem_prepare_locked(wsb_idem_t *idem, const wsb_request_t *req,
 void
 wsb_idem_settle_locked(wsb_idem_t *idem, uint64_t head)
 {
-    uint32_t       i;
-    uint64_t      *ids;
-    wsb_answer_t  *answer;
+    uint32_t            i;
+    uint64_t           *ids;
+    wsb_idem_answer_t  *answer;
 
     if (idem->pending == 0 || idem->pending > idem->n) {
         return;

@@ -24,7 +24,7 @@
 typedef struct {
     wsb_key_t             id;
     wsb_key_t             body;
-} wsb_request_t;
+} wsb_idem_request_t;
 
 
 typedef struct {
@@ -33,7 +33,7 @@ typedef struct {
     uint64_t              first;          /* seq */
     uint32_t              count;          /* of events */
     uint32_t              subscribers;
-} wsb_answer_t;
+} wsb_idem_answer_t;
 
 
 /* In the zone; behind it n words of ids (0: free) and n answers. */
@@ -51,8 +51,8 @@ size_t wsb_idem_size(size_t n);
 void wsb_idem_init(wsb_idem_t *idem, size_t n);
 
 /* tenant and key of the request, and its body, under the key of the zone. */
-void wsb_request(wsb_request_t *req, const uint8_t key[16], wsb_str_t tenant,
-    wsb_str_t idem_key, wsb_str_t body);
+void wsb_idem_request(wsb_idem_request_t *req, const uint8_t key[16],
+    wsb_str_t tenant, wsb_str_t idem_key, wsb_str_t body);
 
 /*
  * WSB_OK        answer is what the same request was answered
@@ -61,14 +61,14 @@ void wsb_request(wsb_request_t *req, const uint8_t key[16], wsb_str_t tenant,
  */
 
 wsb_rc_t wsb_idem_find_locked(const wsb_idem_t *idem,
-    const wsb_request_t *req, wsb_answer_t *answer);
+    const wsb_idem_request_t *req, wsb_idem_answer_t *answer);
 
 /*
  * Before the commit: fills an entry, of which nothing is known until
  * settle().  first and count are what will be appended.
  */
 
-void wsb_idem_prepare_locked(wsb_idem_t *idem, const wsb_request_t *req,
+void wsb_idem_prepare_locked(wsb_idem_t *idem, const wsb_idem_request_t *req,
     uint64_t first, uint32_t count, uint32_t subscribers);
 
 /*

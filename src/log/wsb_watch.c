@@ -363,54 +363,6 @@ wsb_watch_valid(const wsb_watch_t *w, uint32_t max)
 
 
 int
-wsb_watch_claimable(const wsb_watch_t *w, uint32_t pid, uint64_t generation,
-    uint64_t now, int (*gone)(uint32_t pid))
-{
-    uint32_t  owner;
-    uint64_t  beat;
-
-    owner = __atomic_load_n(&w->owner, __ATOMIC_ACQUIRE);
-    beat = __atomic_load_n(&w->beat, __ATOMIC_RELAXED);
-
-    if (owner == 0) {
-        return 1;
-    }
-
-    if (owner == pid) {
-        return 0;
-    }
-
-    /* a pid may be somebody else's by now: a lease runs out */
-
-    return gone(owner)
-           || w->generation < generation
-           || (now > beat && now - beat > WSB_WATCH_LEASE);
-}
-
-
-/* The pid first: who dies after it is found to be gone. */
-
-void
-wsb_watch_claim_locked(wsb_watch_t *w, uint32_t pid, uint64_t generation,
-    uint64_t now)
-{
-    __atomic_store_n(&w->owner, pid, __ATOMIC_RELEASE);
-
-    w->generation = generation;
-    __atomic_store_n(&w->beat, now, __ATOMIC_RELAXED);
-}
-
-
-void
-wsb_watch_release_locked(wsb_watch_t *w, uint32_t pid)
-{
-    if (w->owner == pid) {
-        __atomic_store_n(&w->owner, 0, __ATOMIC_RELEASE);
-    }
-}
-
-
-int
 wsb_watch_get_locked(wsb_watch_t *w, wsb_watch_list_t *list)
 {
     size_t    bytes;

@@ -10,11 +10,12 @@
 #define WSB_WATCH_H
 
 
+#include "wsb_lease.h"
 #include "../json/wsb_text.h"
 
 
 #define WSB_WATCH_MAGIC           0x6863746177627377ULL
-#define WSB_WATCH_LAYOUT          2
+#define WSB_WATCH_LAYOUT          3
 
 #define WSB_WATCH_FILES           4096    /* of a list, by default */
 #define WSB_WATCH_FILES_MAX       65536
@@ -25,7 +26,6 @@
 
 #define WSB_WATCH_QUIET           100     /* ms without a change: look */
 #define WSB_WATCH_LONGEST         500     /* or this long after the first */
-#define WSB_WATCH_LEASE           3000    /* ms without a beat of the owner */
 
 
 typedef struct {
@@ -136,20 +136,18 @@ uint64_t wsb_watch_due(const wsb_watch_burst_t *burst);
 
 
 /*
- * What the processes share: whose the directory is, and two lists, one of
- * which counts.  All of it is changed under a mutex, but for the beat, which
- * is the owner's.  A death at any point leaves the old list or the new one,
- * and an owner that is found to be gone.
+ * What the processes share: who looks after the directory, and two lists, one
+ * of which counts.  All of it is changed under a mutex, but for what the
+ * lease says of itself.  A death at any point leaves the old list or the new
+ * one.
  */
 
 typedef struct {
     uint64_t              magic;
     uint32_t              layout;
-    uint32_t              owner;          /* pid; 0: nobody */
-    uint64_t              generation;     /* of it */
-    uint64_t              beat;           /* when it was last seen, ms */
-    uint32_t              current;        /* list + 1; 0: never looked at */
     uint32_t              max;            /* files of a list */
+    wsb_lease_t           lease;
+    uint32_t              current;        /* list + 1; 0: never looked at */
     uint32_t              len[2];
     uint32_t              n[2];
     uint32_t              cut[2];
@@ -163,18 +161,6 @@ size_t wsb_watch_size(uint32_t max);
 
 void wsb_watch_init(wsb_watch_t *w, uint32_t max);
 int wsb_watch_valid(const wsb_watch_t *w, uint32_t max);
-
-/*
- * Is it to be taken from its owner: is there none, is it gone (see gone()),
- * silent for too long, or of an older generation?  Also without the mutex, as
- * a hint.
- */
-int wsb_watch_claimable(const wsb_watch_t *w, uint32_t pid,
-    uint64_t generation, uint64_t now, int (*gone)(uint32_t pid));
-
-void wsb_watch_claim_locked(wsb_watch_t *w, uint32_t pid,
-    uint64_t generation, uint64_t now);
-void wsb_watch_release_locked(wsb_watch_t *w, uint32_t pid);
 
 /* The list that counts, in place.  0: there is none yet, it is empty. */
 int wsb_watch_get_locked(wsb_watch_t *w, wsb_watch_list_t *list);

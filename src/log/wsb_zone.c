@@ -22,7 +22,7 @@ wsb_zone_init(void *mem, size_t size, size_t history, size_t nidem,
     history &= ~(size_t) 7;
 
     if (history < WSB_LOG_MIN || history >= size
-        || nidem > size / sizeof(wsb_answer_t))
+        || nidem > size / sizeof(wsb_idem_answer_t))
     {
         return WSB_ERROR;
     }

@@ -16,6 +16,7 @@
 
 #include "wsb_log.h"
 #include "wsb_idem.h"
+#include "../event/wsb_batch.h"
 #include "../event/wsb_key.h"
 
 
@@ -148,6 +149,17 @@ wsb_rc_t wsb_zone_init(void *mem, size_t size, size_t history, size_t nidem,
 
 /* Is this a zone of our layout? */
 int wsb_zone_valid(const wsb_zone_t *zone);
+
+
+/* What batches must be, so that it takes them. */
+
+static inline void
+wsb_zone_batch(const wsb_zone_t *zone, wsb_batch_conf_t *conf)
+{
+    conf->key = zone->key;
+    conf->max_record = wsb_log_max_record(&zone->log);
+    conf->max_batch = wsb_log_max_batch(&zone->log);
+}
 
 
 /* Counts n events in that were captured at the location of this name. */

@@ -287,6 +287,20 @@ ngx_uint_t ngx_http_ws_bus_http_header_is(ngx_table_elt_t *h, const char *name);
 /* Is the peer on loopback or a unix socket? */
 ngx_uint_t ngx_http_ws_bus_http_local(ngx_http_request_t *r);
 
+/*
+ * The body of a request in one piece, from wherever nginx has put it; lives
+ * as long as the request.  NGX_DECLINED: it is longer than max bytes.
+ */
+ngx_int_t ngx_http_ws_bus_http_read_body(ngx_http_request_t *r, size_t max,
+    wsb_str_t *body);
+
+/*
+ * An answer of RFC 9457.  detail is ASCII without quotes; index is that of
+ * the event in a batch, -1: none.
+ */
+ngx_int_t ngx_http_ws_bus_http_send_problem(ngx_http_request_t *r,
+    ngx_uint_t status, const char *title, const char *detail, long index);
+
 /* data lives in the request's pool. */
 ngx_int_t ngx_http_ws_bus_http_send_body(ngx_http_request_t *r,
     ngx_uint_t status, const char *type, u_char *data, size_t len);

@@ -130,3 +130,99 @@ ngx_http_ws_bus_http_header_is(ngx_table_elt_t *h, const char *name)
            && h->key.len == len
            && ngx_strncasecmp(h->key.data, (u_char *) name, len) == 0;
 }
+
+
+ngx_int_t
+ngx_http_ws_bus_http_read_body(ngx_http_request_t *r, size_t max,
+    wsb_str_t *body)
+{
+    off_t         len;
+    u_char       *p;
+    size_t        size;
+    ngx_buf_t    *b;
+    ngx_chain_t  *cl;
+
+    body->data = (u_char *) "";
+    body->len = 0;
+
+    if (r->request_body == NULL || r->request_body->bufs == NULL) {
+        return NGX_OK;
+    }
+
+    len = 0;
+
+    for (cl = r->request_body->bufs; cl; cl = cl->next) {
+        len += ngx_buf_size(cl->buf);
+    }
+
+    if ((uint64_t) len > max) {
+        return NGX_DECLINED;
+    }
+
+    body->len = (size_t) len;
+
+    b = r->request_body->bufs->buf;
+
+    if (r->request_body->bufs->next == NULL && !b->in_file) {
+        body->data = b->pos;
+        return NGX_OK;
+    }
+
+    p = ngx_pnalloc(r->pool, (size_t) len);
+    if (p == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    body->data = p;
+
+    for (cl = r->request_body->bufs; cl; cl = cl->next) {
+        b = cl->buf;
+        size = (size_t) ngx_buf_size(b);
+
+        if (size == 0) {
+            continue;
+        }
+
+        if (!b->in_file) {
+            p = ngx_cpymem(p, b->pos, size);
+            continue;
+        }
+
+        if (b->file->fd == NGX_INVALID_FILE
+            || ngx_read_file(b->file, p, size, b->file_pos) != (ssize_t) size)
+        {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        p += size;
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_ws_bus_http_send_problem(ngx_http_request_t *r, ngx_uint_t status,
+    const char *title, const char *detail, long index)
+{
+    u_char  *p, *start;
+
+    start = ngx_pnalloc(r->pool, 512);
+    if (start == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    p = ngx_slprintf(start, start + 480,
+                     "{\"type\":\"about:blank\",\"title\":\"%s\","
+                     "\"status\":%ui,\"detail\":\"%s\"",
+                     title, status, detail);
+
+    if (index >= 0) {
+        p = ngx_sprintf(p, ",\"index\":%l", index);
+    }
+
+    *p++ = '}';
+
+    return ngx_http_ws_bus_http_send_body(r, status, "application/problem+json",
+                                          start, p - start);
+}

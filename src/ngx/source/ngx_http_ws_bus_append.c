@@ -1,17 +1,54 @@
 /*
- * The one way into the log.
+ * The one way into the log, for all sources.
  */
 
 #include "ngx_http_ws_bus_source.h"
 
 
-wsb_rc_t
-ngx_http_ws_bus_append(ngx_http_ws_bus_zone_t *bus,
-    wsb_batch_t *batch, const wsb_request_t *req, wsb_appended_t *appended)
+static wsb_rc_t ngx_http_ws_bus_append(ngx_http_ws_bus_zone_t *bus,
+    wsb_batch_t *batch, const wsb_idem_request_t *req,
+    wsb_appended_t *appended);
+
+
+/* How many slots an append concerns: for the debug log. */
+
+static ngx_inline ngx_uint_t
+ngx_http_ws_bus_append_slots(const wsb_appended_t *appended)
 {
-    uint64_t     msec;
-    wsb_rc_t     rc;
-    ngx_time_t  *tp;
+    ngx_uint_t  i, n;
+
+    n = 0;
+
+    for (i = 0; i < WSB_SLOTS / 64; i++) {
+        n += (ngx_uint_t) __builtin_popcountll(appended->slots[i]);
+    }
+
+    return n;
+}
+
+
+void
+ngx_http_ws_bus_append_submit(ngx_http_ws_bus_zone_t *bus, wsb_batch_t *batch,
+    const wsb_idem_request_t *req, const ngx_http_ws_bus_mark_t *mark,
+    ngx_http_ws_bus_done_t *done)
+{
+    wsb_rc_t        rc;
+    wsb_appended_t  appended;
+
+    rc = mark == NULL ? ngx_http_ws_bus_append(bus, batch, req, &appended)
+                      : WSB_ERROR;
+
+    done->handler(done, rc, &appended);
+}
+
+
+static wsb_rc_t
+ngx_http_ws_bus_append(ngx_http_ws_bus_zone_t *bus, wsb_batch_t *batch,
+    const wsb_idem_request_t *req, wsb_appended_t *appended)
+{
+    uint64_t         msec;
+    wsb_rc_t         rc;
+    ngx_time_t      *tp;
 
     tp = ngx_timeofday();
     msec = (uint64_t) tp->sec * 1000 + tp->msec;
@@ -21,10 +58,26 @@ ngx_http_ws_bus_append(ngx_http_ws_bus_zone_t *bus,
     ngx_shmtx_unlock(&bus->shpool->mutex);
 
     if (rc != WSB_OK) {
+        ngx_log_debug3(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
+                       "ws bus append zone:\"%V\" events:%uz not appended: %d",
+                       &bus->name, batch->nentries, rc);
         return rc;
     }
+
+    ngx_log_debug5(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
+                   "ws bus append zone:\"%V\" seq:%uL-%uL subscribers:%uL "
+                   "slots:%ui", &bus->name, appended->first, appended->last,
+                   appended->subscribers,
+                   ngx_http_ws_bus_append_slots(appended));
 
     ngx_http_ws_bus_wake(bus, appended);
 
     return WSB_OK;
+}
+
+
+ngx_uint_t
+ngx_http_ws_bus_append_busy(ngx_http_ws_bus_zone_t *bus)
+{
+    return ngx_http_ws_bus_fanout_busy(bus);
 }

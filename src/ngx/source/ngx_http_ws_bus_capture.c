@@ -228,6 +228,10 @@ ngx_http_ws_bus_capture_header(ngx_http_request_t *r)
 
     cap->active = 1;
 
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "ws bus capture begins location:\"%V\" status:%ui",
+                   &cap->clcf->name, r->headers_out.status);
+
     /* nginx itself keeps a relative one only in the list */
 
     value = ngx_http_ws_bus_http_find_header(&r->headers_out.headers,
@@ -316,6 +320,10 @@ ngx_http_ws_bus_capture_wait(ngx_http_request_t *r,
 
     cap->active = 1;
     cap->proper->max_body = cap->conf->capture_max_body;
+
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "ws bus capture waits location:\"%V\" status:%ui",
+                   &cap->clcf->name, r->headers_out.status);
 
     r->filter_need_in_memory = 1;
 

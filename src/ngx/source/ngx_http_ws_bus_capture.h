@@ -1,6 +1,6 @@
 /*
  * What the files of capture share: capture watches the response, mutation
- * makes the event, capture_origin says whose it is.
+ * makes the event, capture_cause says whose it is.
  */
 
 #ifndef NGX_HTTP_WS_BUS_CAPTURE_H

@@ -17,7 +17,7 @@ wsb_str_t
 ngx_http_ws_bus_capture_cause(ngx_http_request_t *r)
 {
     ngx_str_t   *value;
-    wsb_str_t    origin;
+    wsb_str_t    cause;
     ngx_uint_t   i;
 
     static ngx_str_t  names[] = {
@@ -32,10 +32,10 @@ ngx_http_ws_bus_capture_cause(ngx_http_request_t *r)
         if (value != NULL
             && ngx_http_ws_bus_capture_cause_valid(value->data, value->len))
         {
-            origin.data = value->data;
-            origin.len = value->len;
+            cause.data = value->data;
+            cause.len = value->len;
 
-            return origin;
+            return cause;
         }
     }
 
@@ -73,7 +73,7 @@ ngx_http_ws_bus_capture_cause_request(ngx_http_request_t *r)
 {
     u_char                     *p;
     uint64_t                    id[2];
-    wsb_str_t                   origin = wsb_null_string;
+    wsb_str_t                   cause = wsb_null_string;
     ngx_uint_t                  key;
     ngx_http_variable_value_t  *v;
 
@@ -88,16 +88,16 @@ ngx_http_ws_bus_capture_cause_request(ngx_http_request_t *r)
         v = ngx_http_get_variable(r, &name, key);
 
         if (v != NULL && !v->not_found) {
-            origin.data = v->data;
-            origin.len = v->len;
+            cause.data = v->data;
+            cause.len = v->len;
         }
 
-        return origin;
+        return cause;
     }
 
     p = ngx_pnalloc(r->pool, 2 * sizeof(id));
     if (p == NULL) {
-        return origin;
+        return cause;
     }
 
     /* each number once, and no two that look alike */
@@ -107,10 +107,10 @@ ngx_http_ws_bus_capture_cause_request(ngx_http_request_t *r)
 
     (void) ngx_hex_dump(p, (u_char *) id, sizeof(id));
 
-    origin.data = p;
-    origin.len = 2 * sizeof(id);
+    cause.data = p;
+    cause.len = 2 * sizeof(id);
 
-    return origin;
+    return cause;
 }
 
 

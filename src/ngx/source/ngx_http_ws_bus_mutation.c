@@ -19,10 +19,10 @@ typedef struct {
 
 
 typedef struct {
+    ngx_http_ws_bus_done_t       done;
     ngx_http_request_t          *request;
     ngx_http_ws_bus_captured_t  *cap;
     wsb_mutation_t               row;
-    wsb_text_t                   request_body;
 } ngx_http_ws_bus_mutation_t;
 
 
@@ -36,7 +36,8 @@ static ngx_uint_t ngx_http_ws_bus_mutation_request(
     ngx_http_ws_bus_mutation_t *m);
 static wsb_mutation_method_t ngx_http_ws_bus_mutation_method(
     ngx_uint_t method);
-static void ngx_http_ws_bus_mutation_append(ngx_http_ws_bus_mutation_t *m);
+static void ngx_http_ws_bus_mutation_done(ngx_http_ws_bus_done_t *done,
+    wsb_rc_t rc, const wsb_appended_t *appended);
 
 
 static const ngx_http_ws_bus_field_t  ngx_http_ws_bus_mutation_values[] = {
@@ -88,6 +89,7 @@ ngx_http_ws_bus_mutation_emit(ngx_http_request_t *r,
 
     ngx_memzero(&m, sizeof(ngx_http_ws_bus_mutation_t));
 
+    m.done.handler = ngx_http_ws_bus_mutation_done;
     m.request = r;
     m.cap = cap;
 
@@ -102,12 +104,12 @@ ngx_http_ws_bus_mutation_emit(ngx_http_request_t *r,
         }
 
         if (m.row.batch.nentries != 0) {
-            ngx_http_ws_bus_mutation_append(&m);
+            ngx_http_ws_bus_append_submit(cap->conf->capture, &m.row.batch,
+                                          NULL, NULL, &m.done);
         }
     }
 
     wsb_batch_done(&m.row.batch);
-    wsb_text_done(&m.request_body);
     wsb_text_done(&cap->body);
 }
 
@@ -179,7 +181,7 @@ ngx_http_ws_bus_mutation_fields(ngx_http_ws_bus_mutation_t *m)
         return 0;
     }
 
-    row->event.field[WSB_ORIGIN] = ngx_http_ws_bus_capture_cause(m->request);
+    row->event.field[WSB_CAUSE] = ngx_http_ws_bus_capture_cause(m->request);
 
     row->method = ngx_http_ws_bus_mutation_method(m->cap->method);
     row->uri.path = ngx_http_ws_bus_mutation_str(&m->cap->uri);
@@ -257,15 +259,11 @@ ngx_http_ws_bus_mutation_value(ngx_http_ws_bus_mutation_t *m,
 static void
 ngx_http_ws_bus_mutation_bodies(ngx_http_ws_bus_mutation_t *m)
 {
-    wsb_zone_t      *zone;
     wsb_mutation_t  *row;
 
     row = &m->row;
-    zone = m->cap->conf->capture->zone;
 
-    row->conf.key = zone->key;
-    row->conf.max_record = wsb_log_max_record(&zone->log);
-    row->conf.max_batch = wsb_log_max_batch(&zone->log);
+    wsb_zone_batch(m->cap->conf->capture->zone, &row->conf);
 
     row->response.data = m->cap->body.data;
     row->response.len = m->cap->body.len;
@@ -280,8 +278,6 @@ ngx_http_ws_bus_mutation_bodies(ngx_http_ws_bus_mutation_t *m)
     case NGX_HTTP_WS_BUS_DATA_REQUEST:
         row->data = WSB_MUTATION_REQUEST;
         row->lost_request = !ngx_http_ws_bus_mutation_request(m);
-        row->request.data = m->request_body.data;
-        row->request.len = m->request_body.len;
         break;
 
     case NGX_HTTP_WS_BUS_DATA_NONE:
@@ -294,57 +290,30 @@ ngx_http_ws_bus_mutation_bodies(ngx_http_ws_bus_mutation_t *m)
 }
 
 
-/* In one piece, if there is one and it says that it is JSON. */
+/* If there is one and it says that it is JSON. */
 
 static ngx_uint_t
 ngx_http_ws_bus_mutation_request(ngx_http_ws_bus_mutation_t *m)
 {
-    off_t             size;
-    u_char           *p;
-    ssize_t           n;
-    wsb_text_t       *body;
-    ngx_chain_t      *cl;
+    size_t            max;
+    wsb_str_t         body;
     ngx_table_elt_t  *type;
 
-    body = &m->request_body;
+    max = m->cap->conf->capture_max_body;
     type = m->request->headers_in.content_type;
 
     if (m->request->request_body == NULL
         || (type != NULL
             && !wsb_mutation_is_json(
-                                ngx_http_ws_bus_mutation_str(&type->value))))
+                                ngx_http_ws_bus_mutation_str(&type->value)))
+        || ngx_http_ws_bus_http_read_body(m->request, max, &body) != NGX_OK)
     {
         return 0;
     }
 
-    for (cl = m->request->request_body->bufs; cl; cl = cl->next) {
-        size = ngx_buf_size(cl->buf);
+    m->row.request = body;
 
-        if (size > (off_t) (m->cap->conf->capture_max_body - body->len)) {
-            return 0;
-        }
-
-        if (!cl->buf->in_file) {
-            wsb_text_add(body, cl->buf->pos, (size_t) size);
-            continue;
-        }
-
-        p = wsb_text_reserve(body, (size_t) size);
-        n = NGX_ERROR;
-
-        if (p != NULL && cl->buf->file->fd != NGX_INVALID_FILE) {
-            n = ngx_read_file(cl->buf->file, p, (size_t) size,
-                              cl->buf->file_pos);
-        }
-
-        if (n != (ssize_t) size) {
-            return 0;
-        }
-
-        body->len += (size_t) size;
-    }
-
-    return !body->failed;
+    return 1;
 }
 
 
@@ -372,42 +341,45 @@ ngx_http_ws_bus_mutation_method(ngx_uint_t method)
 
 
 static void
-ngx_http_ws_bus_mutation_append(ngx_http_ws_bus_mutation_t *m)
+ngx_http_ws_bus_mutation_done(ngx_http_ws_bus_done_t *done, wsb_rc_t rc,
+    const wsb_appended_t *appended)
 {
-    u_char                  *p;
-    wsb_rc_t                 rc;
-    wsb_str_t                location;
-    wsb_appended_t           appended;
-    ngx_http_ws_bus_zone_t  *bus;
+    u_char                      *p;
+    uint64_t                     n;
+    ngx_log_t                   *log;
+    ngx_http_ws_bus_zone_t      *bus;
+    ngx_http_ws_bus_mutation_t  *m;
 
+    m = (ngx_http_ws_bus_mutation_t *) done;
     bus = m->cap->conf->capture;
-
-    rc = ngx_http_ws_bus_append(bus, &m->row.batch, NULL,
-                                &appended);
+    log = m->request->connection->log;
 
     if (rc != WSB_OK) {
-        ngx_log_error(NGX_LOG_ERR, m->request->connection->log, 0,
+        ngx_log_error(NGX_LOG_ERR, log, 0,
                       "ws bus capture: the events of a response are more "
                       "than the zone \"%V\" can take", &bus->name);
         return;
     }
 
-    location.data = m->cap->clcf->name.data;
-    location.len = m->cap->clcf->name.len;
+    n = appended->last - appended->first + 1;
+
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, log, 0,
+                   "ws bus capture location:\"%V\" events:%uL seq:%uL",
+                   &m->cap->clcf->name, n, appended->first);
 
     ngx_shmtx_lock(&bus->shpool->mutex);
-    wsb_zone_captured_locked(bus->zone, location, m->row.batch.nentries);
+    wsb_zone_captured_locked(bus->zone,
+                          ngx_http_ws_bus_mutation_str(&m->cap->clcf->name), n);
     ngx_shmtx_unlock(&bus->shpool->mutex);
 
     if (bus->worker != NULL) {
-        ngx_http_ws_bus_source_counters(bus->worker)->captured +=
-                                                        m->row.batch.nentries;
+        ngx_http_ws_bus_source_counters(bus->worker)->captured += n;
     }
 
     p = ngx_pnalloc(m->request->pool, WSB_ID_LEN);
 
     if (p != NULL) {
         m->cap->id.data = p;
-        m->cap->id.len = wsb_id(p, bus->zone->epoch, appended.first);
+        m->cap->id.len = wsb_id(p, bus->zone->epoch, appended->first);
     }
 }

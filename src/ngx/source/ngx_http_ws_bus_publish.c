@@ -5,6 +5,9 @@
 #include "ngx_http_ws_bus_publish.h"
 
 
+#define NGX_HTTP_WS_BUS_PARK_TIME  100    /* ms, a publisher at most */
+
+
 /* A request that waits, in its pool. */
 
 typedef struct {
@@ -12,6 +15,15 @@ typedef struct {
     ngx_http_request_t          *request;
     ngx_event_t                  event;
 } ngx_http_ws_bus_parked_t;
+
+
+/* A request whose batch is submitted, in its pool. */
+
+typedef struct {
+    ngx_http_ws_bus_done_t       done;
+    ngx_http_request_t          *request;
+    wsb_batch_t                  batch;
+} ngx_http_ws_bus_publish_t;
 
 
 static ngx_int_t ngx_http_ws_bus_publish_encoding(ngx_http_request_t *r);
@@ -27,11 +39,11 @@ static ngx_int_t ngx_http_ws_bus_publish_inflate(ngx_http_request_t *r,
 static ngx_int_t ngx_http_ws_bus_publish_tenant(ngx_http_request_t *r,
     wsb_str_t *tenant);
 static ngx_int_t ngx_http_ws_bus_publish_body(ngx_http_request_t *r,
-    wsb_batch_t *batch, wsb_str_t body);
+    wsb_str_t body);
 static ngx_int_t ngx_http_ws_bus_publish_key(ngx_http_request_t *r,
     ngx_str_t *key);
-static ngx_int_t ngx_http_ws_bus_publish_append(ngx_http_request_t *r,
-    wsb_batch_t *batch, wsb_request_t *req);
+static void ngx_http_ws_bus_publish_done(ngx_http_ws_bus_done_t *done,
+    wsb_rc_t rc, const wsb_appended_t *appended);
 static ngx_int_t ngx_http_ws_bus_publish_accepted(ngx_http_request_t *r,
     const wsb_appended_t *appended, const wsb_ignored_t *ignored);
 static ngx_int_t ngx_http_ws_bus_publish_answered(ngx_http_request_t *r,
@@ -139,7 +151,7 @@ ngx_http_ws_bus_publish_body_handler(ngx_http_request_t *r)
 
     slcf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_source_module);
 
-    if (ngx_http_ws_bus_fanout_busy(slcf->publish)
+    if (ngx_http_ws_bus_append_busy(slcf->publish)
         && ngx_http_ws_bus_publish_park(r, slcf->publish->worker) == NGX_OK)
     {
         return;
@@ -176,6 +188,10 @@ ngx_http_ws_bus_publish_park(ngx_http_request_t *r, ngx_http_ws_bus_worker_t *w)
     parked->event.handler = ngx_http_ws_bus_publish_parked_handler;
     parked->event.log = r->connection->log;
     parked->event.data = parked;
+
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "ws bus publish waits for delivery zone:\"%V\"",
+                   &w->bus->name);
 
     ngx_http_ws_bus_worker_pause(w, &parked->paused);
     ngx_add_timer(&parked->event, NGX_HTTP_WS_BUS_PARK_TIME);
@@ -240,14 +256,13 @@ ngx_http_ws_bus_publish_parked_cleanup(void *data)
 static void
 ngx_http_ws_bus_publish_request(ngx_http_request_t *r)
 {
-    uint8_t      *plain;
-    ngx_int_t     rc;
-    wsb_str_t     body;
-    wsb_batch_t   batch;
+    uint8_t    *plain;
+    ngx_int_t   rc;
+    wsb_str_t   body;
 
     plain = NULL;
 
-    rc = ngx_http_ws_bus_http_read_body(r, &body);
+    rc = ngx_http_ws_bus_http_read_body(r, NGX_MAX_SIZE_T_VALUE, &body);
 
     if (rc == NGX_OK
         && ngx_http_ws_bus_publish_body_encoding(r) == NGX_HTTP_WS_BUS_GZIP)
@@ -256,14 +271,15 @@ ngx_http_ws_bus_publish_request(ngx_http_request_t *r)
     }
 
     if (rc == NGX_OK) {
-        ngx_memzero(&batch, sizeof(wsb_batch_t));
-
-        rc = ngx_http_ws_bus_publish_body(r, &batch, body);
-
-        wsb_batch_done(&batch);
+        rc = ngx_http_ws_bus_publish_body(r, body);
     }
 
     wsb_free(plain);
+
+    if (rc == NGX_AGAIN) {
+        /* submitted: the request ends with that, and may be gone by now */
+        return;
+    }
 
     ngx_http_finalize_request(r, rc == NGX_DONE ? NGX_OK : rc);
 }
@@ -309,27 +325,26 @@ ngx_http_ws_bus_publish_inflate(ngx_http_request_t *r, wsb_str_t *body,
 }
 
 
+/* NGX_AGAIN: it has been submitted. */
+
 static ngx_int_t
-ngx_http_ws_bus_publish_body(ngx_http_request_t *r, wsb_batch_t *batch,
-    wsb_str_t body)
+ngx_http_ws_bus_publish_body(ngx_http_request_t *r, wsb_str_t body)
 {
-    wsb_rc_t                            rc;
     wsb_str_t                           idem;
     ngx_int_t                           err;
     ngx_str_t                           key;
     wsb_zone_t                         *zone;
     wsb_format_t                        format;
     wsb_problem_t                       problem;
-    wsb_request_t                       req;
+    wsb_idem_request_t                  req;
     wsb_publish_conf_t                  conf;
+    ngx_http_ws_bus_publish_t          *pub;
     ngx_http_ws_bus_source_loc_conf_t  *slcf;
 
     slcf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_source_module);
     zone = slcf->publish->zone;
 
-    conf.key = zone->key;
-    conf.max_record = wsb_log_max_record(&zone->log);
-    conf.max_batch = wsb_log_max_batch(&zone->log);
+    wsb_zone_batch(zone, &conf.batch);
 
     err = ngx_http_ws_bus_publish_tenant(r, &conf.tenant);
 
@@ -341,31 +356,38 @@ ngx_http_ws_bus_publish_body(ngx_http_request_t *r, wsb_batch_t *batch,
         return err == NGX_DONE ? NGX_OK : err;
     }
 
-    (void) ngx_http_ws_bus_publish_body_format(r, &format);
-
-    ngx_memzero(&problem, sizeof(wsb_problem_t));
-
-    rc = wsb_publish_parse(batch, format, body, &conf, &problem);
-
-    if (rc == WSB_NOMEM) {
+    pub = ngx_pcalloc(r->pool, sizeof(ngx_http_ws_bus_publish_t));
+    if (pub == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (rc != WSB_OK) {
+    pub->done.handler = ngx_http_ws_bus_publish_done;
+    pub->request = r;
+
+    (void) ngx_http_ws_bus_publish_body_format(r, &format);
+
+    if (wsb_publish_parse(&pub->batch, format, body, &conf, &problem)
+        != WSB_OK)
+    {
         return ngx_http_ws_bus_publish_problem(r, problem.status, problem.title,
                                                problem.detail, problem.index);
     }
 
-    if (key.len == 0) {
-        return ngx_http_ws_bus_publish_append(r, batch, NULL);
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "ws bus publish bytes:%uz events:%uz key:%ui", body.len,
+                   pub->batch.nentries, (ngx_uint_t) (key.len != 0));
+
+    if (key.len != 0) {
+        idem.data = key.data;
+        idem.len = key.len;
+
+        wsb_idem_request(&req, zone->key, conf.tenant, idem, body);
     }
 
-    idem.data = key.data;
-    idem.len = key.len;
-
-    wsb_request(&req, zone->key, conf.tenant, idem, body);
-
-    return ngx_http_ws_bus_publish_append(r, batch, &req);
+    ngx_http_ws_bus_append_submit(slcf->publish, &pub->batch,
+                                  key.len != 0 ? &req : NULL, NULL,
+                                  &pub->done);
+    return NGX_AGAIN;
 }
 
 
@@ -381,28 +403,14 @@ ngx_http_ws_bus_publish_key(ngx_http_request_t *r, ngx_str_t *key)
     ngx_str_null(key);
     n = 0;
 
-    part = &r->headers_in.headers.part;
-    h = part->elts;
+    for (part = &r->headers_in.headers.part; part; part = part->next) {
+        h = part->elts;
 
-    for (i = 0; /* void */ ; i++) {
-
-        if (i >= part->nelts) {
-            if (part->next == NULL) {
-                break;
+        for (i = 0; i < part->nelts; i++) {
+            if (ngx_http_ws_bus_http_header_is(&h[i], "Idempotency-Key")) {
+                *key = h[i].value;
+                n++;
             }
-
-            part = part->next;
-            h = part->elts;
-            i = 0;
-        }
-
-        if (h[i].key.len == sizeof("Idempotency-Key") - 1
-            && ngx_strncasecmp(h[i].key.data, (u_char *) "Idempotency-Key",
-                               h[i].key.len)
-               == 0)
-        {
-            *key = h[i].value;
-            n++;
         }
     }
 
@@ -437,29 +445,38 @@ ngx_http_ws_bus_publish_tenant(ngx_http_request_t *r, wsb_str_t *tenant)
 }
 
 
-static ngx_int_t
-ngx_http_ws_bus_publish_append(ngx_http_request_t *r, wsb_batch_t *batch,
-    wsb_request_t *req)
+static void
+ngx_http_ws_bus_publish_done(ngx_http_ws_bus_done_t *done, wsb_rc_t rc,
+    const wsb_appended_t *appended)
 {
-    wsb_rc_t                            rc;
-    wsb_appended_t                      appended;
-    ngx_http_ws_bus_source_loc_conf_t  *slcf;
+    ngx_int_t                   err;
+    ngx_http_request_t         *r;
+    ngx_http_ws_bus_publish_t  *pub;
 
-    slcf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_source_module);
+    pub = (ngx_http_ws_bus_publish_t *) done;
+    r = pub->request;
 
-    rc = ngx_http_ws_bus_append(slcf->publish, batch, req, &appended);
+    switch (rc) {
 
-    if (rc == WSB_CONFLICT) {
-        return ngx_http_ws_bus_publish_problem(r, 422, "Idempotency-Key reused",
+    case WSB_OK:
+    case WSB_DONE:
+        err = ngx_http_ws_bus_publish_accepted(r, appended,
+                                               pub->batch.ignored);
+        break;
+
+    case WSB_CONFLICT:
+        err = ngx_http_ws_bus_publish_problem(r, 422, "Idempotency-Key reused",
                                           "This Idempotency-Key was used with "
                                           "another body", -1);
+        break;
+
+    default:
+        err = NGX_HTTP_REQUEST_ENTITY_TOO_LARGE;
     }
 
-    if (rc != WSB_OK && rc != WSB_DONE) {
-        return NGX_HTTP_REQUEST_ENTITY_TOO_LARGE;
-    }
+    wsb_batch_done(&pub->batch);
 
-    return ngx_http_ws_bus_publish_accepted(r, &appended, batch->ignored);
+    ngx_http_finalize_request(r, err);
 }
 
 
@@ -531,13 +548,10 @@ ngx_http_ws_bus_publish_answered(ngx_http_request_t *r, const char *title,
 }
 
 
-/* RFC 9457. */
-
 static ngx_int_t
 ngx_http_ws_bus_publish_problem(ngx_http_request_t *r, ngx_uint_t status,
     const char *title, const char *detail, long index)
 {
-    u_char                             *p, *start;
     ngx_http_ws_bus_source_loc_conf_t  *slcf;
 
     slcf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_source_module);
@@ -547,25 +561,8 @@ ngx_http_ws_bus_publish_problem(ngx_http_request_t *r, ngx_uint_t status,
             ->refused_publishes++;
     }
 
-    start = ngx_pnalloc(r->pool, 512);
-    if (start == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    p = ngx_slprintf(start, start + 480,
-                     "{\"type\":\"about:blank\",\"title\":\"%s\","
-                     "\"status\":%ui,\"detail\":\"%s\"",
-                     title, status, detail);
-
-    if (index >= 0) {
-        p = ngx_sprintf(p, ",\"index\":%l", index);
-    }
-
-    *p++ = '}';
-
     ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
                   "ws bus publish refused with %ui: %s", status, detail);
 
-    return ngx_http_ws_bus_http_send_body(r, status, "application/problem+json",
-                                          start, p - start);
+    return ngx_http_ws_bus_http_send_problem(r, status, title, detail, index);
 }

@@ -21,10 +21,6 @@ ngx_int_t ngx_http_ws_bus_publish_body_format(ngx_http_request_t *r,
 /* How the body is encoded, by its header. */
 ngx_uint_t ngx_http_ws_bus_publish_body_encoding(ngx_http_request_t *r);
 
-/* In one piece, from wherever nginx has put it. */
-ngx_int_t ngx_http_ws_bus_http_read_body(ngx_http_request_t *r,
-    wsb_str_t *body);
-
 /*
  * Decodes it; plain is malloc'd: at most max bytes, and no more than
  * client_max_body_size permits.  NGX_DECLINED: it would be more.

@@ -1,6 +1,6 @@
 /*
- * The body of a request to publish: of which type it is, how it is encoded,
- * and where nginx has put it.
+ * The body of a request to publish: of which type it is, and how it is
+ * encoded.
  */
 
 #include "ngx_http_ws_bus_publish.h"
@@ -14,7 +14,7 @@ typedef struct {
 } ngx_http_ws_bus_format_t;
 
 
-static ngx_uint_t ngx_http_ws_bus_encoding_is(const ngx_str_t *value,
+static ngx_uint_t ngx_http_ws_bus_publish_body_is(const ngx_str_t *value,
     const char *name);
 
 
@@ -79,17 +79,17 @@ ngx_http_ws_bus_publish_body_encoding(ngx_http_request_t *r)
 
         for (i = 0; i < part->nelts; i++) {
 
-            if (!ngx_http_ws_bus_encoding_is(&h[i].key, "Content-Encoding")
+            if (!ngx_http_ws_bus_http_header_is(&h[i], "Content-Encoding")
                 || h[i].value.len == 0
-                || ngx_http_ws_bus_encoding_is(&h[i].value, "identity"))
+                || ngx_http_ws_bus_publish_body_is(&h[i].value, "identity"))
             {
                 continue;
             }
 
             encoding = encoding == NGX_HTTP_WS_BUS_PLAIN
-                       && (ngx_http_ws_bus_encoding_is(&h[i].value, "gzip")
-                           || ngx_http_ws_bus_encoding_is(&h[i].value,
-                                                          "x-gzip"))
+                       && (ngx_http_ws_bus_publish_body_is(&h[i].value, "gzip")
+                           || ngx_http_ws_bus_publish_body_is(&h[i].value,
+                                                              "x-gzip"))
                        ? NGX_HTTP_WS_BUS_GZIP : NGX_HTTP_WS_BUS_OTHER;
         }
     }
@@ -99,75 +99,10 @@ ngx_http_ws_bus_publish_body_encoding(ngx_http_request_t *r)
 
 
 static ngx_uint_t
-ngx_http_ws_bus_encoding_is(const ngx_str_t *value, const char *name)
+ngx_http_ws_bus_publish_body_is(const ngx_str_t *value, const char *name)
 {
     return value->len == ngx_strlen(name)
            && ngx_strncasecmp(value->data, (u_char *) name, value->len) == 0;
-}
-
-
-ngx_int_t
-ngx_http_ws_bus_http_read_body(ngx_http_request_t *r, wsb_str_t *body)
-{
-    off_t         len;
-    u_char       *p;
-    size_t        size;
-    ssize_t       n;
-    ngx_buf_t    *b;
-    ngx_chain_t  *cl;
-
-    body->data = (u_char *) "";
-    body->len = 0;
-
-    if (r->request_body == NULL || r->request_body->bufs == NULL) {
-        return NGX_OK;
-    }
-
-    cl = r->request_body->bufs;
-
-    if (cl->next == NULL && !cl->buf->in_file) {
-        body->data = cl->buf->pos;
-        body->len = cl->buf->last - cl->buf->pos;
-        return NGX_OK;
-    }
-
-    len = 0;
-
-    for (cl = r->request_body->bufs; cl; cl = cl->next) {
-        len += ngx_buf_size(cl->buf);
-    }
-
-    p = ngx_pnalloc(r->pool, (size_t) len);
-    if (p == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    body->data = p;
-    body->len = (size_t) len;
-
-    for (cl = r->request_body->bufs; cl; cl = cl->next) {
-        b = cl->buf;
-        size = (size_t) ngx_buf_size(b);
-
-        if (size == 0) {
-            continue;
-        }
-
-        if (!b->in_file) {
-            p = ngx_cpymem(p, b->pos, size);
-            continue;
-        }
-
-        n = ngx_read_file(b->file, p, size, b->file_pos);
-
-        if (n == NGX_ERROR || (size_t) n != size) {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
-
-        p += size;
-    }
-
-    return NGX_OK;
 }
 
 

@@ -14,6 +14,7 @@
 
 #include "../client/ngx_http_ws_bus_client.h"
 
+#include "../../event/wsb_publish.h"
 #include "../../log/wsb_append.h"
 
 
@@ -21,8 +22,6 @@
 #define NGX_HTTP_WS_BUS_DATA_RESPONSE  1
 #define NGX_HTTP_WS_BUS_DATA_REQUEST   2
 #define NGX_HTTP_WS_BUS_DATA_NONE      3
-
-#define NGX_HTTP_WS_BUS_PARK_TIME      100      /* ms, a publisher at most */
 
 
 /* What this room counts: name, kind, where it is shown, meaning. */
@@ -58,9 +57,50 @@ typedef struct {
 
 /* append */
 
-/* Appends a batch and wakes whom it concerns: see wsb_append_locked(). */
-wsb_rc_t ngx_http_ws_bus_append(ngx_http_ws_bus_zone_t *bus,
-    wsb_batch_t *batch, const wsb_request_t *req, wsb_appended_t *appended);
+/*
+ * How far a source has come whose events may come to it again: an offset in
+ * one of the partitions of what it reads.
+ */
+
+typedef struct {
+    ngx_str_t                    source;
+    uint32_t                     partition;
+    uint64_t                     offset;
+} ngx_http_ws_bus_mark_t;
+
+
+/*
+ * Told once what became of a batch: see wsb_append_locked() for rc.
+ * appended is only there for WSB_OK and WSB_DONE.
+ */
+
+typedef struct ngx_http_ws_bus_done_s  ngx_http_ws_bus_done_t;
+
+struct ngx_http_ws_bus_done_s {
+    void                       (*handler)(ngx_http_ws_bus_done_t *done,
+                                    wsb_rc_t rc,
+                                    const wsb_appended_t *appended);
+};
+
+
+/*
+ * Appends a batch as one and wakes whom it concerns.  req is NULL, or the
+ * request with an Idempotency-Key that the batch came with.  mark is NULL, or
+ * what would have to commit with the batch: no log can do that yet, so a batch
+ * with a mark is refused by WSB_ERROR rather than appended twice one day.
+ *
+ * done must live until its handler is called, which happens before this
+ * returns; batch, req and mark need not live longer than this call.
+ */
+void ngx_http_ws_bus_append_submit(ngx_http_ws_bus_zone_t *bus,
+    wsb_batch_t *batch, const wsb_idem_request_t *req,
+    const ngx_http_ws_bus_mark_t *mark, ngx_http_ws_bus_done_t *done);
+
+/*
+ * Is delivery so far behind that a source which can wait should?  Then
+ * ngx_http_ws_bus_worker_pause() says when it may go on.
+ */
+ngx_uint_t ngx_http_ws_bus_append_busy(ngx_http_ws_bus_zone_t *bus);
 
 
 /* publish */

@@ -2,10 +2,11 @@
  * Directories whose files are watched: a change becomes an event of the
  * tenant that the file stands for.
  *
- * One worker looks after a directory, its owner.  What inotify says is only a
- * hint that it is time to look: the names, times and sizes that are found
- * then are compared with those of the last look, which lie in shared memory.
- * So it does not matter what a hint has missed, nor who looked before.
+ * One worker looks after a directory: it has the lease.  What inotify says is
+ * only a hint that it is time to look: the names, times and sizes that are
+ * found then are compared with those of the last look, which lie in shared
+ * memory.  So it does not matter what a hint has missed, nor who looked
+ * before.
  *
  * Only names and stat() are used, in the event loop: directories are small
  * and local.
@@ -399,7 +400,7 @@ ngx_http_ws_bus_watch_exit_process(void)
     w = ngx_http_ws_bus_watches->elts;
 
     for (i = 0; i < ngx_http_ws_bus_watches->nelts; i++) {
-        if (w[i]->owner) {
+        if (w[i]->term != 0) {
             ngx_http_ws_bus_watch_leave(w[i]);
         }
     }
@@ -427,7 +428,7 @@ ngx_http_ws_bus_watch_tick(ngx_http_ws_bus_watch_t *w)
 {
     struct stat  st;
 
-    if (!w->owner) {
+    if (w->term == 0) {
 
         if (!ngx_exiting) {
             ngx_http_ws_bus_watch_take(w);
@@ -436,15 +437,14 @@ ngx_http_ws_bus_watch_tick(ngx_http_ws_bus_watch_t *w)
         return;
     }
 
-    if (w->shared->owner != (uint32_t) ngx_pid
-        || (ngx_exiting && ngx_http_ws_bus_worker_succeeded()))
+    if ((ngx_exiting && ngx_http_ws_bus_worker_succeeded())
+        || !wsb_lease_beat(&w->shared->lease, (uint32_t) ngx_pid, w->term,
+                           ngx_current_msec))
     {
         /* of a newer configuration, which may not have it any more */
         ngx_http_ws_bus_watch_leave(w);
         return;
     }
-
-    w->shared->beat = ngx_current_msec;
 
     /* inotify follows what was opened, not the path: a link may be turned */
 
@@ -461,40 +461,35 @@ ngx_http_ws_bus_watch_tick(ngx_http_ws_bus_watch_t *w)
 static void
 ngx_http_ws_bus_watch_take(ngx_http_ws_bus_watch_t *w)
 {
-    uint32_t    pid;
-    uint64_t    generation;
-    ngx_uint_t  taken;
+    uint32_t  pid;
+    uint64_t  generation;
 
     pid = (uint32_t) ngx_pid;
     generation = ngx_http_ws_bus_worker_generation();
 
-    if (!wsb_watch_claimable(w->shared, pid, generation, ngx_current_msec,
-                             ngx_http_ws_bus_worker_gone))
+    if (!wsb_lease_free(&w->shared->lease, pid, generation, ngx_current_msec,
+                        ngx_http_ws_bus_worker_gone))
     {
         return;
     }
 
     ngx_shmtx_lock(&w->shpool->mutex);
 
-    /* somebody may have been faster */
+    /* 0: somebody has been faster */
 
-    taken = wsb_watch_claimable(w->shared, pid, generation, ngx_current_msec,
-                                ngx_http_ws_bus_worker_gone);
-
-    if (taken) {
-        wsb_watch_claim_locked(w->shared, pid, generation, ngx_current_msec);
-    }
+    w->term = wsb_lease_take_locked(&w->shared->lease, pid, generation,
+                                    ngx_current_msec,
+                                    ngx_http_ws_bus_worker_gone);
 
     ngx_shmtx_unlock(&w->shpool->mutex);
 
-    if (!taken) {
+    if (w->term == 0) {
         return;
     }
 
     ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
                   "ws_bus_watch: this worker looks after \"%V\"", &w->dir);
 
-    w->owner = 1;
     w->logged = 0;
 
     ngx_http_ws_bus_watch_listen(w);
@@ -506,10 +501,10 @@ void
 ngx_http_ws_bus_watch_leave(ngx_http_ws_bus_watch_t *w)
 {
     ngx_shmtx_lock(&w->shpool->mutex);
-    wsb_watch_release_locked(w->shared, (uint32_t) ngx_pid);
+    wsb_lease_leave_locked(&w->shared->lease, (uint32_t) ngx_pid, w->term);
     ngx_shmtx_unlock(&w->shpool->mutex);
 
-    w->owner = 0;
+    w->term = 0;
     w->burst.pending = 0;
 
     if (w->look.timer_set) {

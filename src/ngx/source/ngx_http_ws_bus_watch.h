@@ -33,7 +33,8 @@ typedef struct {
     ngx_slab_pool_t             *shpool;
     wsb_watch_t                 *shared;
 
-    /* of this process, while it is the owner */
+    /* of this process, while it looks after the directory */
+    uint64_t                     term;        /* of its lease; 0: it does not */
     ngx_connection_t            *connection;  /* inotify; NULL: there is none */
     int                          wd[NGX_HTTP_WS_BUS_WATCH_DIRS];
     ngx_event_t                  look;
@@ -41,7 +42,6 @@ typedef struct {
     dev_t                        dev;         /* of the directory last seen */
     ino_t                        ino;
     ngx_uint_t                   ticks;
-    unsigned                     owner:1;
     unsigned                     blind:1;     /* inotify does not see it all */
     unsigned                     trouble:1;   /* in this look */
     unsigned                     logged:1;    /* that of the last one was */
@@ -54,8 +54,8 @@ extern const char *const
 
 
 /*
- * Looks, and tells what has changed since somebody looked before.  Only for
- * the owner; who finds that it is not any more, leaves.
+ * Looks, and tells what has changed since somebody looked before.  Only with
+ * the lease; who finds that it is another's by now, leaves.
  */
 void ngx_http_ws_bus_watch_look(ngx_http_ws_bus_watch_t *w);
 

@@ -16,6 +16,12 @@
      |IN_ATTRIB|IN_DELETE_SELF|IN_MOVE_SELF|IN_ONLYDIR)
 
 
+typedef struct {
+    ngx_http_ws_bus_done_t       done;
+    wsb_rc_t                     rc;
+} ngx_http_ws_bus_told_t;
+
+
 static void ngx_http_ws_bus_watch_trouble(ngx_http_ws_bus_watch_t *w,
     ngx_err_t err, const char *what, const char *path);
 static ngx_int_t ngx_http_ws_bus_watch_names(ngx_http_ws_bus_watch_t *w,
@@ -34,6 +40,8 @@ static void ngx_http_ws_bus_watch_compare(ngx_http_ws_bus_watch_t *w,
     wsb_watch_list_t *list);
 static ngx_int_t ngx_http_ws_bus_watch_tell(ngx_http_ws_bus_watch_t *w,
     wsb_watch_diff_t *diff);
+static void ngx_http_ws_bus_watch_told(ngx_http_ws_bus_done_t *done,
+    wsb_rc_t rc, const wsb_appended_t *appended);
 static void ngx_http_ws_bus_watch_event(ngx_http_ws_bus_watch_t *w,
     wsb_event_t *ev, wsb_str_t path, const char *action);
 
@@ -71,6 +79,10 @@ ngx_http_ws_bus_watch_look(ngx_http_ws_bus_watch_t *w)
         w->blind = 1;
 
     } else {
+        ngx_log_debug3(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
+                       "ws bus watch dir:\"%V\" files:%uD blind:%d", &w->dir,
+                       list.n, w->blind);
+
         ngx_http_ws_bus_watch_compare(w, &list);
     }
 
@@ -423,7 +435,8 @@ ngx_http_ws_bus_watch_compare(ngx_http_ws_bus_watch_t *w,
 
     ngx_shmtx_lock(&w->shpool->mutex);
 
-    mine = (w->shared->owner == (uint32_t) ngx_pid);
+    mine = wsb_lease_held_locked(&w->shared->lease, (uint32_t) ngx_pid,
+                                 w->term);
 
     if (mine) {
 
@@ -455,24 +468,20 @@ ngx_http_ws_bus_watch_compare(ngx_http_ws_bus_watch_t *w,
 static ngx_int_t
 ngx_http_ws_bus_watch_tell(ngx_http_ws_bus_watch_t *w, wsb_watch_diff_t *diff)
 {
-    wsb_rc_t             rc;
-    wsb_str_t            path;
-    const char          *action;
-    ngx_uint_t           more;
-    wsb_zone_t          *zone;
-    wsb_batch_t          batch;
-    wsb_event_t          ev;
-    wsb_appended_t       appended;
-    wsb_publish_conf_t   conf;
-
-    zone = w->bus->zone;
+    wsb_rc_t                 rc;
+    wsb_str_t                path;
+    const char              *action;
+    ngx_uint_t               more;
+    wsb_batch_t              batch;
+    wsb_event_t              ev;
+    wsb_batch_conf_t         conf;
+    ngx_http_ws_bus_told_t   told;
 
     ngx_memzero(&batch, sizeof(wsb_batch_t));
-    ngx_memzero(&conf, sizeof(wsb_publish_conf_t));
 
-    conf.key = zone->key;
-    conf.max_record = wsb_log_max_record(&zone->log);
-    conf.max_batch = wsb_log_max_batch(&zone->log);
+    wsb_zone_batch(w->bus->zone, &conf);
+
+    told.done.handler = ngx_http_ws_bus_watch_told;
 
     do {
         more = wsb_watch_next(diff, &path, &action) == WSB_OK;
@@ -489,13 +498,14 @@ ngx_http_ws_bus_watch_tell(ngx_http_ws_bus_watch_t *w, wsb_watch_diff_t *diff)
             || rc == WSB_ERROR
             || (!more && batch.nentries != 0))
         {
-            if (batch.nentries != 0
-                && ngx_http_ws_bus_append(w->bus, &batch, NULL,
-                                          &appended)
-                   != WSB_OK)
-            {
-                wsb_batch_done(&batch);
-                return NGX_ERROR;
+            if (batch.nentries != 0) {
+                ngx_http_ws_bus_append_submit(w->bus, &batch, NULL, NULL,
+                                              &told.done);
+
+                if (told.rc != WSB_OK) {
+                    wsb_batch_done(&batch);
+                    return NGX_ERROR;
+                }
             }
 
             wsb_batch_done(&batch);
@@ -510,6 +520,18 @@ ngx_http_ws_bus_watch_tell(ngx_http_ws_bus_watch_t *w, wsb_watch_diff_t *diff)
     wsb_batch_done(&batch);
 
     return rc == WSB_OK ? NGX_OK : NGX_ERROR;
+}
+
+
+/* At once: what is told is noted in the same hold. */
+
+static void
+ngx_http_ws_bus_watch_told(ngx_http_ws_bus_done_t *done, wsb_rc_t rc,
+    const wsb_appended_t *appended)
+{
+    ngx_http_ws_bus_told_t  *told = (ngx_http_ws_bus_told_t *) done;
+
+    told->rc = rc;
 }
 
 
@@ -528,4 +550,8 @@ ngx_http_ws_bus_watch_event(ngx_http_ws_bus_watch_t *w, wsb_event_t *ev,
     ev->field[WSB_TENANT] = wsb_watch_tenant(&w->conf, path);
     ev->field[WSB_ACTION].data = (const uint8_t *) action;
     ev->field[WSB_ACTION].len = ngx_strlen(action);
+
+    ngx_log_debug4(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
+                   "ws bus watch dir:\"%V\" %s:\"%*s\"", &w->dir, action,
+                   path.len, path.data);
 }

@@ -104,7 +104,7 @@ test_rows(void)
     is("updated orders 7  {}", "PATCH without a body");
 
     begin(WSB_MUTATION_DELETE, "/orders/7", "{\"id\":8}");
-    m.event.field[WSB_ORIGIN] = str("a\"b");
+    m.event.field[WSB_CAUSE] = str("a\"b");
     is("deleted orders 8  {\"origin\":\"a\\\"b\"}", "DELETE");
 
     begin(WSB_MUTATION_DELETE, "/orders/7", "no");

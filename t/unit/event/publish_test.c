@@ -5,7 +5,9 @@
 #include "ws/alloc.h"
 #include "event/wsb_batch.c"
 #include "event/wsb_ignored.c"
+#include "event/wsb_problem.c"
 #include "event/wsb_publish.c"
+#include "event/wsb_publish_fields.c"
 
 #include "tap.h"
 
@@ -462,25 +464,25 @@ test_sizes(void)
     one = batch.entries[0].len;
     wsb_batch_done(&batch);
 
-    conf.max_batch = n;
-    conf.max_record = one;
+    conf.batch.max_batch = n;
+    conf.batch.max_record = one;
     ok(parse(&batch, 0, str(body), &problem) == WSB_OK, "fits exactly");
     wsb_batch_done(&batch);
 
-    conf.max_batch = n - 1;
+    conf.batch.max_batch = n - 1;
     ok(parse(&batch, 0, str(body), &problem) == WSB_ERROR, "batch too large");
     is_uint(problem.status, 413, "413");
     is_uint(problem.index, 2, "by the third");
 
-    conf.max_batch = n;
-    conf.max_record = one - 1;
+    conf.batch.max_batch = n;
+    conf.batch.max_record = one - 1;
     ok(parse(&batch, 0, str(body), &problem) == WSB_ERROR,
        "record too large");
     is_uint(problem.status, 413, "413");
     is_uint(problem.index, 0, "the first");
 
-    conf.max_batch = SIZE_MAX;
-    conf.max_record = SIZE_MAX;
+    conf.batch.max_batch = SIZE_MAX;
+    conf.batch.max_record = SIZE_MAX;
 
     /* many, so that the arrays grow */
 
@@ -673,18 +675,18 @@ test_failures(void)
     for (n = 1; n <= 2; n++) {
         calls = 0;
         fail_at = n;
-        is_uint(wsb_batch_add(&batch, &ev, &conf), WSB_NOMEM,
+        is_uint(wsb_batch_add(&batch, &ev, &conf.batch), WSB_NOMEM,
                 "add: allocation %zu fails", n);
         is_uint(batch.nentries, 0, "no entry");
     }
 
     fail_at = 0;
-    is_uint(wsb_batch_add(&batch, &ev, &conf), WSB_OK, "add");
+    is_uint(wsb_batch_add(&batch, &ev, &conf.batch), WSB_OK, "add");
     is_uint(batch.nentries, 1, "one entry");
 
-    conf.max_record = 8;
-    is_uint(wsb_batch_add(&batch, &ev, &conf), WSB_ERROR, "add: too large");
-    conf.max_record = SIZE_MAX;
+    conf.batch.max_record = 8;
+    is_uint(wsb_batch_add(&batch, &ev, &conf.batch), WSB_ERROR, "add: too large");
+    conf.batch.max_record = SIZE_MAX;
 
     wsb_batch_done(&batch);
     is_uint(live, 0, "nothing is left");
@@ -694,9 +696,9 @@ test_failures(void)
 int
 main(void)
 {
-    conf.key = key;
-    conf.max_record = SIZE_MAX;
-    conf.max_batch = SIZE_MAX;
+    conf.batch.key = key;
+    conf.batch.max_record = SIZE_MAX;
+    conf.batch.max_batch = SIZE_MAX;
 
     test_taken();
     test_refused();

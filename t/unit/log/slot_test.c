@@ -48,7 +48,7 @@ __typeof__(wsb_interest_add_within_locked)
 #define wsb_log_read                  stepped_log_read
 #define wsb_idem_size                 stepped_idem_size
 #define wsb_idem_init                 stepped_idem_init
-#define wsb_request                   stepped_request
+#define wsb_idem_request              stepped_request
 #define wsb_idem_find_locked          stepped_idem_find_locked
 #define wsb_idem_prepare_locked       stepped_idem_prepare_locked
 #define wsb_idem_settle_locked        stepped_idem_settle_locked
@@ -101,7 +101,7 @@ __typeof__(wsb_interest_add_within_locked)
 #undef wsb_log_read
 #undef wsb_idem_size
 #undef wsb_idem_init
-#undef wsb_request
+#undef wsb_idem_request
 #undef wsb_idem_find_locked
 #undef wsb_idem_prepare_locked
 #undef wsb_idem_settle_locked
@@ -160,7 +160,7 @@ __typeof__(wsb_interest_add_within_locked)
 
 typedef struct {
     wsb_rc_t     (*append)(wsb_zone_t *zone, wsb_batch_t *batch,
-                           uint64_t msec, const wsb_request_t *req,
+                           uint64_t msec, const wsb_idem_request_t *req,
                            wsb_appended_t *out);
     wsb_rc_t     (*add)(wsb_zone_t *zone, unsigned slot,
                         const wsb_key_t *keys, unsigned nkeys,
@@ -226,7 +226,7 @@ static unsigned       concerned;          /* B: entry of the batch + 1 */
 static uint32_t       owned_by_b;
 static uint64_t       before[WSB_COUNTERS];
 static unsigned       requests;           /* with a key */
-static wsb_answer_t   answers[2 * IDEM];
+static wsb_idem_answer_t  answers[2 * IDEM];
 
 
 static uint64_t
@@ -506,7 +506,7 @@ log_fault(const wsb_zone_t *zone)
 
 
 static void
-request_of(unsigned i, wsb_request_t *req)
+request_of(unsigned i, wsb_idem_request_t *req)
 {
     char       text[16];
     wsb_str_t  tenant = wsb_null_string, s;
@@ -514,7 +514,7 @@ request_of(unsigned i, wsb_request_t *req)
     s.data = (const uint8_t *) text;
     s.len = (size_t) snprintf(text, sizeof(text), "key %u", i);
 
-    wsb_request(req, secret, tenant, s, s);
+    wsb_idem_request(req, secret, tenant, s, s);
 }
 
 
@@ -523,10 +523,10 @@ request_of(unsigned i, wsb_request_t *req)
 static const char *
 requests_fault(const wsb_zone_t *zone, int appended)
 {
-    unsigned        i;
-    wsb_rc_t        rc;
-    wsb_answer_t    answer;
-    wsb_request_t   req;
+    unsigned             i;
+    wsb_rc_t             rc;
+    wsb_idem_answer_t    answer;
+    wsb_idem_request_t   req;
 
     for (i = 0; i <= requests; i++) {
         request_of(i, &req);
@@ -959,9 +959,9 @@ prepare_batch(wsb_zone_t *zone)
 static void
 prepare_request(wsb_zone_t *zone)
 {
-    unsigned         i;
-    wsb_request_t    req;
-    wsb_appended_t   out;
+    unsigned             i;
+    wsb_idem_request_t   req;
+    wsb_appended_t       out;
 
     prepare_table(zone, 2);
 
@@ -1106,8 +1106,8 @@ run_append(const ops_t *ops, wsb_zone_t *zone)
 static void
 run_request(const ops_t *ops, wsb_zone_t *zone)
 {
-    wsb_request_t   req;
-    wsb_appended_t  out;
+    wsb_idem_request_t  req;
+    wsb_appended_t      out;
 
     request_of(requests, &req);
     ops->append(zone, &batch, 1, &req, &out);

@@ -428,17 +428,8 @@ test_burst(void)
 }
 
 
-static uint32_t  dead;
-
-static int
-gone(uint32_t pid)
-{
-    return pid == dead;
-}
-
-
 static void
-test_owner(void)
+test_shared(void)
 {
     wsb_watch_t       *w = malloc(wsb_watch_size(WSB_WATCH_FILES));
     wsb_watch_list_t   list, got;
@@ -446,27 +437,6 @@ test_owner(void)
     wsb_watch_init(w, WSB_WATCH_FILES);
     ok(wsb_watch_valid(w, WSB_WATCH_FILES), "valid");
     ok(!wsb_watch_valid(w, 4097), "for so many files");
-
-    ok(wsb_watch_claimable(w, 10, 1, 5000, gone), "it is nobody's");
-    wsb_watch_claim_locked(w, 10, 1, 5000);
-
-    ok(!wsb_watch_claimable(w, 10, 1, 5000, gone), "it is ours");
-    ok(!wsb_watch_claimable(w, 11, 1, 5000, gone), "and not the other's");
-    ok(!wsb_watch_claimable(w, 11, 1, 5000 + WSB_WATCH_LEASE, gone),
-       "as long as the lease runs");
-    ok(wsb_watch_claimable(w, 11, 1, 5001 + WSB_WATCH_LEASE, gone),
-       "then it is");
-    ok(!wsb_watch_claimable(w, 11, 1, 4000, gone), "a clock that lags behind");
-    ok(wsb_watch_claimable(w, 11, 2, 5000, gone), "a newer generation's");
-
-    dead = 10;
-    ok(wsb_watch_claimable(w, 11, 1, 5000, gone), "or the owner has died");
-
-    wsb_watch_claim_locked(w, 11, 1, 5000);
-    wsb_watch_release_locked(w, 10);
-    is_uint(w->owner, 11, "who was the owner gives nothing away");
-    wsb_watch_release_locked(w, 11);
-    is_uint(w->owner, 0, "who is can");
 
     ok(!wsb_watch_get_locked(w, &got) && got.len == 0, "no list yet");
 
@@ -510,7 +480,7 @@ main(void)
     test_cut();
     test_folders();
     test_burst();
-    test_owner();
+    test_shared();
 
     return tap_done();
 }

@@ -583,14 +583,14 @@ test_append(void)
 static void
 test_request(void)
 {
-    uint8_t         *p;
-    unsigned         i, bad;
-    wsb_str_t        key, body, tenant = wsb_null_string;
-    wsb_zone_t      *zone;
-    wsb_batch_t      batch;
-    wsb_parts_t      ev;
-    wsb_request_t    req;
-    wsb_appended_t   out;
+    uint8_t             *p;
+    unsigned             i, bad;
+    wsb_str_t            key, body, tenant = wsb_null_string;
+    wsb_zone_t          *zone;
+    wsb_batch_t          batch;
+    wsb_parts_t          ev;
+    wsb_idem_request_t   req;
+    wsb_appended_t       out;
 
     p = block_create(SIZE);
     wsb_zone_init(p, SIZE, HISTORY, 8, 1, secret);
@@ -609,7 +609,7 @@ test_request(void)
 
     for (i = 0; i < 40; i++) {
         memset(p + SIZE - 8, (int) i, 8);
-        wsb_request(&req, secret, tenant, key, body);
+        wsb_idem_request(&req, secret, tenant, key, body);
 
         bad += wsb_append_locked(zone, &batch, 1, &req, &out) != WSB_OK
                || out.first != 2 * i + 1 || out.last != 2 * i + 2;
@@ -622,26 +622,26 @@ test_request(void)
     is_uint(wsb_log_head(&zone->log), 80, "and nothing is appended");
 
     body.len = 5;
-    wsb_request(&req, secret, tenant, key, body);
+    wsb_idem_request(&req, secret, tenant, key, body);
     is_uint(wsb_append_locked(zone, &batch, 1, &req, &out),
             WSB_CONFLICT, "another body under the same key");
 
     body.len = 4;
     tenant.data = (const uint8_t *) "t";
     tenant.len = 1;
-    wsb_request(&req, secret, tenant, key, body);
+    wsb_idem_request(&req, secret, tenant, key, body);
     is_uint(wsb_append_locked(zone, &batch, 1, &req, &out), WSB_OK,
             "a key of another tenant is another key");
 
     tenant.data = NULL;
     tenant.len = 0;
     memset(p + SIZE - 8, 32, 8);
-    wsb_request(&req, secret, tenant, key, body);
+    wsb_idem_request(&req, secret, tenant, key, body);
     is_uint(wsb_append_locked(zone, &batch, 1, &req, &out), WSB_OK,
             "what was forgotten is new");
 
     memset(p + SIZE - 8, 39, 8);
-    wsb_request(&req, secret, tenant, key, body);
+    wsb_idem_request(&req, secret, tenant, key, body);
     is_uint(wsb_append_locked(zone, &batch, 1, &req, &out), WSB_DONE,
             "the last ones are not");
 

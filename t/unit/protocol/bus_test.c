@@ -731,7 +731,7 @@ test_body(void)
           "\"order\",\"entity_id\":\"o-1\"}}}" },
         { { ENTITY, [WSB_ACTION] = "x", [WSB_DATA] = "null",
             [WSB_METADATA] = "[]", [WSB_OLD] = "{}", [WSB_TENANT] = "acme",
-            [WSB_SCHEMA] = "s", [WSB_SECTION] = "s", [WSB_ORIGIN] = "o",
+            [WSB_SCHEMA] = "s", [WSB_SECTION] = "s", [WSB_CAUSE] = "o",
             [WSB_LINK_TYPE] = "l" },
           BODY "\"kind\":\"entity\",\"action\":\"x\",\"entity_type\":"
           "\"order\",\"entity_id\":\"o-1\",\"data\":null,"

@@ -1,0 +1,56 @@
+/*
+ * A batch: the records of events that are appended as one, all or none.
+ */
+
+#ifndef WSB_BATCH_H
+#define WSB_BATCH_H
+
+
+#include "wsb_event.h"
+#include "wsb_ignored.h"
+#include "wsb_key.h"
+
+
+/* One event of a batch: its record, ready but for seq and msec. */
+
+typedef struct {
+    uint32_t              offset;         /* in wsb_batch_t.records */
+    uint32_t              len;
+    wsb_parts_t           parts;
+} wsb_entry_t;
+
+
+/* Zeroed first; freed by wsb_batch_done(). */
+
+typedef struct {
+    uint8_t              *records;        /* malloc'd, aligned to 8 */
+    size_t                len;
+    size_t                size;
+    wsb_entry_t          *entries;        /* malloc'd */
+    size_t                nentries;
+    size_t                nalloc;
+    wsb_ignored_t        *ignored;        /* fields of its events, or NULL */
+} wsb_batch_t;
+
+
+/* What a zone says of the batches that it takes: see wsb_zone_batch(). */
+
+typedef struct {
+    const uint8_t        *key;            /* 16 bytes of the zone: wsb_hash.h */
+    size_t                max_record;     /* bytes */
+    size_t                max_batch;      /* bytes */
+} wsb_batch_conf_t;
+
+
+/*
+ * Adds one event, in its neutral form.  WSB_ERROR: it is larger than
+ * max_record, or the batch would be larger than max_batch.
+ */
+
+wsb_rc_t wsb_batch_add(wsb_batch_t *batch, const wsb_event_t *ev,
+    const wsb_batch_conf_t *conf);
+
+void wsb_batch_done(wsb_batch_t *batch);
+
+
+#endif /* WSB_BATCH_H */

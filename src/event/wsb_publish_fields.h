@@ -1,0 +1,66 @@
+/*
+ * What an event says that is published: its fields, from JSON.
+ *
+ * Each function returns WSB_OK, or WSB_ERROR when pub->problem says why.
+ */
+
+#ifndef WSB_PUBLISH_FIELDS_H
+#define WSB_PUBLISH_FIELDS_H
+
+
+#include "wsb_publish.h"
+#include "../json/wsb_json.h"
+
+
+#define WSB_VALUE_MAX  256               /* bytes of a field that is no JSON */
+
+
+/* Where the decoded values of one event are kept until it is a record. */
+
+typedef struct {
+    wsb_str_t             event_type;
+    unsigned              seen;           /* bit i: field i, or the alias */
+    uint8_t               decoded[WSB_NFIELDS + 1][WSB_VALUE_MAX];
+} wsb_publish_decoded_t;
+
+
+typedef struct {
+    wsb_batch_t               *batch;
+    const wsb_publish_conf_t  *conf;
+    wsb_problem_t             *problem;
+    wsb_str_t                  body;
+} wsb_publish_t;
+
+
+/* Where it stands in the body. */
+
+static inline size_t
+wsb_publish_fields_offset(const wsb_publish_t *pub, const wsb_json_t *value)
+{
+    return value->text.data - pub->body.data;
+}
+
+
+/*
+ * Reads the members of an object into the fields of ev, which point into the
+ * body or into members: both must live as long as ev.  prefix is how the
+ * answer names a member that is ignored: "", or "event." in an envelope.
+ */
+
+wsb_rc_t wsb_publish_fields_read(wsb_publish_t *pub, const wsb_json_t *object,
+    const char *prefix, wsb_event_t *ev, wsb_publish_decoded_t *members);
+
+/* The timestamp of an envelope overrides that of its event. */
+wsb_rc_t wsb_publish_fields_time(wsb_publish_t *pub, const wsb_json_t *value,
+    wsb_event_t *ev, wsb_publish_decoded_t *members);
+
+/* Nobody looks at it: the event is not refused, but the answer says so. */
+wsb_rc_t wsb_publish_fields_ignored(wsb_publish_t *pub, const char *prefix,
+    const wsb_json_t *key, const wsb_json_t *value);
+
+/* When all are read: are those there that an event must have? */
+wsb_rc_t wsb_publish_fields_check(wsb_publish_t *pub, wsb_event_t *ev,
+    const wsb_publish_decoded_t *members);
+
+
+#endif /* WSB_PUBLISH_FIELDS_H */
