@@ -84,7 +84,6 @@ wsb_publish_fields_ignored(wsb_publish_t *pub, const char *prefix,
 }
 
 
-
 wsb_rc_t
 wsb_publish_fields_read(wsb_publish_t *pub, const wsb_json_t *object,
     const char *prefix, wsb_event_t *ev, wsb_publish_decoded_t *members)
@@ -139,7 +138,6 @@ wsb_publish_fields_read(wsb_publish_t *pub, const wsb_json_t *object,
 
     return WSB_OK;
 }
-
 
 
 static wsb_rc_t
@@ -202,7 +200,6 @@ wsb_publish_fields_value(wsb_publish_t *pub, const wsb_member_t *member,
 }
 
 
-
 /* A string, decoded into buf if it has escapes, or an id's integer. */
 
 static wsb_rc_t
@@ -248,7 +245,6 @@ wsb_publish_fields_text(wsb_publish_t *pub, const wsb_member_t *member,
 
     return WSB_OK;
 }
-
 
 
 wsb_rc_t
@@ -299,7 +295,6 @@ wsb_publish_fields_check(wsb_publish_t *pub, wsb_event_t *ev,
 
     return wsb_problem_set(pub->problem, 422, "kind must be entity or link");
 }
-
 
 
 static wsb_rc_t
