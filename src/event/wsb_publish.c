@@ -367,7 +367,6 @@ wsb_publish_outer(wsb_publish_t *pub, const wsb_json_t *envelope)
 }
 
 
-
 static wsb_rc_t
 wsb_publish_add(wsb_publish_t *pub, const wsb_event_t *ev)
 {
@@ -394,4 +393,3 @@ wsb_publish_add(wsb_publish_t *pub, const wsb_event_t *ev)
 
     return WSB_OK;
 }
-

@@ -85,7 +85,6 @@ wsb_publish_fields_ignored(wsb_publish_t *pub, const char *prefix,
 }
 
 
-
 wsb_rc_t
 wsb_publish_fields_read(wsb_publish_t *pub, const wsb_json_t *object,
     const char *prefix, wsb_event_t *ev, wsb_publish_decoded_t *members)
@@ -140,7 +139,6 @@ wsb_publish_fields_read(wsb_publish_t *pub, const wsb_json_t *object,
 
     return WSB_OK;
 }
-
 
 
 static wsb_rc_t
@@ -203,7 +201,6 @@ wsb_publish_fields_value(wsb_publish_t *pub, const wsb_member_t *member,
 }
 
 
-
 /* A string, decoded into buf if it has escapes, or an id's integer. */
 
 static wsb_rc_t
@@ -249,7 +246,6 @@ wsb_publish_fields_text(wsb_publish_t *pub, const wsb_member_t *member,
 
     return WSB_OK;
 }
-
 
 
 wsb_rc_t
@@ -300,7 +296,6 @@ wsb_publish_fields_check(wsb_publish_t *pub, wsb_event_t *ev,
 
     return wsb_problem_set(pub->problem, 422, "kind must be entity or link");
 }
-
 
 
 static wsb_rc_t

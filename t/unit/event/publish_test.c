@@ -685,7 +685,8 @@ test_failures(void)
     is_uint(batch.nentries, 1, "one entry");
 
     conf.batch.max_record = 8;
-    is_uint(wsb_batch_add(&batch, &ev, &conf.batch), WSB_ERROR, "add: too large");
+    is_uint(wsb_batch_add(&batch, &ev, &conf.batch), WSB_ERROR,
+            "add: too large");
     conf.batch.max_record = SIZE_MAX;
 
     wsb_batch_done(&batch);
