@@ -79,12 +79,9 @@ sub lines {
 
 sub publish {
     my ($n, $size, $path) = @_;
-    my $res = $pub->post($path // '/publish', '[' . join(',', (
+    return $pub->publish('[' . join(',', (
         '{"action":"created","entity_type":"order","entity_id":"1","data":"'
-        . 'x' x ($size // 0) . '"}') x $n) . ']');
-    die "publish: $res->{status}\n" if $res->{status} != 200;
-    my ($id) = $res->{body} =~ /"last_id":"([^"]+)"/;
-    return $id;
+        . 'x' x ($size // 0) . '"}') x $n) . ']', $path)->{last_id};
 }
 
 sub subscribe {
