@@ -243,7 +243,7 @@ subtest 'a line of one\'s own' => sub {
 
     my $id = conn_id($ws);
     my ($version) = WSBus::Nginx::slurp(
-        "$FindBin::Bin/../src/ngx/ngx_http_ws_bus_module.h")
+        "$FindBin::Bin/../src/ngx/core/ngx_http_ws_bus_core.h")
         =~ /define NGX_HTTP_WS_BUS_VERSION\s+"([^"]+)"/;
     my ($line, $rest) = line_of($ws, 'own.log') =~ /^(.*oneed)\|(.*)$/;
     is($line,
