@@ -188,10 +188,7 @@ sub status {
 }
 
 sub head {
-    my $raw = WSBus::Raw->new($nginx->port);
-    $raw->write("GET /status HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
-    my $zone = decode_json($raw->response->{body})->{zones}[0];
-    return seq_of($zone->{last_id}) // 0;
+    return seq_of(WSBus::Raw::zone($nginx->port)->{last_id}) // 0;
 }
 
 sub event { return qq({"action":"created","entity_type":"order","entity_id":"$_[0]"$_[1]}) }

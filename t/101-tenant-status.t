@@ -66,12 +66,6 @@ sub connect_as {
                                                          : "$path?t=$tenant");
 }
 
-sub subscribe {
-    my ($ws, $filter) = @_;
-    $ws->send_text(encode_json({ type => 'subscribe', filter => $filter }));
-    return $ws->read_json;
-}
-
 
 subtest 'an empty one' => sub {
     my ($code, $json) = get('/of/status?t=acme');
@@ -99,10 +93,10 @@ subtest 'two tenants, and none' => sub {
         push @ws, map { connect_as($tenant) } 1 .. 4;
     }
 
-    subscribe($_, { entity_type => 'order' }) for @ws;
-    subscribe($ws[0], { entity_id => 'secret-of-acme' });
-    subscribe($ws[4], { entity_id => "secret-of-globex-$_" }) for 1 .. 3;
-    subscribe($ws[8], { entity_id => 'secret-of-none' });
+    $_->subscribe({ entity_type => 'order' }) for @ws;
+    $ws[0]->subscribe({ entity_id => 'secret-of-acme' });
+    $ws[4]->subscribe({ entity_id => "secret-of-globex-$_" }) for 1 .. 3;
+    $ws[8]->subscribe({ entity_id => 'secret-of-none' });
 
     my $order = '{"entity_type":"order"}*4';
 
@@ -150,7 +144,7 @@ subtest 'when others do something, it does not change' => sub {
                    . '"entity_type":"order","entity_id":"1"}');
     }
     my $other = connect_as('globex');
-    subscribe($other, {});
+    $other->subscribe({});
     $other->send_text('nonsense');
     $other->read_json;
 
@@ -181,7 +175,7 @@ subtest 'less' => sub {
 
 subtest 'a worker that dies takes its figures along' => sub {
     my @more = map { connect_as('acme') } 1 .. 12;
-    subscribe($_, {}) for @more;
+    $_->subscribe({}) for @more;
     becomes(sub { figures('acme') }, '12/12 {}*12', 'twelve');
 
     # the one that has most of them
@@ -203,7 +197,7 @@ subtest 'a worker that dies takes its figures along' => sub {
 subtest 'a registry that is full' => sub {
     my ($ws, $n, $got) = (connect_as('acme'), 0);
 
-    do { $got = subscribe($ws, { entity_id => 'f' . ++$n }) }
+    do { $got = $ws->subscribe({ entity_id => 'f' . ++$n }) }
         until $got->{type} ne 'subscribed' || $n > 100_000;
 
     is($got->{code}, 'registry_full', "full after $n");
@@ -215,7 +209,7 @@ subtest 'a registry that is full' => sub {
     $ws->close;
     becomes(sub { figures('acme') }, '0/0', 'it left');
 
-    subscribe($late[0], {});
+    $late[0]->subscribe({});
     my $zone = of('late-1');
     ok($zone->{subscriptions} <= $zone->{connections},
        'a connection that could not be counted has no subscriptions there');

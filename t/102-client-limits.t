@@ -31,9 +31,7 @@ END
 my $port = $nginx->port;
 
 sub totals {
-    my $raw = WSBus::Raw->new($port);
-    $raw->write("GET /status HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
-    my ($zone) = @{ decode_json($raw->response->{body})->{zones} };
+    my $zone = WSBus::Raw::zone($port);
     return { %{ $zone->{totals} }, last => $zone->{last_id} // '' };
 }
 
@@ -53,14 +51,6 @@ sub counts {
 
     return is("@moved", $counter ? "$counter+1" : '', "$what: "
               . ($counter ? "counted in $counter" : 'not counted'));
-}
-
-sub ask {
-    my ($ws, $message) = @_;
-    $ws->send_text($message);
-    my $got;
-    do { $got = $ws->read_json } while $got->{type} eq 'event';
-    return $got;
 }
 
 sub nested { return '[' x $_[0] . ']' x $_[0] }
@@ -115,12 +105,12 @@ for my $row (@messages) {
         my $ws = WSBus::Raw->open($port);
 
         counts($good ? 'errors' : '', 'as many', sub {
-            my $got = ask($ws, $message->($max));
+            my $got = $ws->ask($message->($max));
             is($got->{code} // '', $good // '', 'are accepted');
         });
 
         counts('errors', 'one more', sub {
-            my $got = ask($ws, $message->($max + 1));
+            my $got = $ws->ask($message->($max + 1));
             is($got->{type}, 'error', 'is refused');
             is($got->{code}, $code, 'with its code');
         });
@@ -140,7 +130,7 @@ subtest 'bytes of a message' => sub {
 
         my $ws = WSBus::Raw->open($port, path => $path);
         counts('', 'as many', sub {
-            is(ask($ws, $ping->($max))->{type}, 'pong', "$max: accepted") });
+            is($ws->ask($ping->($max))->{type}, 'pong', "$max: accepted") });
         counts('closed_by_error', 'one more', sub {
             $ws->send_text($ping->($max + 1));
             is($ws->read_close, 1009, 'closes with 1009') });
@@ -175,10 +165,10 @@ subtest 'subscriptions of a connection' => sub {
         my ($path, $max) = @$row;
         my $ws = WSBus::Raw->open($port, path => $path);
 
-        counts('', $max, sub { ask($ws, subscribe('{}')) for 1 .. $max });
+        counts('', $max, sub { $ws->ask(subscribe('{}')) for 1 .. $max });
 
         my $before = totals();
-        my $got    = ask($ws, subscribe('{}'));
+        my $got    = $ws->ask(subscribe('{}'));
         is($got->{code}, 'too_many_subscriptions', 'one more is refused');
         is(totals()->{errors} - $before->{errors}, 1, 'and counted in errors');
         ok($ws->alive, 'the connection stays');
@@ -209,7 +199,7 @@ subtest 'bytes of what is forced' => sub {
 
         # the client's own conditions fit beside it
 
-        my $got = ask($ws, where(conds(16)));
+        my $got = $ws->ask(where(conds(16)));
         $ws->close;
         return "101 $got->{type}";
     };
@@ -279,9 +269,7 @@ subtest 'bytes of an Idempotency-Key' => sub {
 
 
 subtest 'an event and a batch' => sub {
-    my $raw = WSBus::Raw->new($port);
-    $raw->write("GET /status HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
-    my ($zone)  = @{ decode_json($raw->response->{body})->{zones} };
+    my $zone  = WSBus::Raw::zone($port);
     my $quarter = int $zone->{history} / 4;
 
     my $large = event(data => '"' . 'x' x ($quarter - 400) . '"');

@@ -7,7 +7,7 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::Bin/lib";
-use Mojo::JSON qw(decode_json encode_json);
+use Mojo::JSON qw(encode_json);
 use Test::More;
 use Time::HiRes qw(sleep time);
 
@@ -56,9 +56,7 @@ my $port = $nginx->port;
 
 
 sub totals {
-    my $raw = WSBus::Raw->new($port);
-    $raw->write("GET /status HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
-    my $zone = decode_json($raw->response->{body})->{zones}[0];
+    my $zone = WSBus::Raw::zone($port);
     return ($zone->{totals}, $zone);
 }
 
@@ -102,12 +100,6 @@ sub opens_again {
     do { ($status, $ws) = try_open($path) } while $status == 503 && time < $end;
     is($status, 101, $what);
     return $ws;
-}
-
-sub ask {
-    my ($ws, $message) = @_;
-    $ws->send_text(ref $message ? encode_json($message) : $message);
-    return $ws->read_json;
 }
 
 my $SUB = '{"type":"subscribe","filter":{}}';
@@ -190,26 +182,26 @@ subtest 'subscriptions of a key' => sub {
     my (undef, $two) = try_open('/subs/ws?tenant=t');
     my (undef, $other) = try_open('/subs/ws?tenant=u');
 
-    is(ask($one, $SUB)->{type}, 'subscribed', "one $_") for 1 .. 3;
+    is($one->ask($SUB)->{type}, 'subscribed', "one $_") for 1 .. 3;
 
-    my $more = ask($one, $SUB);
+    my $more = $one->ask($SUB);
     is($more->{code}, 'too_many_subscriptions', 'of the connection');
 
-    is(ask($two, $SUB)->{type}, 'subscribed', 'the fourth');
-    $more = ask($two, $SUB);
+    is($two->ask($SUB)->{type}, 'subscribed', 'the fourth');
+    $more = $two->ask($SUB);
     is($more->{code}, 'too_many_subscriptions', 'of the key');
     is($more->{message}, 'Too many subscriptions', 'in words');
 
-    is(ask($other, $SUB)->{type}, 'subscribed', 'another key');
+    is($other->ask($SUB)->{type}, 'subscribed', 'another key');
 
-    is(ask($one, '{"type":"unsubscribe","subscription_id":"sub_2"}')->{type},
+    is($one->ask('{"type":"unsubscribe","subscription_id":"sub_2"}')->{type},
        'unsubscribed', 'one less');
-    is(ask($two, $SUB)->{type}, 'subscribed', 'one more');
+    is($two->ask($SUB)->{type}, 'subscribed', 'one more');
 
     leave($one);
     my $end = time + $WSBus::Nginx::TIMEOUT;
     my $got;
-    do { $got = ask($two, $SUB)->{type} } while $got eq 'error' && time < $end;
+    do { $got = $two->ask($SUB)->{type} } while $got eq 'error' && time < $end;
     is($got, 'subscribed', 'a connection that ends gives its own back');
 
     my (undef, $zone) = totals();
@@ -230,18 +222,18 @@ subtest 'subscriptions count as many as they have keys' => sub {
     my (undef, $one) = try_open('/keys/ws?tenant=k');
     my (undef, $two) = try_open('/keys/ws?tenant=k');
 
-    is(ask($one, subscribe(ids('a', 8)))->{type}, 'subscribed', 'eight values');
-    is(ask($two, subscribe(ids('b', 3)))->{code}, 'too_many_subscriptions',
+    is($one->ask(subscribe(ids('a', 8)))->{type}, 'subscribed', 'eight values');
+    is($two->ask(subscribe(ids('b', 3)))->{code}, 'too_many_subscriptions',
        'three more are too many');
-    is(ask($two, subscribe(ids('b', 2)))->{type}, 'subscribed', 'two are not');
-    is(ask($two, $SUB)->{code}, 'too_many_subscriptions', 'and that was all');
+    is($two->ask(subscribe(ids('b', 2)))->{type}, 'subscribed', 'two are not');
+    is($two->ask($SUB)->{code}, 'too_many_subscriptions', 'and that was all');
 
-    is(ask($one, '{"type":"unsubscribe","subscription_id":"sub_1"}')->{type},
+    is($one->ask('{"type":"unsubscribe","subscription_id":"sub_1"}')->{type},
        'unsubscribed', 'the eight go');
-    is(ask($two, subscribe({ %{ ids('c', 2) }, kind => [qw(entity link)],
+    is($two->ask(subscribe({ %{ ids('c', 2) }, kind => [qw(entity link)],
                              event_type => [qw(created deleted)] }))->{type},
        'subscribed', 'there is room for two by two by two');
-    is(ask($one, $SUB)->{code}, 'too_many_subscriptions', 'which are eight');
+    is($one->ask($SUB)->{code}, 'too_many_subscriptions', 'which are eight');
 
     leave($_) for $one, $two;
 };
@@ -251,16 +243,16 @@ subtest 'bytes of filters' => sub {
     my ($before) = totals();
     my (undef, $ws) = try_open('/bytes/ws?tenant=t');
 
-    is(ask($ws, subscribe(ids('a', 100)))->{type}, 'subscribed', '100 values');
-    my $more = ask($ws, subscribe(ids('a', 100)));
+    is($ws->ask(subscribe(ids('a', 100)))->{type}, 'subscribed', '100 values');
+    my $more = $ws->ask(subscribe(ids('a', 100)));
     is($more->{code}, 'filters_too_large', 'the same again is too much');
     like($more->{message}, qr/too large together/, 'in words');
     is((totals())[0]{limited} - $before->{limited}, 1, 'counted');
-    is(ask($ws, $SUB)->{type}, 'subscribed', 'a small one fits');
+    is($ws->ask($SUB)->{type}, 'subscribed', 'a small one fits');
 
-    is(ask($ws, '{"type":"unsubscribe","subscription_id":"sub_1"}')->{type},
+    is($ws->ask('{"type":"unsubscribe","subscription_id":"sub_1"}')->{type},
        'unsubscribed', 'without the first');
-    is(ask($ws, subscribe(ids('a', 100)))->{type}, 'subscribed', 'it fits');
+    is($ws->ask(subscribe(ids('a', 100)))->{type}, 'subscribed', 'it fits');
     ok($ws->alive, 'the connection stays');
     leave($ws);
 
@@ -268,9 +260,9 @@ subtest 'bytes of filters' => sub {
 
     (undef, $ws) = try_open('/bytes/ws?tenant=t');
     my @where = map { { column => "a.b.c$_", operator => 'eq', value => 1 } } 1 .. 9;
-    is(ask($ws, subscribe({}, where => [ @where[ 0 .. 8 ] ]))->{type},
+    is($ws->ask(subscribe({}, where => [ @where[ 0 .. 8 ] ]))->{type},
        'subscribed', 'nine columns');
-    is(ask($ws, subscribe({}, where => [ @where[ 0 .. 8 ] ]))->{code},
+    is($ws->ask(subscribe({}, where => [ @where[ 0 .. 8 ] ]))->{code},
        'filters_too_large', 'nine more');
     leave($ws);
 
@@ -279,7 +271,7 @@ subtest 'bytes of filters' => sub {
     (undef, $ws) = try_open('/ws?tenant=t');
     my %got;
     $got{ $_->{code} // $_->{type} }++
-        for map { ask($ws, subscribe(ids("d$_", 128))) } 1 .. 45;
+        for map { $ws->ask(subscribe(ids("d$_", 128))) } 1 .. 45;
     is_deeply(\%got, { subscribed => 41, filters_too_large => 4 },
               'of 128 values 41');
     leave($ws);
@@ -296,7 +288,7 @@ subtest 'one tenant cannot take all of the registry' => sub {
         # each connection has little
 
         for my $n (1 .. 3) {
-            my $got = ask($ws, subscribe(ids("$_-$n", 40)));
+            my $got = $ws->ask(subscribe(ids("$_-$n", 40)));
             $got{ $got->{code} // $got->{type} }++;
         }
 
@@ -311,7 +303,7 @@ subtest 'one tenant cannot take all of the registry' => sub {
     for my $name ('a' .. 'p') {
         my (undef, $ws) = try_open("/small/ws?tenant=$name");
         push @small, $ws;
-        my $got = ask($ws, subscribe(ids('x', 10)));
+        my $got = $ws->ask(subscribe(ids('x', 10)));
         is($got->{type}, 'subscribed', $name)
             or diag(encode_json($got));
     }
@@ -326,8 +318,8 @@ subtest 'the page of filters has an end' => sub {
     for my $k (0 .. 11) {
         my (undef, $ws) = try_open('/ws?tenant=t');
         push @ws, $ws;
-        ask($ws, subscribe({ entity_type => "p-$k-$_" })) for 1 .. 110;
-        ask($ws, subscribe({ entity_type => 'all' }));
+        $ws->ask(subscribe({ entity_type => "p-$k-$_" })) for 1 .. 110;
+        $ws->ask(subscribe({ entity_type => 'all' }));
     }
 
     my (undef, $zone) = totals();
@@ -363,7 +355,7 @@ subtest 'many wide filters go at once' => sub {
     }
 
     my (undef, $stays) = try_open('/ws?tenant=t');
-    ask($stays, subscribe({ entity_id => 'common-7' }));
+    $stays->ask(subscribe({ entity_id => 'common-7' }));
 
     kill STOP => $_ for keys %workers;
     $_->sock->close for @ws;
@@ -403,49 +395,49 @@ subtest 'comparisons' => sub {
 
     my ($before) = totals();
 
-    is(ask($one, $where->($pattern))->{type}, 'subscribed', 'a pattern');
-    is(ask($one, $where->($pattern, $found))->{type}, 'subscribed', 'another');
-    is(ask($one, $where->($found))->{type}, 'subscribed', 'what a hash finds');
+    is($one->ask($where->($pattern))->{type}, 'subscribed', 'a pattern');
+    is($one->ask($where->($pattern, $found))->{type}, 'subscribed', 'another');
+    is($one->ask($where->($found))->{type}, 'subscribed', 'what a hash finds');
 
-    my $more = ask($one, $where->($pattern));
+    my $more = $one->ask($where->($pattern));
     is($more->{code}, 'too_costly', 'of the connection');
     is($more->{message},
        'The conditions on this connection cost too many comparisons',
        'in words');
 
-    is(ask($one, $where->(($anchored) x 1, map { [ 'neq', $_ ] } 1 .. 10))
+    is($one->ask($where->(($anchored) x 1, map { [ 'neq', $_ ] } 1 .. 10))
            ->{type}, 'subscribed', 'eleven more');
 
-    is(ask($two, $where->($anchored))->{type}, 'subscribed', 'of another');
-    $more = ask($two, $where->($pattern));
+    is($two->ask($where->($anchored))->{type}, 'subscribed', 'of another');
+    $more = $two->ask($where->($pattern));
     is($more->{code}, 'too_costly', 'of the key');
     is($more->{message}, 'The conditions cost too many comparisons',
        'in words');
-    is(ask($two, $where->($found))->{type}, 'subscribed', 'the connection stays');
+    is($two->ask($where->($found))->{type}, 'subscribed', 'the connection stays');
 
-    is(ask($other, $where->($pattern, $pattern, [ 'like', '"%y%"' ]))->{type},
+    is($other->ask($where->($pattern, $pattern, [ 'like', '"%y%"' ]))->{type},
        'subscribed', 'another key, and one that is there twice');
 
     my ($after) = totals();
     is($after->{limited} - $before->{limited}, 2, 'counted');
 
-    is(ask($one, '{"type":"unsubscribe","subscription_id":"sub_1"}')->{type},
+    is($one->ask('{"type":"unsubscribe","subscription_id":"sub_1"}')->{type},
        'unsubscribed', 'one less');
-    is(ask($two, $where->($pattern))->{type}, 'subscribed', 'one more');
-    is(ask($one, $where->($pattern))->{code}, 'too_costly', 'but not both');
+    is($two->ask($where->($pattern))->{type}, 'subscribed', 'one more');
+    is($one->ask($where->($pattern))->{code}, 'too_costly', 'but not both');
 
     leave($two);
     my $end = time + $WSBus::Nginx::TIMEOUT;
     my $got;
-    do { $got = ask($one, $where->($pattern))->{type} }
+    do { $got = $one->ask($where->($pattern))->{type} }
         while $got eq 'error' && time < $end;
     is($got, 'subscribed', 'a connection that ends gives its own back');
 
     my (undef, $default) = try_open('/subs/ws?tenant=default');
     my $wide = $where->(map { [ 'like', qq("%$_%") ] } 1 .. 16);
-    is(ask($default, $wide)->{type}, 'subscribed', '16 patterns');
-    is(ask($default, $wide)->{type}, 'subscribed', '32 patterns');
-    is(ask($default, $where->($pattern))->{code}, 'too_costly',
+    is($default->ask($wide)->{type}, 'subscribed', '16 patterns');
+    is($default->ask($wide)->{type}, 'subscribed', '32 patterns');
+    is($default->ask($where->($pattern))->{code}, 'too_costly',
        'are 2048, of as many by default');
 
     leave($_) for $one, $other, $default;
@@ -456,7 +448,7 @@ subtest 'messages' => sub {
     my ($before) = totals();
 
     my (undef, $ws) = try_open('/rate/ws');
-    is(ask($ws, '{"type":"ping"}')->{type}, 'pong', "message $_")
+    is($ws->ask('{"type":"ping"}')->{type}, 'pong', "message $_")
         for 1 .. 5;
 
     # whatever time it took, fifty at once are too many
@@ -472,7 +464,7 @@ subtest 'messages' => sub {
     my $n = 0;
     while ($n < 10) {
         sleep 0.11;
-        last if ask($ws, '{"type":"ping"}')->{type} ne 'pong';
+        last if $ws->ask('{"type":"ping"}')->{type} ne 'pong';
         $n++;
     }
     is($n, 10, 'ten a second go on for ever');

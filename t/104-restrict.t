@@ -6,7 +6,6 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::Bin/lib";
-use Mojo::JSON qw(decode_json encode_json);
 use Test::More;
 
 use WSBus::Id;
@@ -52,19 +51,10 @@ sub marker {
 }
 
 sub publish {
-    my $res = $pub->post('/publish', encode_json([ @_ ]));
-    return decode_json($res->{body});
+    return $pub->publish([ @_ ]);
 }
 
 sub open_at { return WSBus::Raw->open($port, path => shift) }
-
-sub ask {
-    my ($ws, $message) = @_;
-    $ws->send_text(ref $message ? encode_json($message) : $message);
-    my $got;
-    do { $got = $ws->read_json } while $got->{type} eq 'event';
-    return $got;
-}
 
 # what one socket gets of these events: ids, with the change behind a colon
 
@@ -127,14 +117,14 @@ subtest 'a client may ask for anything and gets its own' => sub {
             . '"operator":"lt","value":100,"logic_operator":"OR"}]}')
     {
         my $ws = open_at('/own/ws?user=7');
-        is(ask($ws, $message)->{type}, 'subscribed', $message);
+        is($ws->ask($message)->{type}, 'subscribed', $message);
         is(gets($ws, @rows), $want, 'only what passes');
     }
 
     my $ws = open_at('/own/ws?user=7');
-    ask($ws, '{"type":"subscribe","filter":{},"where":[{"column":"user",'
+    $ws->ask('{"type":"subscribe","filter":{},"where":[{"column":"user",'
              . '"operator":"eq","value":8}]}');
-    ask($ws, '{"type":"subscribe","filter":{"entity_id":"marker-'
+    $ws->ask('{"type":"subscribe","filter":{"entity_id":"marker-'
              . ($n + 1) . '"}}');
     is(gets($ws, @rows), '', 'who asks for the row of another gets nothing');
 };
@@ -142,7 +132,7 @@ subtest 'a client may ask for anything and gets its own' => sub {
 
 subtest 'what went away is named, and nothing is said of the row' => sub {
     my $ws = open_at('/own/ws?user=7');
-    ask($ws, '{"type":"subscribe","filter":{}}');
+    $ws->ask('{"type":"subscribe","filter":{}}');
 
     publish(grep { $_->{entity_id} eq 'went' } @rows);
 
@@ -164,7 +154,7 @@ subtest 'of the past as of now' => sub {
 
     for my $since ('"first"', qq("$before")) {
         my $ws = open_at('/own/ws?user=7');
-        ask($ws, qq({"type":"subscribe","filter":{},"since":$since}));
+        $ws->ask(qq({"type":"subscribe","filter":{},"since":$since}));
 
         my %got;
         while (1) {
@@ -181,7 +171,7 @@ subtest 'of the past as of now' => sub {
 
 subtest 'routing fields and lists' => sub {
     my $ws = open_at('/two/ws?regions=eu,us');
-    ask($ws, '{"type":"subscribe","filter":{}}');
+    $ws->ask('{"type":"subscribe","filter":{}}');
 
     my $reply = publish(order('x', { region => 'eu' }, entity_type => 'user'));
     my $ids   = gets($ws,
@@ -193,7 +183,7 @@ subtest 'routing fields and lists' => sub {
 
     is($ids, 'eu us bill', 'in');
 
-    my $more = ask($ws, '{"type":"subscribe","filter":'
+    my $more = $ws->ask('{"type":"subscribe","filter":'
                         . '{"entity_type":"user"}}');
     is($more->{type}, 'subscribed', 'what can never match is subscribed');
     is(gets($ws, order(user => { region => 'us' }, entity_type => 'user')),
@@ -206,14 +196,14 @@ subtest 'routing fields and lists' => sub {
 
 subtest 'order, text and booleans' => sub {
     my $ws = open_at('/paid/ws?but=0123ABCD012301230123012345678900');
-    ask($ws, '{"type":"subscribe","filter":{}}');
+    $ws->ask('{"type":"subscribe","filter":{}}');
     is(gets($ws, order(cheap => { total => 99 }), order(dear => { total => 1e3 }),
             order(text => { total => '101' }), order(word => { total => 'x' }),
             order('0123abcd-0123-0123-0123-012345678900', { total => 500 })),
        'dear text', 'numbers by value; a UUID in any spelling');
 
     $ws = open_at('/nested/ws?user=7');
-    ask($ws, '{"type":"subscribe","filter":{}}');
+    $ws->ask('{"type":"subscribe","filter":{}}');
     is(gets($ws, order(a => { user => 7, open => \1 }),
             order(b => { user => 7, open => \0 }),
             order(c => { user => 8, open => \1 }),
@@ -223,7 +213,7 @@ subtest 'order, text and booleans' => sub {
 
     $ws = open_at('/name/ws?pattern=a');
 
-    ask($ws, '{"type":"subscribe","filter":{}}');
+    $ws->ask('{"type":"subscribe","filter":{}}');
     is(gets($ws, order(x => { name => 'xyz' }), order(a => { name => 'abc' })),
        'a', 'like');
 };
@@ -238,7 +228,7 @@ subtest 'a name is no pattern' => sub {
     for my $name (@names) {
         my $ws = WSBus::Raw->open($port, path => '/home/ws?name='
             . join '', map { sprintf '%%%02X', ord } split //, $name);
-        ask($ws, '{"type":"subscribe","filter":{}}');
+        $ws->ask('{"type":"subscribe","filter":{}}');
         publish($all->(), order(end => { path => "/home/$name/end" }));
         my @got;
         while (1) {
@@ -271,7 +261,7 @@ subtest 'a value is text, and a row that is no scalar is nobody\'s' => sub {
 
     for my $user (sort keys %gets) {
         my $ws = open_at("/own/ws?user=$user");
-        ask($ws, '{"type":"subscribe","filter":{}}');
+        $ws->ask('{"type":"subscribe","filter":{}}');
         publish(@events, order(end => { user => { '%2010' => ' 10',
             '+10' => ' 10', 'caf%25C3%25A9' => 'caf%C3%A9' }->{$user} // $user }));
         my @got;
@@ -285,7 +275,7 @@ subtest 'a value is text, and a row that is no scalar is nobody\'s' => sub {
     }
 
     my $ws = open_at('/class/ws');
-    ask($ws, '{"type":"subscribe","filter":{}}');
+    $ws->ask('{"type":"subscribe","filter":{}}');
     publish((map { order($_->[0] => { class => $_->[1] }) }
         [ plain => 'secret' ], [ list => ['secret'] ], [ obj => { a => 1 } ],
         [ open => 'open' ]), order(end => { class => 'x' }));

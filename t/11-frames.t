@@ -10,7 +10,7 @@ use Encode qw(encode_utf8);
 use Test::More;
 
 use WSBus::Nginx;
-use WSBus::Raw;
+use WSBus::Raw qw(frame);
 
 my $nginx = WSBus::Nginx->new(http => WSBus::Nginx::minimal(server => <<'END'));
     location /small { ws_bus events; ws_bus_max_message_size 1k; }
@@ -28,8 +28,6 @@ END
 $nginx->start;
 
 my $PING = '{"type":"ping"}';
-
-sub frame { return WSBus::Raw::frame(@_) }
 
 sub ws { return WSBus::Raw->open($nginx->port, @_) }
 

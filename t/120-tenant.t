@@ -155,11 +155,7 @@ sub texts_before {
 
 sub zone {
     my ($name) = @_;
-    my $raw = WSBus::Raw->new($port);
-    $raw->write("GET /status HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
-    my ($zone) = grep { $_->{name} eq ($name // 'events') }
-                 @{ decode_json($raw->response->{body})->{zones} };
-    return $zone;
+    return WSBus::Raw::zone($port, $name // 'events');
 }
 
 

@@ -6,7 +6,6 @@ use warnings;
 use File::Path qw(make_path remove_tree);
 use FindBin;
 use lib "$FindBin::Bin/lib";
-use Mojo::JSON qw(decode_json);
 use Test::More;
 use Time::HiRes qw(time sleep);
 
@@ -462,13 +461,7 @@ subtest 'folders that are not followed' => sub {
 };
 
 
-sub zone {
-    my $raw = WSBus::Raw->new($port);
-    $raw->write("GET /status HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
-    my ($zone) = grep { $_->{name} eq 'events' }
-                 @{ decode_json($raw->response->{body})->{zones} };
-    return $zone;
-}
+sub zone { return WSBus::Raw::zone($port, 'events') }
 
 
 subtest 'the kernel loses track' => sub {

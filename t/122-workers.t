@@ -11,7 +11,6 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use IO::Select;
-use Mojo::JSON qw(decode_json);
 use Test::More;
 use Time::HiRes qw(sleep time);
 
@@ -46,10 +45,8 @@ sub nginx_of {
 
 sub row {
     my ($nginx, $pid) = @_;
-    my $raw = WSBus::Raw->new($nginx->port);
-    $raw->write("GET /status HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
-    my $status = decode_json($raw->response->{body});
-    return (grep { $_->{pid} == $pid } @{ $status->{zones}[0]{workers} })[0];
+    my $zone = WSBus::Raw::zone($nginx->port);
+    return (grep { $_->{pid} == $pid } @{ $zone->{workers} })[0];
 }
 
 # a subscriber in each of these workers

@@ -12,10 +12,7 @@ use Socket qw(SOL_SOCKET SO_RCVBUF);
 use Test::More;
 
 use WSBus::Nginx;
-use WSBus::Raw;
-
-use constant { CONT => 0, TEXT => 1, BINARY => 2, CLOSE => 8, PING => 9,
-               PONG => 10 };
+use WSBus::Raw qw(CONT TEXT BINARY CLOSE PING PONG frame close_frame);
 
 my $MAX   = 16 * 1024 * 1024;
 my $MASK  = "\x5a\x00\xc3\x81";
@@ -41,9 +38,6 @@ $nginx->certificate->start;
 
 my (%passed, %cases, $tls);
 
-
-sub frame { return WSBus::Raw::frame(@_) }
-sub close_frame { return frame(CLOSE, WSBus::Raw::close_payload(@_)) }
 
 # with a size, the socket receives no more than that ahead of our reading
 

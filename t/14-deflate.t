@@ -13,10 +13,9 @@ use Test::More;
 
 use WSBus::Client;
 use WSBus::Nginx;
-use WSBus::Raw;
+use WSBus::Raw qw(CONT TEXT BINARY CLOSE PING PONG frame);
 
-use constant { CONT => 0, TEXT => 1, BINARY => 2, CLOSE => 8, PING => 9,
-               PONG => 10, RSV1 => 4 };
+use constant RSV1 => 4;
 
 my $BASE = 'permessage-deflate; server_no_context_takeover; '
            . 'client_no_context_takeover';
@@ -44,8 +43,6 @@ END
 
 my $c = WSBus::Client->new($nginx);
 
-
-sub frame { return WSBus::Raw::frame(@_) }
 
 # the payload of a compressed message; more goes to zlib
 

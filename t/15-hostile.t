@@ -11,16 +11,13 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use Compress::Raw::Zlib;
 use IO::Select;
-use Mojo::JSON qw(decode_json encode_json);
+use Mojo::JSON qw(encode_json);
 use Socket qw(SOL_SOCKET SO_RCVBUF SO_SNDBUF);
 use Test::More;
 use Time::HiRes qw(time);
 
 use WSBus::Nginx;
-use WSBus::Raw;
-
-use constant { CONT => 0, TEXT => 1, BINARY => 2, CLOSE => 8, PING => 9,
-               PONG => 10 };
+use WSBus::Raw qw(CONT TEXT BINARY CLOSE PING PONG frame close_frame);
 
 # the soft limit of open files may be below what is allowed
 
@@ -80,9 +77,6 @@ my ($worker)  = $nginx->worker_pids;
 my $sanitized = WSBus::Nginx::sanitized();
 
 
-sub frame { return WSBus::Raw::frame(@_) }
-sub close_frame { return frame(CLOSE, WSBus::Raw::close_payload(@_)) }
-
 # n connections that are open and welcome; none waits for its turn for long
 
 sub open_many {
@@ -140,10 +134,7 @@ sub answered {
 }
 
 sub status {
-    my $raw = WSBus::Raw->new($nginx->port);
-    $raw->write("GET /status HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
-    my $json = eval { decode_json($raw->response->{body}) } // {};
-    return $json->{zones}[0]{workers}[0] // {};
+    return WSBus::Raw::zone($nginx->port)->{workers}[0] // {};
 }
 
 sub files {

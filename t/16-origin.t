@@ -5,7 +5,6 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::Bin/lib";
-use Mojo::JSON qw(decode_json);
 use Test::More;
 
 use WSBus::Nginx;
@@ -87,10 +86,7 @@ sub refused {
 }
 
 sub counted {
-    my $raw = WSBus::Raw->new($port);
-    $raw->write("GET /status HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
-    return decode_json($raw->response->{body})->{zones}[0]{totals}
-           {refused_origins};
+    return WSBus::Raw::zone($port)->{totals}{refused_origins};
 }
 
 

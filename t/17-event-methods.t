@@ -12,14 +12,12 @@ use Test::More;
 use Time::HiRes qw(time sleep);
 
 use WSBus::Nginx;
-use WSBus::Raw;
+use WSBus::Raw qw(frame);
 
 my $PING = '{"type":"ping"}';
 my $MASK = "\x11\x22\x33\x44";
 
 our ($nginx, $worker);
-
-sub frame { return WSBus::Raw::frame(@_) }
 
 # seconds of CPU that the worker has had
 
@@ -90,9 +88,9 @@ sub publish {
     my ($n) = @_;
     my $pub = WSBus::Raw->new($nginx->port);
     for (1 .. $n) {
-        $pub->post('/publish',
+        $pub->publish(
             '{"action":"created","entity_type":"x","entity_id":"1","data":"'
-            . 'x' x 4000 . '"}')->{status} == 200 or die "publish\n";
+            . 'x' x 4000 . '"}');
     }
     $pub->close;
     return;

@@ -13,9 +13,7 @@ use Test::More;
 use Time::HiRes qw(time sleep);
 
 use WSBus::Nginx;
-use WSBus::Raw;
-
-use constant { PING => 9, PONG => 10 };
+use WSBus::Raw qw(PING PONG frame);
 
 my $PINGS = 80_000;
 my $MASK  = "\x11\x22\x33\x44";
@@ -32,8 +30,6 @@ my $nginx = WSBus::Nginx->new(
 my ($worker) = $nginx->worker_pids;
 my $pub      = WSBus::Raw->new($nginx->port);
 
-
-sub frame { return WSBus::Raw::frame(@_) }
 
 sub cpu {
     my ($ns) = split ' ', WSBus::Nginx::slurp("/proc/$worker/schedstat");

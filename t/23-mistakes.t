@@ -15,12 +15,6 @@ my $nginx = WSBus::Nginx->new(http => WSBus::Nginx::minimal())->start;
 my $port  = $nginx->port;
 
 
-sub ask {
-    my ($ws, $message) = @_;
-    $ws->send_text($message);
-    return $ws->read_json;
-}
-
 sub post {
     my ($body, %head) = @_;
     my $raw = WSBus::Raw->new($port);
@@ -38,20 +32,20 @@ sub order {
 subtest 'a field that no filter has' => sub {
     my $ws = WSBus::Raw->open($port);
 
-    my $got = ask($ws, '{"type":"subscribe","filter":{"entitytype":"order"}}');
+    my $got = $ws->ask('{"type":"subscribe","filter":{"entitytype":"order"}}');
     is_deeply($got->{filter}, {}, 'it selects everything');
     is_deeply($got->{ignored}, ['filter.entitytype'], 'and the answer says why');
 
-    $got = ask($ws, '{"type":"subscribe","filter":{"entity_type":"order"},'
+    $got = $ws->ask('{"type":"subscribe","filter":{"entity_type":"order"},'
                     . '"Since":"first","wheer":[],"id":"7"}');
     is_deeply($got->{ignored}, [qw(Since wheer)], 'beside the filter, too');
 
-    $got = ask($ws, '{"type":"subscribe","filter":{"entity_type":"order",'
+    $got = $ws->ask('{"type":"subscribe","filter":{"entity_type":"order",'
                     . '"nothing":null},"where":[],"snapshot":false}');
     ok(!exists $got->{ignored}, 'nothing is said where all is understood');
 
     my @names = map { sprintf 'n%02d', $_ } 1 .. 60;
-    $got = ask($ws, encode_json({ type => 'subscribe',
+    $got = $ws->ask(encode_json({ type => 'subscribe',
         filter => { (map { $_ => 1 } @names), 'x' x 5000 => 1 } }));
     is(scalar @{ $got->{ignored} }, 9, 'what is said is bounded: 8 names');
     is($got->{ignored}[8], '...', 'and that there are more');
@@ -64,14 +58,14 @@ subtest 'a field that no filter has' => sub {
 subtest 'action is event_type' => sub {
     my $ws = WSBus::Raw->open($port);
 
-    my $got = ask($ws, '{"type":"subscribe","filter":{"action":"deleted"}}');
+    my $got = $ws->ask('{"type":"subscribe","filter":{"action":"deleted"}}');
     is_deeply($got->{filter}, { event_type => 'deleted' }, 'understood so');
     ok(!exists $got->{ignored}, 'and not ignored');
 
     post(encode_json([ order(), order(action => 'deleted', entity_id => 2) ]));
     is($ws->read_json->{data}{event}{entity_id}, 2, 'it selects by the action');
 
-    $got = ask($ws, '{"type":"subscribe","filter":{"action":"a",'
+    $got = $ws->ask('{"type":"subscribe","filter":{"action":"a",'
                     . '"event_type":"b"}}');
     is($got->{code}, 'bad_filter', 'both, and different');
     like($got->{message}, qr/filter\.action and filter\.event_type differ/,
@@ -83,7 +77,7 @@ subtest 'action is event_type' => sub {
 
 subtest 'a type that is none' => sub {
     my $ws  = WSBus::Raw->open($port);
-    my $got = ask($ws, '{"type":"authenticate","token":"x"}');
+    my $got = $ws->ask('{"type":"authenticate","token":"x"}');
 
     is($got->{code}, 'unknown_type', 'unknown');
     like($got->{message}, qr/`$_`/, "$_ is listed")
@@ -95,7 +89,7 @@ subtest 'a type that is none' => sub {
 
 subtest 'a field that no event has' => sub {
     my $ws = WSBus::Raw->open($port);
-    ask($ws, '{"type":"subscribe","filter":{}}');
+    $ws->ask('{"type":"subscribe","filter":{}}');
 
     my $got = post(encode_json(order(payload => { amount => 1 })));
     is($got->{published}, 1, 'it is published');

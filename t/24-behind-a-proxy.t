@@ -6,7 +6,6 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::Bin/lib";
-use Mojo::JSON qw(decode_json encode_json);
 use Test::More;
 
 use WSBus::Nginx;
@@ -41,16 +40,8 @@ my $pub = WSBus::Raw->new($nginx->port(1));
 
 sub publish {
     my ($id) = @_;
-    my $res = $pub->post('/publish', encode_json({ action => 'created',
-        entity_type => 'order', entity_id => $id }));
-    return decode_json($res->{body})->{last_id};
-}
-
-sub subscribe {
-    my ($ws, $since) = @_;
-    $ws->send_text(encode_json({ type => 'subscribe', filter => {},
-                                 since => $since }));
-    return $ws->read_json;
+    return $pub->publish({ action => 'created', entity_type => 'order',
+                           entity_id => $id })->{last_id};
 }
 
 
@@ -65,7 +56,7 @@ subtest 'as nginx passes it on without being told' => sub {
 subtest 'as the page has it' => sub {
     my $port = $nginx->port;
     my $ws   = WSBus::Raw->open($port);
-    my $got  = subscribe($ws, 'now');
+    my $got  = $ws->subscribe({}, since => 'now');
 
     is($got->{type}, 'subscribed', 'subscribed through the proxy');
     my $first = publish('a');
@@ -80,7 +71,7 @@ subtest 'as the page has it' => sub {
 
     publish('b');
     my $again = WSBus::Raw->open($port);
-    is(subscribe($again, $first)->{recovered} ? 1 : 0, 1, 'it resumes');
+    is($again->subscribe({}, since => $first)->{recovered} ? 1 : 0, 1, 'it resumes');
     is($again->read_json->{data}{event}{entity_id}, 'b', 'with what it missed');
     $again->close;
 };

@@ -6,7 +6,6 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use IO::Poll qw(POLLIN POLLHUP POLLERR);
-use Mojo::JSON qw(decode_json);
 use POSIX ();
 use Test::More;
 use Time::HiRes qw(time);
@@ -103,26 +102,11 @@ sub subscribers {
 sub take_events {
     my ($raw) = @_;
 
-    my ($at, $len) = (0, length $raw->{in});
+    my $at = 0;
 
-    while ($len - $at >= 2) {
-        my ($b0, $n) = unpack "x${at}CC", $raw->{in};
-        my $head = 2;
-
-        if ($n == 126) {
-            last if $len - $at < 4;
-            $n = unpack 'n', substr $raw->{in}, $at + 2, 2;
-            $head = 4;
-        } elsif ($n == 127) {
-            last if $len - $at < 10;
-            $n = unpack 'Q>', substr $raw->{in}, $at + 2, 8;
-            $head = 10;
-        }
-
-        last if $len - $at < $head + $n;
-
-        my $text = substr $raw->{in}, $at + $head, $n;
-        $at += $head + $n;
+    while (my ($b0, $start, $n) = WSBus::Raw::frame_at(\$raw->{in}, $at)) {
+        my $text = substr $raw->{in}, $start, $n;
+        $at = $start + $n;
 
         if ($b0 == 0x81
             && $text =~ /"id":"($EVENT_ID)".*?"entity_id":"([^"]*)"/o)

@@ -46,10 +46,7 @@ sub event {
 
 sub publish {
     my ($raw, @events) = @_;
-    my $res = $raw->post('/publish', '[' . join(',', @events) . ']');
-    die "publish: $res->{status} $res->{body}\n" if $res->{status} != 200;
-    my $last = seq_of($res->{body} =~ /"last_id":"([^"]+)"/);
-    return $last;
+    return seq_of($raw->publish('[' . join(',', @events) . ']')->{last_id});
 }
 
 sub subscribe {

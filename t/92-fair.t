@@ -7,7 +7,6 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use IO::Poll qw(POLLIN);
-use Mojo::JSON qw(decode_json);
 use Test::More;
 use Time::HiRes qw(time sleep);
 
@@ -53,9 +52,7 @@ my $port = $nginx->port;
 my ($worker) = $nginx->worker_pids;
 
 sub worker {
-    my $raw = WSBus::Raw->new($port);
-    $raw->write("GET /status HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
-    my $zone = decode_json($raw->response->{body})->{zones}[0];
+    my $zone = WSBus::Raw::zone($port);
     return { %{ $zone->{workers}[0] }, last => $zone->{last_id} };
 }
 

@@ -6,7 +6,6 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::Bin/lib";
-use Mojo::JSON qw(decode_json);
 use Socket qw(SOL_SOCKET SO_RCVBUF);
 use Test::More;
 use Time::HiRes qw(time sleep);
@@ -51,21 +50,13 @@ my $pub   = WSBus::Raw->new($port);
 
 sub publish {
     my ($type, $size, $path) = @_;
-    my $res = $pub->post($path // '/publish',
+    return $pub->publish(
         qq({"action":"created","entity_type":"$type","entity_id":"1",)
-        . '"data":"' . 'x' x ($size // 0) . '"}');
-    die "publish: $res->{status}\n" if $res->{status} != 200;
-    my ($id) = $res->{body} =~ /"last_id":"([^"]+)"/;
-    return $id;
+        . '"data":"' . 'x' x ($size // 0) . '"}', $path)->{last_id};
 }
 
 sub connections {
-    my $raw = WSBus::Raw->new($port);
-    $raw->write("GET /status HTTP/1.1\r\nHost: a\r\n"
-                . "Connection: close\r\n\r\n");
-    my ($zone) = grep { $_->{name} eq 'events' }
-                 @{ decode_json($raw->response->{body})->{zones} };
-    return $zone->{totals}{connections};
+    return WSBus::Raw::zone($port, 'events')->{totals}{connections};
 }
 
 # A client of a temper. answer: it answers pings; read: bytes that it reads

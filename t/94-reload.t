@@ -6,7 +6,6 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::Bin/lib";
-use Mojo::JSON qw(decode_json);
 use Test::More;
 use Time::HiRes qw(time sleep);
 
@@ -38,13 +37,7 @@ sub nginx_of {
     )->start;
 }
 
-sub zone {
-    my ($nginx) = @_;
-    my $raw = eval { WSBus::Raw->new($nginx->port) } or return {};
-    $raw->write("GET /status HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
-    my $status = eval { decode_json($raw->response(timeout => 2)->{body}) };
-    return ($status // {})->{zones}[0] // {};
-}
+sub zone { return WSBus::Raw::zone($_[0]->port, undef, 2) }
 
 sub subscribe {
     my ($ws) = @_;

@@ -6,7 +6,7 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::Bin/lib";
-use Mojo::JSON qw(decode_json encode_json);
+use Mojo::JSON qw(decode_json);
 use Test::More;
 use Time::HiRes qw(time);
 
@@ -41,11 +41,7 @@ my $pub  = WSBus::Raw->new($port);
 
 sub zone {
     my ($name) = @_;
-    my $raw = WSBus::Raw->new($port);
-    $raw->write("GET /status HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
-    my ($zone) = grep { $_->{name} eq ($name // 'events') }
-                 @{ decode_json($raw->response->{body})->{zones} };
-    return $zone;
+    return WSBus::Raw::zone($port, $name // 'events');
 }
 
 sub head { return seq_of(zone($_[0])->{last_id}) }
@@ -64,23 +60,10 @@ sub order {
 
 sub batch { '[' . join(',', @_) . ']' }
 
-sub ask {
-    my ($ws, $message) = @_;
-    $ws->send_text(ref $message ? encode_json($message) : $message);
-    my $got;
-    do { $got = $ws->read_json } while $got->{type} eq 'event';
-    return $got;
-}
-
-sub watch {
-    my ($ws, $filter, %more) = @_;
-    return ask($ws, { type => 'subscribe', filter => $filter, %more });
-}
-
 
 subtest 'a registry that is full' => sub {
     my $early = WSBus::Raw->open($port);
-    is(watch($early, { entity_id => 'early' })->{type}, 'subscribed',
+    is($early->subscribe({ entity_id => 'early' })->{type}, 'subscribed',
        'a subscription');
 
     # one connection after the other takes filters of its own
@@ -92,7 +75,7 @@ subtest 'a registry that is full' => sub {
         push @ws, WSBus::Raw->open($port);
         for (1 .. 500) {
             my $id  = 'f' . ++$n;
-            my $got = watch($ws[-1], { entity_id => $id }, id => $id);
+            my $got = $ws[-1]->subscribe({ entity_id => $id }, id => $id);
             next if $got->{type} eq 'subscribed';
             $refused = $got;
             last;
@@ -114,7 +97,7 @@ subtest 'a registry that is full' => sub {
     my $row = 0;
 
     for (my $i = 0; $row < 30 && $i < 10_000; $i++) {
-        my $got = watch($last, { entity_id => "g$i" });
+        my $got = $last->subscribe({ entity_id => "g$i" });
         $row = $got->{type} eq 'error' ? $row + 1 : 0;
         push @no, "g$i" if $got->{type} eq 'error';
     }
@@ -122,7 +105,7 @@ subtest 'a registry that is full' => sub {
     cmp_ok(scalar @no, '>', 30, @no . ' are refused, the others are not');
     ok($last->alive, 'the connection lives');
 
-    my $many = watch($last, { entity_id => [ map { "array-$_" } 1 .. 100 ] });
+    my $many = $last->subscribe({ entity_id => [ map { "array-$_" } 1 .. 100 ] });
     is($many->{code}, 'registry_full', 'so is one of many keys');
 
     # nothing else has changed
@@ -141,7 +124,7 @@ subtest 'a registry that is full' => sub {
     is($answer->{subscribers}, 1, 'the first one is there');
     is($ws[0]->read_json->{data}{event}{entity_id}, 'f1', 'and has its event');
 
-    is(watch($ws[0], { entity_id => 'f1' })->{type}, 'subscribed',
+    is($ws[0]->subscribe({ entity_id => 'f1' })->{type}, 'subscribed',
        'a filter that is there already takes no room');
 
     post(order('early'));
@@ -152,11 +135,11 @@ subtest 'a registry that is full' => sub {
 
     # what is unsubscribed makes room
 
-    ask($ws[0], { type => 'unsubscribe', subscription_id => "sub_$_" })
+    $ws[0]->ask({ type => 'unsubscribe', subscription_id => "sub_$_" })
         for 1 .. 400;
     my $again = 0;
     for my $i (1 .. 200) {
-        $again++ if watch($ws[0], { entity_id => "h$i" })->{type}
+        $again++ if $ws[0]->subscribe({ entity_id => "h$i" })->{type}
                     eq 'subscribed';
     }
     cmp_ok($again, '>=', 100, "$again more after 400 have gone");
@@ -174,7 +157,7 @@ subtest 'a registry that is full' => sub {
     my $new = WSBus::Raw->open($port);
     my $ok  = 0;
     for my $i (1 .. 600) {
-        $ok++ if watch($new, { entity_id => "n$i" })->{type} eq 'subscribed';
+        $ok++ if $new->subscribe({ entity_id => "n$i" })->{type} eq 'subscribed';
     }
     is($ok, 600, 'six hundred new ones of one client fit');
     post(order('n600'));
@@ -186,7 +169,7 @@ subtest 'a registry that is full' => sub {
 
 subtest 'an event that is too large' => sub {
     my $ws = WSBus::Raw->open($port);
-    watch($ws, {});
+    $ws->subscribe({});
 
     my $history = zone()->{history};
     my $quarter = int($history / 4);
@@ -221,7 +204,7 @@ subtest 'an event that is too large' => sub {
 
 subtest 'a batch that is too large' => sub {
     my $ws = WSBus::Raw->open($port);
-    watch($ws, {});
+    $ws->subscribe({});
 
     my $half = int(zone()->{history} / 2);
     my $part = int($half / 5);
@@ -281,7 +264,7 @@ subtest 'there is always room for an event' => sub {
 
     my $first = seq_of($zone->{first_id});
     my $new = WSBus::Raw->open($port);
-    my $got = watch($new, {}, since => 'first');
+    my $got = $new->subscribe({}, since => 'first');
     is(seq_of($got->{last_id}), $first - 1,
        'and can be read from its oldest');
     my $seq = $first;
@@ -299,7 +282,7 @@ subtest 'there is always room for an event' => sub {
 
 subtest 'a body in a temporary file' => sub {
     my $ws = WSBus::Raw->open($port, path => '/large/ws');
-    watch($ws, {});
+    $ws->subscribe({});
     my $log = length $nginx->error_log;
 
     my @data = map { join '', map { chr(97 + int rand 26) } 1 .. 3000 } 1 .. 200;
@@ -352,7 +335,7 @@ subtest 'a body in a temporary file' => sub {
 
 subtest 'a publisher that goes away in the middle' => sub {
     my $ws = WSBus::Raw->open($port, path => '/large/ws');
-    watch($ws, {});
+    $ws->subscribe({});
     my $head = head('large');
     my $left = 0;
 
@@ -423,11 +406,11 @@ subtest 'a publisher that goes away in the middle' => sub {
 subtest 'too many subscriptions' => sub {
     my $ws = WSBus::Raw->open($port, path => '/few/ws');
 
-    is(watch($ws, { entity_id => "s$_" })->{subscription_id}, "sub_$_",
+    is($ws->subscribe({ entity_id => "s$_" })->{subscription_id}, "sub_$_",
        "subscription $_") for 1 .. 3;
 
     for my $more ({}, { since => 'now' }, { since => 'first' }) {
-        my $got = watch($ws, { entity_id => 's4' }, id => 'x', %$more);
+        my $got = $ws->subscribe({ entity_id => 's4' }, id => 'x', %$more);
         is($got->{code}, 'too_many_subscriptions', 'one more is refused');
         is($got->{id}, 'x', 'with the id of the request');
     }
@@ -436,11 +419,11 @@ subtest 'too many subscriptions' => sub {
     is((post(order('s3')))[1]{subscribers}, 1, 'the others are');
     is($ws->read_json->{data}{event}{entity_id}, 's3', 'and have events');
 
-    ask($ws, { type => 'unsubscribe', subscription_id => 'sub_2' });
-    my $got = watch($ws, { entity_id => 's5' });
+    $ws->ask({ type => 'unsubscribe', subscription_id => 'sub_2' });
+    my $got = $ws->subscribe({ entity_id => 's5' });
     is($got->{type}, 'subscribed', 'one that is gone makes room');
     is($got->{subscription_id}, 'sub_4', 'the numbers go on');
-    is(watch($ws, { entity_id => 's6' })->{code}, 'too_many_subscriptions',
+    is($ws->subscribe({ entity_id => 's6' })->{code}, 'too_many_subscriptions',
        'for one');
 
     $ws->close;

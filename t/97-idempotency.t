@@ -40,11 +40,7 @@ sub again { $raw->close; $raw = WSBus::Raw->new($port); return $raw }
 
 sub head {
     my ($name) = @_;
-    my $s = WSBus::Raw->new($port);
-    $s->write("GET /status HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
-    my ($zone) = grep { $_->{name} eq ($name // 'events') }
-                 @{ decode_json($s->response->{body})->{zones} };
-    return seq_of($zone->{last_id}) // 0;
+    return seq_of(WSBus::Raw::zone($port, $name // 'events')->{last_id}) // 0;
 }
 
 sub order {

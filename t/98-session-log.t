@@ -79,12 +79,9 @@ sub lines {
 
 sub publish {
     my ($n, $size, $path) = @_;
-    my $res = $pub->post($path // '/publish', '[' . join(',', (
+    return $pub->publish('[' . join(',', (
         '{"action":"created","entity_type":"order","entity_id":"1","data":"'
-        . 'x' x ($size // 0) . '"}') x $n) . ']');
-    die "publish: $res->{status}\n" if $res->{status} != 200;
-    my ($id) = $res->{body} =~ /"last_id":"([^"]+)"/;
-    return $id;
+        . 'x' x ($size // 0) . '"}') x $n) . ']', $path)->{last_id};
 }
 
 sub subscribe {
@@ -246,7 +243,7 @@ subtest 'a line of one\'s own' => sub {
 
     my $id = conn_id($ws);
     my ($version) = WSBus::Nginx::slurp(
-        "$FindBin::Bin/../src/ngx/ngx_http_ws_bus_module.h")
+        "$FindBin::Bin/../src/ngx/core/ngx_http_ws_bus_core.h")
         =~ /define NGX_HTTP_WS_BUS_VERSION\s+"([^"]+)"/;
     my ($line, $rest) = line_of($ws, 'own.log') =~ /^(.*oneed)\|(.*)$/;
     is($line,

@@ -189,29 +189,12 @@ sub take {
         $self->fault("handshake: $2") if $2 != 101;
     }
 
-    my $in  = \$self->{in};
-    my $len = length $$in;
-    my $at  = 0;
+    my $in = \$self->{in};
+    my $at = 0;
 
-    while ($len - $at >= 2) {
-        my $b0   = ord substr $$in, $at, 1;
-        my $n    = ord substr $$in, $at + 1, 1;
-        my $head = 2;
-
-        if ($n == 126) {
-            last if $len - $at < 4;
-            $n    = unpack 'n', substr $$in, $at + 2, 2;
-            $head = 4;
-        } elsif ($n == 127) {
-            last if $len - $at < 10;
-            $n    = unpack 'Q>', substr $$in, $at + 2, 8;
-            $head = 10;
-        }
-
-        last if $len - $at < $head + $n;
-
-        my $text = substr $$in, $at + $head, $n;
-        $at += $head + $n;
+    while (my ($b0, $start, $n) = WSBus::Raw::frame_at($in, $at)) {
+        my $text = substr $$in, $start, $n;
+        $at = $start + $n;
 
         if ($b0 != 0x81) {
             $self->control($b0, $text);

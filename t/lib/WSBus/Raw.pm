@@ -7,10 +7,11 @@ use warnings;
 
 use Digest::SHA qw(sha1_base64);
 use Errno qw(ECONNRESET EPIPE EAGAIN EWOULDBLOCK EINTR);
+use Exporter qw(import);
 use IO::Select;
 use IO::Socket::INET;
 use IO::Socket::UNIX;
-use Mojo::JSON qw(decode_json);
+use Mojo::JSON qw(decode_json encode_json);
 use Socket qw(SOL_SOCKET SO_LINGER IPPROTO_TCP TCP_NODELAY);
 use Time::HiRes qw(time);
 
@@ -21,6 +22,8 @@ our $KEY = 'dGhlIHNhbXBsZSBub25jZQ==';
 use constant {
     CONT => 0, TEXT => 1, BINARY => 2, CLOSE => 8, PING => 9, PONG => 10,
 };
+
+our @EXPORT_OK = qw(CONT TEXT BINARY CLOSE PING PONG frame close_frame);
 
 $SIG{PIPE} = 'IGNORE';
 
@@ -295,29 +298,45 @@ sub close_payload {
     return pack('n', $code) . ($reason // '');
 }
 
+sub close_frame { return frame(CLOSE, close_payload(@_)) }
+
+
+# the frame that begins at this place of the bytes, if it is there as a whole:
+# its first byte, where its payload begins, how long that is, its second byte
+
+sub frame_at {
+    my ($in, $at) = @_;
+
+    my $have = length($$in) - $at;
+    return if $have < 2;
+
+    my $b1  = ord substr $$in, $at + 1, 1;
+    my $len = $b1 & 0x7f;
+    my $head = 2;
+
+    if ($len == 126) {
+        return if $have < 4;
+        ($len, $head) = (unpack('n', substr $$in, $at + 2, 2), 4);
+
+    } elsif ($len == 127) {
+        return if $have < 10;
+        ($len, $head) = (unpack('Q>', substr $$in, $at + 2, 8), 10);
+    }
+
+    $head += 4 if $b1 & 0x80;
+
+    return if $have < $head + $len;
+
+    return (ord substr($$in, $at, 1), $at + $head, $len, $b1);
+}
+
 
 # takes one frame from bytes: (fin, rsv, opcode, masked, payload) or nothing
 
 sub take_frame {
     my ($in) = @_;
 
-    return if length $$in < 2;
-
-    my ($b0, $b1) = unpack 'CC', $$in;
-    my ($len, $at) = ($b1 & 0x7f, 2);
-
-    if ($len == 126) {
-        return if length $$in < 4;
-        ($len, $at) = (unpack('x2n', $$in), 4);
-
-    } elsif ($len == 127) {
-        return if length $$in < 10;
-        ($len, $at) = (unpack('x2Q>', $$in), 10);
-    }
-
-    $at += 4 if $b1 & 0x80;
-
-    return if length $$in < $at + $len;
+    my ($b0, $at, $len, $b1) = frame_at($in, 0) or return;
 
     my $payload = substr $$in, $at, $len;
     substr $$in, 0, $at + $len, '';
@@ -362,6 +381,27 @@ sub read_json {
     }
 
     return { type => 'none', state => $self->{state} };
+}
+
+
+# sends a message, text or a structure, and gives what comes then and is no
+# event: the answer
+
+sub ask {
+    my ($self, $message) = @_;
+
+    $self->send_text(ref $message ? encode_json($message) : $message);
+
+    my $got;
+    do { $got = $self->read_json } while $got->{type} eq 'event';
+
+    return $got;
+}
+
+
+sub subscribe {
+    my ($self, $filter, %more) = @_;
+    return $self->ask({ type => 'subscribe', filter => $filter // {}, %more });
 }
 
 
@@ -426,6 +466,25 @@ sub vanish {
 }
 
 
+# a zone of the status page, of this name or else the first, asked over a
+# connection of its own; an empty hash if there is none to be had
+
+sub zone {
+    my ($port, $name, $timeout) = @_;
+
+    my $raw = eval { WSBus::Raw->new($port) } or return {};
+
+    $raw->write("GET /status HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+
+    my $answer = $raw->response(timeout => $timeout);
+    my $status = eval { decode_json($answer->{body}) } // {};
+    my ($zone) = grep { !defined $name || $_->{name} eq $name }
+                 @{ $status->{zones} // [] };
+
+    return $zone // {};
+}
+
+
 # a POST over this connection, which stays open
 
 sub post {
@@ -439,6 +498,20 @@ sub post {
                  . "\r\n$body");
 
     return $self->response;
+}
+
+
+# publishes a structure, or text as it is, and gives the answer
+
+sub publish {
+    my ($self, $events, $path) = @_;
+
+    my $res = $self->post($path // '/publish',
+                          ref $events ? encode_json($events) : $events);
+
+    die "publish: $res->{status} $res->{body}\n" if $res->{status} != 200;
+
+    return decode_json($res->{body});
 }
 
 
