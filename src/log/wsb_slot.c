@@ -42,7 +42,7 @@ wsb_slot_enter_locked(wsb_zone_t *zone, uint32_t pid, uint64_t generation,
 
     hand->next = wsb_log_end(&zone->log);
     hand->end = hand->next.seq - 1;
-    slot->counters.cursor = hand->end;
+    slot->cursor = hand->end;
 
     WSB_STEP("slot filled");
 
@@ -62,7 +62,10 @@ wsb_slot_free_locked(wsb_zone_t *zone)
 
     for (i = 0; i < WSB_SLOTS; i++) {
 
-        /* in use and without a pid: somebody died when he came or went */
+        /*
+         * Its bit is set and there is no pid: a process died while it entered
+         * or left.  Nobody lives there, and no sweep would find it.
+         */
 
         if (wsb_zone_next(zone, i) != i || wsb_zone_slot(zone, i)->pid == 0) {
             break;
@@ -91,7 +94,10 @@ wsb_slot_block_locked(wsb_zone_t *zone, unsigned block)
         return WSB_OK;
     }
 
-    /* somebody may have died between the owner word and the block */
+    /*
+     * A process that died after it had taken a chunk for this block, and
+     * before it had noted the chunk as the block, has left it owned for good.
+     */
 
     owner = wsb_zone_owners(zone);
 
@@ -122,7 +128,7 @@ void
 wsb_slot_reclaim_locked(wsb_zone_t *zone, unsigned n, uint32_t pid)
 {
     uint32_t     i, *owner;
-    uint64_t     value, *past, *counter;
+    uint64_t     value;
     wsb_slot_t  *slot;
 
     slot = wsb_zone_slot(zone, n);
@@ -146,7 +152,11 @@ wsb_slot_reclaim_locked(wsb_zone_t *zone, unsigned n, uint32_t pid)
     __atomic_store_n(&slot->pending_from, 0, __ATOMIC_RELAXED);
     __atomic_store_n(&slot->armed, 0, __ATOMIC_SEQ_CST);
 
-    /* by the owner word, not by the root: a death may have parted the two */
+    /*
+     * The owner words tell which chunks are of this slot, not its directory:
+     * a process that died while it changed the directory may have left chunks
+     * that stand in none.
+     */
 
     owner = wsb_zone_owners(zone);
 
@@ -160,20 +170,19 @@ wsb_slot_reclaim_locked(wsb_zone_t *zone, unsigned n, uint32_t pid)
 
     wsb_chunks_count_locked(zone);
 
-    slot->counters.connections = 0;
-    slot->counters.subscriptions = 0;
-    slot->counters.cursor = 0;
-    slot->counters.longest_turn = 0;
+    slot->cursor = 0;
 
-    past = (uint64_t *) &zone->past;
-    counter = (uint64_t *) &slot->counters;
+    for (i = 0; i < WSB_COUNTERS; i++) {
 
-    for (i = 0; i < sizeof(wsb_counters_t) / sizeof(uint64_t); i++) {
-        value = __atomic_exchange_n(&counter[i], 0, __ATOMIC_RELAXED);
+        /* cleared first: a death now loses it, and counts nothing twice */
+
+        value = __atomic_exchange_n(&slot->counters[i], 0, __ATOMIC_RELAXED);
 
         WSB_STEP("counter cleared");
 
-        past[i] += value;
+        if (zone->kept & (uint64_t) 1 << i) {
+            zone->past[i] += value;
+        }
     }
 
     WSB_STEP("counters kept");
@@ -202,7 +211,10 @@ wsb_slot_take_locked(wsb_zone_t *zone, unsigned n, wsb_hand_t *hand)
     if (wsb_hand_empty(hand)) {
 
         if (pending == 0 || pending >= end.seq) {
-            /* not below the end: of a batch that died */
+            /*
+             * Nothing, or a record that is not in the log: its publisher died
+             * after it had noted the record here, and before the commit.
+             */
             hand->next = end;
 
         } else if (pending > hand->next.seq) {
@@ -249,7 +261,11 @@ wsb_slot_disarm(wsb_zone_t *zone, unsigned n)
 
     slot = wsb_zone_slot(zone, n);
 
-    /* the store to pending_from comes before: unlocking is a full barrier */
+    /*
+     * pending_from was stored before the mutex was unlocked, which is a full
+     * barrier.  So either the worker is found armed here, or it arms itself
+     * later and finds what is pending: see wsb_slot_arm().
+     */
 
     return (int) __atomic_exchange_n(&slot->armed, 0, __ATOMIC_SEQ_CST);
 }

@@ -5,6 +5,7 @@
 
 _Static_assert(WSB_BLOCK_SLOTS * sizeof(wsb_slot_t) <= WSB_CHUNK_SIZE,
                "block size");
+_Static_assert(WSB_COUNTERS <= 64, "a bit for each counter");
 
 
 static wsb_rc_t wsb_zone_repeat_locked(wsb_zone_t *zone,
@@ -34,7 +35,10 @@ wsb_zone_init(void *mem, size_t size, size_t history, size_t nidem,
     blocks = wsb_zone_blocks(size);
     owners = off + blocks * WSB_BLOCK_SLOTS * sizeof(wsb_slot_t);
 
-    /* as many owner words as there could be chunks at the most */
+    /*
+     * How many chunks there are is known only when all else has its place: so
+     * there are owner words for as many as would fill the whole block.
+     */
 
     idem = wsb_zone_align(owners + size / WSB_CHUNK_SIZE * sizeof(uint32_t),
                           64);
@@ -152,7 +156,7 @@ wsb_zone_append_locked(wsb_zone_t *zone, wsb_batch_t *batch, uint64_t msec,
 }
 
 
-/* WSB_NOTFOUND: it is no repetition. */
+/* WSB_NOTFOUND: the key is new, and the batch is to be appended. */
 
 static wsb_rc_t
 wsb_zone_repeat_locked(wsb_zone_t *zone, const wsb_request_t *req,
@@ -229,7 +233,6 @@ wsb_chunk_take_locked(wsb_zone_t *zone, unsigned slot)
 
             zone->hint = n + 1;
 
-
             /* the owner word first: a death now is swept with the slot */
             owner[n] = slot + 1;
 
@@ -281,7 +284,10 @@ wsb_chunks_free(const wsb_zone_t *zone)
 }
 
 
-/* Those that are laid out: of a large zone, all take little. */
+/*
+ * How many blocks of slots are laid out with the zone: enough for most, and
+ * in a large zone all, if they take less than a hundredth of it.
+ */
 
 static size_t
 wsb_zone_blocks(size_t size)

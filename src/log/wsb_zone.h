@@ -21,15 +21,16 @@
 
 
 #define WSB_ZONE_MAGIC            0x7a7375625f73770aULL
-#define WSB_ZONE_LAYOUT           6       /* of this file's structures */
+#define WSB_ZONE_LAYOUT           7       /* of this file's structures */
 
 #define WSB_ZONE_MIN              (1024 * 1024)
 
 /*
- * As many slots as nginx has processes.  They come in blocks: those of the
- * first WSB_SLOTS_LAID, or of more in a large zone, are laid out with it, the
- * others are chunks that are taken when so many processes live at once, and
- * stay what they are.
+ * Slots: nginx has no more processes than that.  They come in blocks of
+ * WSB_BLOCK_SLOTS.  At least the first WSB_SLOTS_LAID slots are laid out with
+ * the zone.  A block beyond takes a chunk once so many processes live at the
+ * same time, and is never given back: the address of a slot stays the same as
+ * long as the zone lives.
  */
 
 #define WSB_SLOTS                 1024
@@ -41,34 +42,16 @@
 #define WSB_DIR_PAGE_ENTRIES      (WSB_CHUNK_SIZE / sizeof(uint32_t))
 
 
-/* Written by the slot's owner alone, without the mutex; read by anybody. */
+/*
+ * What the parts of the module count in a slot.  Which number is what, they
+ * say when they are configured.  Those in `kept` of the zone go on in `past`
+ * when their worker is gone, the others end with it.
+ *
+ * With 23 of them a slot has 384 bytes, with 31 it has 448, and with 39 it has
+ * 512, which is all that a chunk has for each of its WSB_BLOCK_SLOTS.
+ */
 
-typedef struct {
-    uint64_t              connections;    /* now */
-    uint64_t              subscriptions;  /* now */
-    uint64_t              opened;         /* connections ever */
-    uint64_t              published;      /* events appended */
-    uint64_t              refused;        /* publish requests with an error */
-    uint64_t              deliveries;     /* event messages written */
-    uint64_t              received;       /* client messages */
-    uint64_t              errors;         /* client errors answered */
-    uint64_t              closed_by_error;/* connections that we closed */
-    uint64_t              gaps;           /* told */
-    uint64_t              wakeups;        /* of the worker, by others */
-    uint64_t              bytes_out;
-    uint64_t              deflations;
-    uint64_t              cursor;         /* seq of the last event done */
-    uint64_t              longest_turn;   /* microseconds */
-    uint64_t              captured;       /* events of proxied mutations */
-    uint64_t              refused_connections;   /* by a limit */
-    uint64_t              limited;        /* closed, or a subscription refused,
-                                             by one */
-    uint64_t              refused_origins;/* handshakes */
-    uint64_t              jwt_refused;    /* requests, messages for a token */
-    uint64_t              jwt_expired;    /* connections closed for it */
-    uint64_t              jwt_renewed;
-    uint64_t              ignored;        /* client messages without answer */
-} wsb_counters_t;
+#define WSB_COUNTERS              23
 
 
 /*
@@ -112,7 +95,10 @@ typedef struct {
     uint32_t              texts;          /* first chunk of texts + 1, or 0 */
     uint32_t              ntexts;         /* chunks of texts */
 
-    wsb_counters_t        counters __attribute__((aligned(64)));
+    /* written by the owner alone, without the mutex; read by anybody */
+    uint64_t              cursor __attribute__((aligned(64)));  /* seq of the
+                                             last event that it is done with */
+    uint64_t              counters[WSB_COUNTERS];
 } __attribute__((aligned(64))) wsb_slot_t;
 
 
@@ -139,11 +125,17 @@ typedef struct {
     uint32_t              block[WSB_SLOTS / WSB_BLOCK_SLOTS];
 
     uint32_t              hint;           /* where to look for a free chunk */
-    uint32_t              nfree;          /* chunks; a death may leave it wrong
-                                             until its slot is reclaimed */
+    uint32_t              nfree;          /* chunks; wrong after a death, until
+                                             the slot of the dead is reclaimed
+                                             and they are counted again */
+
+    uint64_t              counted;        /* a digest of what the counters
+                                             are: processes for which it
+                                             differs cannot share the zone */
+    uint64_t              kept;           /* a bit for each that is kept */
 
     /* of slots that were reclaimed; a death in the middle may lose some */
-    wsb_counters_t        past;
+    uint64_t              past[WSB_COUNTERS];
     wsb_capture_t         captures[WSB_CAPTURES];
 
     wsb_log_t             log;

@@ -134,7 +134,7 @@ ngx_http_ws_bus_fanout_work(ngx_http_ws_bus_fan_t *fan)
         rc = NGX_AGAIN;
     }
 
-    ngx_http_ws_bus_counters(fan->worker)->cursor =
+    wsb_zone_slot(fan->worker->zone, (unsigned) fan->worker->slot)->cursor =
                                             fan->worker->hand.next.seq - 1;
 
     /* it sleeps only with nothing in hand: until then it need not be woken */
@@ -190,7 +190,7 @@ ngx_http_ws_bus_fanout_busy(ngx_http_ws_bus_zone_t *bus)
         slot = wsb_zone_slot(bus->zone, i);
 
         if (slot->pid != 0 && wsb_slot_pending(bus->zone, i)
-            && head > slot->counters.cursor + NGX_HTTP_WS_BUS_PARK_LAG)
+            && head > slot->cursor + NGX_HTTP_WS_BUS_PARK_LAG)
         {
             return 1;
         }

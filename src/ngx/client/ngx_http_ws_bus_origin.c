@@ -303,10 +303,8 @@ ngx_http_ws_bus_origin_check(ngx_http_request_t *r, ngx_str_t *text,
     ngx_http_ws_bus_refusal_log(r, NGX_LOG_ERR,
                                 "websocket handshake refused: %s", reason);
 
-    if (wlcf->zone != NULL && wlcf->zone->worker != NULL
-        && wlcf->zone->worker->slot != -1)
-    {
-        ngx_http_ws_bus_counters(wlcf->zone->worker)->refused_origins++;
+    if (wlcf->zone != NULL && wlcf->zone->worker != NULL) {
+        ngx_http_ws_bus_client_counters(wlcf->zone->worker)->refused_origins++;
     }
 
     return NGX_HTTP_FORBIDDEN;

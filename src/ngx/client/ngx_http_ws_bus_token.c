@@ -293,7 +293,7 @@ ngx_http_ws_bus_token_tick_handler(ngx_event_t *ev)
                       "token of a websocket client has expired");
 
         if (wc->fan->worker != NULL) {
-            ngx_http_ws_bus_counters(wc->fan->worker)->jwt_expired++;
+            ngx_http_ws_bus_client_counters(wc->fan->worker)->jwt_expired++;
         }
 
         ngx_http_ws_bus_client_end(wc, NGX_HTTP_WS_BUS_END_EXPIRED,
@@ -348,12 +348,12 @@ ngx_http_ws_bus_token_renew(ngx_http_ws_bus_client_t *wc, wsb_str_t token,
     }
 
     if (rc != WSB_OK) {
-        ngx_http_ws_bus_counters(wc->fan->worker)->jwt_refused++;
+        ngx_http_ws_bus_jwt_counters(wc->fan->worker)->jwt_refused++;
         return NGX_ABORT;
     }
 
     if (!wsb_key_eq(&hash, &js->hash)) {
-        ngx_http_ws_bus_counters(wc->fan->worker)->jwt_refused++;
+        ngx_http_ws_bus_jwt_counters(wc->fan->worker)->jwt_refused++;
 
         ngx_log_error(NGX_LOG_INFO, wc->connection->log, 0,
                       "websocket client sent a token of other rights");
@@ -363,7 +363,7 @@ ngx_http_ws_bus_token_renew(ngx_http_ws_bus_client_t *wc, wsb_str_t token,
         return NGX_DONE;
     }
 
-    ngx_http_ws_bus_counters(wc->fan->worker)->jwt_renewed++;
+    ngx_http_ws_bus_client_counters(wc->fan->worker)->jwt_renewed++;
 
     ngx_http_ws_bus_token_stop(wc);
     js->node.key = ngx_http_ws_bus_token_end(js, *exp);

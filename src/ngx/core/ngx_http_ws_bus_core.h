@@ -8,6 +8,7 @@
  *             the dead, generations of workers, sources that wait
  *   wake      the signal by which one worker wakes another
  *   turn      how long a turn of the event loop takes
+ *   counter   what the rooms count, for the status page
  *   http      headers, bodies and answers of requests
  *   arg       arguments of the query string, decoded
  *   place     where a directive stands
@@ -31,8 +32,71 @@ typedef struct ngx_http_ws_bus_worker_s  ngx_http_ws_bus_worker_t;
 typedef struct ngx_http_ws_bus_paused_s  ngx_http_ws_bus_paused_t;
 
 
-/* A bus as configured.  Belongs to a cycle; the block that it names lives on
- * from cycle to cycle. */
+/* What a counter is. */
+
+typedef enum {
+    NGX_HTTP_WS_BUS_COUNTER_NOW = 0,  /* goes up and down */
+    NGX_HTTP_WS_BUS_COUNTER_SUM,      /* only goes up, also when workers go */
+    NGX_HTTP_WS_BUS_COUNTER_MAX       /* the longest time of a worker: counted
+                                         in microseconds, shown in ms */
+} ngx_http_ws_bus_counter_e;
+
+/* Where the status page shows it: for each worker, in the totals. */
+
+#define NGX_HTTP_WS_BUS_COUNTER_WORKERS  1
+#define NGX_HTTP_WS_BUS_COUNTER_TOTALS   2
+#define NGX_HTTP_WS_BUS_COUNTER_BOTH     3
+
+
+typedef struct {
+    const char                  *name;        /* on the page */
+    ngx_http_ws_bus_counter_e    kind;
+    ngx_uint_t                   shown;
+    const char                  *meaning;
+} ngx_http_ws_bus_counter_t;
+
+
+typedef struct {
+    const ngx_http_ws_bus_counter_t  *row[WSB_COUNTERS];  /* by number */
+    ngx_uint_t                        n;
+} ngx_http_ws_bus_counters_t;
+
+
+/*
+ * A room lists what it counts once, a line for each:
+ *
+ *   #define ROOM_COUNTERS(counter)                                           \
+ *       counter(connections, NOW, BOTH, "connections that are open")
+ *
+ * and makes of it a struct of that many uint64_t, for the code that counts,
+ * and the rows that it registers.
+ */
+
+#define NGX_HTTP_WS_BUS_COUNTER_FIELD(name, kind, shown, meaning)             \
+    uint64_t  name;
+
+#define NGX_HTTP_WS_BUS_COUNTER_ROW(name, kind, shown, meaning)               \
+    { #name, NGX_HTTP_WS_BUS_COUNTER_##kind,                                  \
+      NGX_HTTP_WS_BUS_COUNTER_##shown, meaning },
+
+
+/* Those of the core itself. */
+
+#define NGX_HTTP_WS_BUS_MODULE_COUNTERS(counter)                              \
+    counter(wakeups, SUM, WORKERS,                                            \
+            "how often another worker woke it")                               \
+    counter(longest_turn_ms, MAX, WORKERS,                                    \
+            "the longest turn of its event loop in which the module worked")
+
+typedef struct {
+    NGX_HTTP_WS_BUS_MODULE_COUNTERS(NGX_HTTP_WS_BUS_COUNTER_FIELD)
+} ngx_http_ws_bus_module_counters_t;
+
+
+/*
+ * A bus as it is configured: made new with each configuration.  The shared
+ * memory that it points to is the same before and after a reload.
+ */
 
 struct ngx_http_ws_bus_zone_s {
     ngx_str_t                    name;
@@ -42,6 +106,7 @@ struct ngx_http_ws_bus_zone_s {
     ngx_shm_zone_t              *shm_zone;
     ngx_slab_pool_t             *shpool;
     wsb_zone_t                  *zone;
+    ngx_http_ws_bus_counters_t  *counters;    /* of all zones */
     ngx_http_ws_bus_worker_t    *worker;      /* of this process, or NULL */
     u_char                      *file;        /* where it is declared */
     ngx_uint_t                   line;
@@ -51,14 +116,15 @@ struct ngx_http_ws_bus_zone_s {
 
 typedef struct {
     ngx_array_t                  zones;       /* ngx_http_ws_bus_zone_t * */
+    ngx_http_ws_bus_counters_t   counters;
 } ngx_http_ws_bus_main_conf_t;
 
 
 typedef struct {
     ngx_http_handler_pt          handler;     /* that we gave the location */
-    ngx_http_ws_bus_zone_t      *zone;        /* whose the location is, if it
-                                                 is of one: what is refused
-                                                 there is counted in it */
+    ngx_http_ws_bus_zone_t      *zone;        /* of the location, or NULL: what
+                                                 is refused before a client
+                                                 exists is counted in it */
 } ngx_http_ws_bus_loc_conf_t;
 
 
@@ -73,6 +139,11 @@ struct ngx_http_ws_bus_worker_s {
     ngx_slab_pool_t             *shpool;
     ngx_int_t                    slot;        /* -1: none was free */
     wsb_hand_t                   hand;
+
+    uint64_t                    *counters;    /* those of its slot, or idle:
+                                                 there is always somewhere to
+                                                 count, and nothing to check */
+    uint64_t                     idle[WSB_COUNTERS];
 
     ngx_event_t                  event;       /* posted: there is work */
 
@@ -187,6 +258,19 @@ uint64_t ngx_http_ws_bus_turn_began(void);
 uint64_t ngx_http_ws_bus_turn_now(void);
 
 
+/* counter */
+
+/* In preconfiguration; the room's counters have the numbers from *at on. */
+ngx_int_t ngx_http_ws_bus_counter_register(ngx_conf_t *cf,
+    const ngx_http_ws_bus_counter_t *row, ngx_uint_t n, ngx_uint_t *at);
+
+/* What a zone remembers of them. */
+uint64_t ngx_http_ws_bus_counter_kept(
+    const ngx_http_ws_bus_counters_t *counters);
+uint64_t ngx_http_ws_bus_counter_digest(
+    const ngx_http_ws_bus_counters_t *counters);
+
+
 /* http */
 
 /* name and value live as long as the request. */
@@ -249,23 +333,14 @@ void ngx_http_ws_bus_refusal_log(ngx_http_request_t *r, ngx_uint_t level,
     const char *fmt, ...);
 
 
-static ngx_inline wsb_counters_t *
-ngx_http_ws_bus_counters(ngx_http_ws_bus_worker_t *w)
+extern ngx_uint_t  ngx_http_ws_bus_module_counters_at;
+
+
+static ngx_inline ngx_http_ws_bus_module_counters_t *
+ngx_http_ws_bus_module_counters(ngx_http_ws_bus_worker_t *w)
 {
-    return &wsb_zone_slot(w->zone, (unsigned) w->slot)->counters;
-}
-
-
-/* Those of the worker that is of this bus; NULL: there is none. */
-
-static ngx_inline wsb_counters_t *
-ngx_http_ws_bus_zone_counters(ngx_http_ws_bus_zone_t *bus)
-{
-    if (bus == NULL || bus->worker == NULL || bus->worker->slot == -1) {
-        return NULL;
-    }
-
-    return ngx_http_ws_bus_counters(bus->worker);
+    return (ngx_http_ws_bus_module_counters_t *)
+               (w->counters + ngx_http_ws_bus_module_counters_at);
 }
 
 

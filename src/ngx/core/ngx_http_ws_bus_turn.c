@@ -64,10 +64,10 @@ ngx_http_ws_bus_turn_now(void)
 static void
 ngx_http_ws_bus_turn_handler(ngx_event_t *ev)
 {
-    uint64_t                   took;
-    ngx_uint_t                 i;
-    wsb_counters_t            *counters;
-    ngx_http_ws_bus_worker_t  *w;
+    uint64_t                            took;
+    ngx_uint_t                          i;
+    ngx_http_ws_bus_worker_t           *w;
+    ngx_http_ws_bus_module_counters_t  *counters;
 
     if (!ngx_queue_empty(&ngx_posted_events)) {
         ngx_post_event(ev, &ngx_posted_events);
@@ -80,10 +80,7 @@ ngx_http_ws_bus_turn_handler(ngx_event_t *ev)
     i = 0;
 
     while ((w = ngx_http_ws_bus_worker_next(&i)) != NULL) {
-        counters = ngx_http_ws_bus_counters(w);
-
-        if (took > counters->longest_turn) {
-            counters->longest_turn = took;
-        }
+        counters = ngx_http_ws_bus_module_counters(w);
+        counters->longest_turn_ms = ngx_max(counters->longest_turn_ms, took);
     }
 }

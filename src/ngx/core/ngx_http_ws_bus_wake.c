@@ -225,7 +225,7 @@ ngx_http_ws_bus_wake_signal_handler(ngx_event_t *ev)
         pending = wsb_slot_pending(w->zone, (unsigned) w->slot);
 
         if (pending) {
-            ngx_http_ws_bus_counters(w)->wakeups++;
+            ngx_http_ws_bus_module_counters(w)->wakeups++;
         }
 
         ngx_log_debug3(NGX_LOG_DEBUG_HTTP, ev->log, 0,

@@ -115,6 +115,7 @@ ngx_http_ws_bus_worker_create(ngx_cycle_t *cycle, ngx_http_ws_bus_zone_t *bus)
     w->bus = bus;
     w->zone = bus->zone;
     w->shpool = bus->shpool;
+    w->counters = w->idle;
 
     /* its handler is set by the room client */
 
@@ -153,6 +154,8 @@ ngx_http_ws_bus_worker_enter(ngx_http_ws_bus_worker_t *w, ngx_log_t *log)
     if (w->slot == -1) {
         return;
     }
+
+    w->counters = wsb_zone_slot(w->zone, (unsigned) w->slot)->counters;
 
     ngx_log_debug3(NGX_LOG_DEBUG_HTTP, log, 0,
                    "ws bus zone \"%V\": slot %i, from event %uL on",

@@ -26,9 +26,5 @@ ngx_http_ws_bus_append(ngx_http_ws_bus_zone_t *bus,
 
     ngx_http_ws_bus_wake(bus, appended);
 
-    if (bus->worker != NULL && bus->worker->slot != -1) {
-        ngx_http_ws_bus_counters(bus->worker)->published += batch->nentries;
-    }
-
     return WSB_OK;
 }

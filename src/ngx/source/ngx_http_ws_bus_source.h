@@ -23,6 +23,19 @@
 #define NGX_HTTP_WS_BUS_PARK_TIME      100      /* ms, a publisher at most */
 
 
+/* What this room counts: name, kind, where it is shown, meaning. */
+
+#define NGX_HTTP_WS_BUS_SOURCE_COUNTERS(counter)                              \
+    counter(captured, SUM, TOTALS,                                            \
+            "events of mutations that passed through")                        \
+    counter(refused_publishes, SUM, TOTALS,                                   \
+            "publish requests answered with a problem")
+
+typedef struct {
+    NGX_HTTP_WS_BUS_SOURCE_COUNTERS(NGX_HTTP_WS_BUS_COUNTER_FIELD)
+} ngx_http_ws_bus_source_counters_t;
+
+
 typedef struct {
     ngx_array_t                  watches;     /* of the file watch */
 } ngx_http_ws_bus_source_main_conf_t;
@@ -70,6 +83,17 @@ char *ngx_http_ws_bus_watch_check_all(ngx_conf_t *cf,
 void ngx_http_ws_bus_watch_init_process(ngx_cycle_t *cycle,
     ngx_http_ws_bus_source_main_conf_t *smcf);
 void ngx_http_ws_bus_watch_exit_process(void);
+
+
+extern ngx_uint_t  ngx_http_ws_bus_source_counters_at;
+
+
+static ngx_inline ngx_http_ws_bus_source_counters_t *
+ngx_http_ws_bus_source_counters(ngx_http_ws_bus_worker_t *w)
+{
+    return (ngx_http_ws_bus_source_counters_t *)
+               (w->counters + ngx_http_ws_bus_source_counters_at);
+}
 
 
 extern ngx_module_t  ngx_http_ws_bus_source_module;

@@ -185,7 +185,7 @@ layout_fault(uint8_t *p, size_t size, size_t history, size_t nidem)
         || zone->idem % 8 || zone->chunks % WSB_CHUNK_SIZE
         || (uintptr_t) &zone->log.head % 64
         || (uintptr_t) &zone->log.oldest % 64
-        || (uintptr_t) &wsb_zone_slot(zone, 1)->counters % 64)
+        || (uintptr_t) &wsb_zone_slot(zone, 1)->cursor % 64)
     {
         return "alignment";
     }
