@@ -62,7 +62,10 @@ wsb_slot_free_locked(wsb_zone_t *zone)
 
     for (i = 0; i < WSB_SLOTS; i++) {
 
-        /* in use and without a pid: somebody died when he came or went */
+        /*
+         * Its bit is set and there is no pid: a process died while it entered
+         * or left.  Nobody lives there, and no sweep would find it.
+         */
 
         if (wsb_zone_next(zone, i) != i || wsb_zone_slot(zone, i)->pid == 0) {
             break;
@@ -91,7 +94,10 @@ wsb_slot_block_locked(wsb_zone_t *zone, unsigned block)
         return WSB_OK;
     }
 
-    /* somebody may have died between the owner word and the block */
+    /*
+     * A process that died after it had taken a chunk for this block, and
+     * before it had noted the chunk as the block, has left it owned for good.
+     */
 
     owner = wsb_zone_owners(zone);
 
@@ -146,7 +152,11 @@ wsb_slot_reclaim_locked(wsb_zone_t *zone, unsigned n, uint32_t pid)
     __atomic_store_n(&slot->pending_from, 0, __ATOMIC_RELAXED);
     __atomic_store_n(&slot->armed, 0, __ATOMIC_SEQ_CST);
 
-    /* by the owner word, not by the root: a death may have parted the two */
+    /*
+     * The owner words tell which chunks are of this slot, not its directory:
+     * a process that died while it changed the directory may have left chunks
+     * that stand in none.
+     */
 
     owner = wsb_zone_owners(zone);
 
@@ -201,7 +211,10 @@ wsb_slot_take_locked(wsb_zone_t *zone, unsigned n, wsb_hand_t *hand)
     if (wsb_hand_empty(hand)) {
 
         if (pending == 0 || pending >= end.seq) {
-            /* not below the end: of a batch that died */
+            /*
+             * Nothing, or a record that is not in the log: its publisher died
+             * after it had noted the record here, and before the commit.
+             */
             hand->next = end;
 
         } else if (pending > hand->next.seq) {
@@ -248,7 +261,11 @@ wsb_slot_disarm(wsb_zone_t *zone, unsigned n)
 
     slot = wsb_zone_slot(zone, n);
 
-    /* the store to pending_from comes before: unlocking is a full barrier */
+    /*
+     * pending_from was stored before the mutex was unlocked, which is a full
+     * barrier.  So either the worker is found armed here, or it arms itself
+     * later and finds what is pending: see wsb_slot_arm().
+     */
 
     return (int) __atomic_exchange_n(&slot->armed, 0, __ATOMIC_SEQ_CST);
 }

@@ -31,7 +31,10 @@ wsb_zone_init(void *mem, size_t size, size_t history, size_t nidem,
     blocks = wsb_zone_blocks(size);
     owners = off + blocks * WSB_BLOCK_SLOTS * sizeof(wsb_slot_t);
 
-    /* as many owner words as there could be chunks at the most */
+    /*
+     * How many chunks there are is known only when all else has its place: so
+     * there are owner words for as many as would fill the whole block.
+     */
 
     idem = wsb_zone_align(owners + size / WSB_CHUNK_SIZE * sizeof(uint32_t),
                           64);

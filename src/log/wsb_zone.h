@@ -26,10 +26,11 @@
 #define WSB_ZONE_MIN              (1024 * 1024)
 
 /*
- * As many slots as nginx has processes.  They come in blocks: those of the
- * first WSB_SLOTS_LAID, or of more in a large zone, are laid out with it, the
- * others are chunks that are taken when so many processes live at once, and
- * stay what they are.
+ * Slots: nginx has no more processes than that.  They come in blocks of
+ * WSB_BLOCK_SLOTS.  At least the first WSB_SLOTS_LAID slots are laid out with
+ * the zone.  A block beyond takes a chunk once so many processes live at the
+ * same time, and is never given back: the address of a slot stays the same as
+ * long as the zone lives.
  */
 
 #define WSB_SLOTS                 1024
@@ -42,13 +43,15 @@
 
 
 /*
- * What the parts of the module count in a slot.  Which is what, they say when
- * they are configured; here they are numbers.  Those in `kept` of the zone go
- * on in `past` when their worker is gone, the others end with it.  As many as
- * keep a block of slots within a chunk.
+ * What the parts of the module count in a slot.  Which number is what, they
+ * say when they are configured.  Those in `kept` of the zone go on in `past`
+ * when their worker is gone, the others end with it.
+ *
+ * With 23 of them a slot has 384 bytes, with 31 it has 448, and with 39 it has
+ * 512, which is all that a chunk has for each of its WSB_BLOCK_SLOTS.
  */
 
-#define WSB_COUNTERS              31
+#define WSB_COUNTERS              23
 
 
 /*
@@ -122,8 +125,9 @@ typedef struct {
     uint32_t              block[WSB_SLOTS / WSB_BLOCK_SLOTS];
 
     uint32_t              hint;           /* where to look for a free chunk */
-    uint32_t              nfree;          /* chunks; a death may leave it wrong
-                                             until its slot is reclaimed */
+    uint32_t              nfree;          /* chunks; wrong after a death, until
+                                             the slot of the dead is reclaimed
+                                             and they are counted again */
 
     uint64_t              counted;        /* a digest of what the counters
                                              are: processes for which it

@@ -94,8 +94,10 @@ typedef struct {
 } ngx_http_ws_bus_module_counters_t;
 
 
-/* A bus as configured.  Belongs to a cycle; the block that it names lives on
- * from cycle to cycle. */
+/*
+ * A bus as it is configured: made new with each configuration.  The shared
+ * memory that it points to is the same before and after a reload.
+ */
 
 struct ngx_http_ws_bus_zone_s {
     ngx_str_t                    name;
@@ -121,9 +123,9 @@ typedef struct {
 
 typedef struct {
     ngx_http_handler_pt          handler;     /* that we gave the location */
-    ngx_http_ws_bus_zone_t      *zone;        /* whose the location is, if it
-                                                 is of one: what is refused
-                                                 there is counted in it */
+    ngx_http_ws_bus_zone_t      *zone;        /* of the location, or NULL: what
+                                                 is refused before a client
+                                                 exists is counted in it */
 } ngx_http_ws_bus_loc_conf_t;
 
 

@@ -42,7 +42,7 @@ ngx_http_ws_bus_refusal_log(ngx_http_request_t *r, ngx_uint_t level,
         return;
     }
 
-    /* it may hold anything */
+    /* a stranger's bytes: what would break the line is escaped */
 
     ngx_memzero(&text, sizeof(wsb_text_t));
 

@@ -55,7 +55,7 @@ ngx_http_ws_bus_status_handler(ngx_http_request_t *r)
                ? NGX_HTTP_NOT_ALLOWED : NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    /* the tenant of nobody is not that of everybody */
+    /* with no tenant where one is needed, the page would be that of all */
 
     rc = ngx_http_ws_bus_tenant_of(r, &tenant);
     if (rc != NGX_OK) {
