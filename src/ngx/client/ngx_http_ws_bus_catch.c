@@ -240,7 +240,7 @@ ngx_http_ws_bus_catch_gap(ngx_http_ws_bus_client_t *wc)
         return;
     }
 
-    ngx_http_ws_bus_op_gap(wc, to, "slow");
+    ngx_http_ws_bus_op_gaps(wc, to, "slow");
 
     wc->cursor.seq = to + 1;
     wc->cursor.pos = WSB_LOG_POS_UNKNOWN;
