@@ -339,9 +339,9 @@ ngx_http_ws_bus_client_end(ngx_http_ws_bus_client_t *wc,
         return;
     }
 
-    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, wc->connection->log, 0,
-                   "ws_bus client %p end: %ui \"%s\"",
-                   wc, (ngx_uint_t) why, text ? text : "");
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, wc->connection->log, 0,
+                   "ws_bus end: why:%ui \"%s\"",
+                   (ngx_uint_t) why, text ? text : "");
 
     if (wc->fan->worker == NULL) {
         wc->transport->end(wc, why, text);
@@ -403,6 +403,9 @@ ngx_http_ws_bus_client_close(ngx_http_ws_bus_client_t *wc)
     if (wc->closed) {
         return;
     }
+
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, wc->connection->log, 0,
+                   "ws_bus close: events:%uL", wc->events_out);
 
     wc->closed = 1;
     wc->closing = 1;
