@@ -12,8 +12,8 @@
 #include <stdio.h>
 #include <time.h>
 
-#include "bus/wsb_index.h"
-#include "bus/wsb_where.h"
+#include "match/wsb_index.h"
+#include "match/wsb_where.h"
 
 
 #define SUBS         128                  /* ws_bus_max_subscriptions */

@@ -10,6 +10,7 @@
 
 #include "json/wsb_json.h"
 #include "event/wsb_publish.h"
+#include "event/wsb_timestamp.h"
 #include "protocol/wsb_codec.h"
 
 

@@ -5,7 +5,7 @@
 
 #include "fuzz.h"
 
-#include "ws/wsb_deflate.h"
+#include "ws/wsb_inflate.h"
 #include "ws/wsb_reader.h"
 #include "ws/utf8_ref.h"
 

@@ -127,10 +127,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_offer(s);
     check_origin(s);
 
-    found = wsb_list_has_token(s, "websocket");
+    found = wsb_handshake_has_token(s, "websocket");
     fuzz_check(found == ref_list(copy, size, "websocket"));
 
-    found = wsb_list_has_token(s, "a");
+    found = wsb_handshake_has_token(s, "a");
     fuzz_check(found == ref_list(copy, size, "a"));
 
     found = wsb_handshake_key_valid(s);

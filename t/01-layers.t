@@ -1,4 +1,5 @@
-# The sources keep to the layers, to 80 columns and to their documents.
+# The sources keep to the layers, to 80 columns and to their documents; files
+# stand in no circle, are not long, and are named as what is in them.
 
 use strict;
 use warnings;
@@ -22,7 +23,22 @@ my %may = (
     ngx      => [qw(ngx protocol auth log match event json ws)],
 );
 
-my (%text, %folder_of);
+# what a room of src/ngx may include, of the other rooms; of the pure folders,
+# all
+
+my %room = (
+    core      => [],
+    jwt       => [qw(core)],
+    client    => [qw(jwt core)],
+    transport => [qw(client jwt core)],
+    source    => [qw(client jwt core)],
+    call      => [qw(client jwt core)],
+    status    => [qw(client jwt core)],
+);
+
+my $longest = 700;              # lines of a file
+
+my (%text, %folder_of, %path_of);
 
 find(sub {
     return if !/\.[ch]\z/;
@@ -32,6 +48,7 @@ find(sub {
     $text{$path} = <$fh>;
     my ($folder) = $path =~ m{^src/(\w+)/};
     $folder_of{$_} = $folder // '';
+    $path_of{$_} = $path;
 }, "$root/src");
 
 sub includes { return $text{ $_[0] } =~ /^[ \t]*#[ \t]*include\s*[<"]([^>"]+)/mg }
@@ -72,6 +89,147 @@ for my $folder (sort keys %may) {
 
     nothing("src/$folder includes only what is below it", @bad);
 }
+
+sub stem { my ($stem) = $_[0] =~ m{([^/]+)\.[ch]\z}; return $stem }
+sub folder { my ($folder) = $_[0] =~ m{^(.*)/}; return $folder }
+
+# the files of ours that a file includes, by path
+
+sub ours { return grep { defined } map { $path_of{ s{.*/}{}r } } includes($_[0]) }
+
+# the rooms of src/ngx
+
+my @glue = grep { m{^src/ngx/} } sort keys %text;
+
+sub room { my ($room) = $_[0] =~ m{^src/ngx/(\w+)/}; return $room }
+sub door { my ($room) = @_; return "src/ngx/$room/ngx_http_ws_bus_$room.h" }
+
+nothing('each file of src/ngx is in a room that is known',
+        grep { !$room{ room($_) // '' } } @glue);
+
+my %is_room = map { (room($_) // '') => 1 } @glue;
+
+nothing('each room has its header',
+        grep { !$text{$_} } map { door($_) } grep { $room{$_} } sort keys %is_room);
+
+for my $room (sort keys %room) {
+    my %ok = map { $_ => 1 } $room, @{ $room{$room} };
+    my (@arrow, @inside);
+
+    for my $path (grep { room($_) && room($_) eq $room } @glue) {
+        for my $inc (grep { room($_) } ours($path)) {
+            my $of = room($inc);
+            next if $of eq $room;
+            push @arrow, "$path includes $inc" if !$ok{$of};
+            push @inside, "$path includes $inc" if $inc ne door($of);
+        }
+    }
+
+    nothing("src/ngx/$room includes only rooms that are below it", @arrow);
+    nothing("src/ngx/$room includes of other rooms their header alone", @inside);
+}
+
+# whom a header leads to, itself too
+
+sub reach {
+    my ($path, $seen) = @_;
+    return if $seen->{$path}++;
+    reach($_, $seen) for ours($path);
+}
+
+nothing('no header leads to all rooms', grep {
+    my %seen;
+    reach($_, \%seen);
+    my %rooms = map { (room($_) // '') => 1 } keys %seen;
+    !grep { !$rooms{$_} } grep { $_ ne 'call' } keys %room;
+} grep { /\.h\z/ } @glue);
+
+# A file is a header with the .c of its name, and each .c without a header of
+# its own for which it speaks: the first that such a one includes.
+
+my %header = map { stem($_) => $_ } grep { /\.h\z/ } keys %text;
+
+sub unit {
+    my ($path) = @_;
+    return stem($path) if $header{ stem($path) };
+    my ($first) = grep { folder($_) eq folder($path) } ours($path);
+    return $first ? stem($first) : stem($path);
+}
+
+my %edge;
+
+for my $path (keys %text) {
+    for my $inc (ours($path)) {
+        $edge{ unit($path) }{ unit($inc) } = 1 if unit($path) ne unit($inc);
+    }
+}
+
+my (%state, @circle);
+
+sub visit {
+    my ($unit, @way) = @_;
+    return if ($state{$unit} // '') eq 'done';
+
+    if (($state{$unit} // '') eq 'under way') {
+        shift @way while $way[0] ne $unit;
+        push @circle, join ' -> ', @way, $unit;
+        return;
+    }
+
+    $state{$unit} = 'under way';
+    visit($_, @way, $unit) for sort keys %{ $edge{$unit} };
+    $state{$unit} = 'done';
+}
+
+visit($_) for sort keys %edge;
+
+nothing('files include each other in no circle', @circle);
+
+nothing("no file in src is longer than $longest lines", map {
+    my $n = () = $text{$_} =~ /\n/g;
+    $n > $longest ? "$_: $n" : ();
+} sort keys %text);
+
+# The names that functions of a file begin with: its own; if it has no header,
+# that of the longest one that its name extends.  In a header there may be, as
+# well, those of the files for which it speaks.
+
+sub prefixes {
+    my ($path) = @_;
+    my $stem = stem($path);
+    my @ok = ($stem);
+
+    if ($path =~ /\.h\z/) {
+        push @ok, map { stem($_) } grep { unit($_) eq $stem } keys %text;
+
+    } elsif (!$header{$stem}) {
+        my ($other) = sort { length $b <=> length $a }
+                      grep { index($stem, $_ . '_') == 0 } keys %header;
+        push @ok, $other if $other;
+    }
+
+    return @ok;
+}
+
+my (@defined, @misnamed);
+
+for my $path (sort keys %text) {
+    my @ok = prefixes($path);
+
+    while ($text{$path} =~ /^(?:[a-z][\w ]*[ *]+\**)?
+                             ((?:wsb|ngx_http_ws_bus)_\w+)
+                             \( [^;{}]* \) \n \{/mgx)
+    {
+        my $name = $1;
+        push @defined, $name;
+        push @misnamed, "$path: $name"
+            if !grep { $name eq $_ || index($name, $_ . '_') == 0 } @ok;
+    }
+}
+
+cmp_ok(scalar @defined, '>', 500, 'the functions are found in src');
+
+nothing("a function's name begins with its file's", @misnamed);
 
 nothing('80 columns in src', map {
     my $path = $_;

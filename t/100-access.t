@@ -465,8 +465,9 @@ subtest 'the value of $ws_bus_tenant is that of its time' => sub {
                                 headers => [ 'X-User' => 'bob' ]);
     $ws->close;
     ok(WSBus::Nginx::await(sub {
+        # the line of one that has no tenant may still have been on its way
         substr(WSBus::Nginx::slurp($nginx->file('sessions')), $from)
-            eq "globex\n" }), 'limit_req has seen it empty, the log has not');
+            =~ /\A\n?globex\n\z/ }), 'limit_req has seen it empty, the log has not');
 };
 
 

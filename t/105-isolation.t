@@ -50,6 +50,8 @@ my $nginx = WSBus::Nginx->new(workers => 2, http => <<'END')->start;
                                       ws_bus_restrict schema neq s;
                                       ws_bus_restrict entity_type like "_n_"; }
             }
+            location /of/cost/ws   { ws_bus events;
+                                     ws_bus_max_filters_size 64k; }
             location /of/never/ws  { ws_bus events;
                                      ws_bus_restrict kind eq link;
                                      ws_bus_restrict kind eq entity; }
@@ -532,6 +534,67 @@ subtest 'idempotency keys are no oracle' => sub {
 
     my ($again, $answer) = publish($VICTIM, $body, @key);
     is($answer->{first_id}, $first->{first_id}, 'that of the victim is kept');
+};
+
+
+# Whatever one tenant takes for itself, the others have their own.
+
+subtest 'what one tenant can cost, another does not pay' => sub {
+    my $ask = sub {
+        my ($ws, $what) = @_;
+        $ws->send_text(encode_utf8($what));
+        my $m;
+        do { $m = $ws->read_json } while $m->{type} eq 'event' || $m->{type} eq 'position';
+        return $m;
+    };
+    my @evil = map { client('evil', '/of/cost/ws') } 1 .. 8;
+    my $n = 0;
+    my %got;
+
+    # filters of many values, until the connection may have no more
+
+    for my $ws (@evil) {
+        my $m;
+        do {
+            my $ids = join ',', map { '"' . $n++ . '"' } 1 .. 128;
+            $m = $ask->($ws, qq({"type":"subscribe","filter":{"entity_id":[$ids]}}));
+        } while $m->{type} eq 'subscribed';
+        $got{ $m->{code} }++;
+    }
+    is(join(' ', sort keys %got), 'filters_too_large', 'each is stopped');
+
+    # conditions that have to be tried, until they cost too much
+
+    %got = ();
+    for my $ws (map { client('evil', '/of/cost/ws') } 1 .. 4) {
+        push @evil, $ws;
+        my $m;
+        do {
+            my $word = '%' . $n++ . '%';
+            $m = $ask->($ws, qq({"type":"subscribe","filter":{},"where":[
+                {"column":"v","operator":"like","value":"$word"}]}));
+        } while $m->{type} eq 'subscribed';
+        $got{ $m->{code} }++;
+    }
+    is(join(' ', sort keys %got), 'too_costly', 'here, too');
+
+    my $ws = client($VICTIM);
+    is($ask->($ws, '{"type":"subscribe","filter":{"entity_type":"cost"},"where":[
+           {"column":"v","operator":"like","value":"%1%"}]}')->{type},
+       'subscribed', 'the victim subscribes');
+    is((publish('evil', event('cost', 'x',
+                                 ',"data":{"v":"' . 'y1' x 2048 . '"}')))[0], 200,
+       'an event that all of the others are asked for');
+    my ($status, $answer) = publish($VICTIM, event('cost', 'c',
+                                                 ',"data":{"v":"a1b"}'));
+    is($status, 200, 'and one of the victim');
+
+    my $m;
+    do { $m = $ws->read_json } until $m->{type} ne 'position';
+    is($m->{type}, 'event', 'which it gets');
+    is($m->{data}{id}, $answer->{first_id}, 'and no other');
+
+    $_->close for @evil, $ws;
 };
 
 

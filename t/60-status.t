@@ -188,6 +188,36 @@ subtest 'totals' => sub {
 };
 
 
+# What a table of the document has in its first column, that of the status
+# page under this introduction.
+
+sub documented {
+    my ($intro) = @_;
+
+    open my $fh, '<:encoding(UTF-8)', "$FindBin::Bin/../docs/directives.md"
+        or die "docs/directives.md: $!\n";
+    local $/;
+    my ($rows) = <$fh> =~ /^For \Q$intro\E[^\n]*:\n\n((?:\|[^\n]*\n)+)/m;
+
+    return map { /`(\w+)`/g } map { (split /\|/)[1] } split /\n/, $rows // '';
+}
+
+
+subtest 'the document has what the status shows' => sub {
+    my $zone = zone();
+
+    my @workers = documented('each element of `workers`');
+    my @totals  = documented('`totals`');
+
+    cmp_ok(scalar @$_, '>', 5, 'a table is found') for \@workers, \@totals;
+
+    is(join(' ', sort @workers), join(' ', sort keys %{ $zone->{workers}[0] }),
+       'of each worker');
+    is(join(' ', sort @totals), join(' ', sort keys %{ $zone->{totals} }),
+       'of the totals');
+};
+
+
 subtest 'the status after a reload' => sub {
     my ($before) = map { $_->{generation} } @{ zone()->{workers} };
 

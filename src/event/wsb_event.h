@@ -71,28 +71,4 @@ void wsb_event_encode(const wsb_event_t *ev, uint8_t *dst);
 wsb_rc_t wsb_event_decode(const uint8_t *p, size_t len, wsb_event_t *ev);
 
 
-/*
- * The norm of an entity id: one of the spellings of a UUID (36 characters, 32
- * hex digits, in braces, after "urn:uuid:", any case) becomes 36 lower-case
- * characters in buf; anything else is itself.
- */
-
-#define WSB_UUID_LEN              36
-
-wsb_str_t wsb_entity_id_norm(wsb_str_t id, uint8_t buf[WSB_UUID_LEN]);
-
-
-/*
- * "2026-01-02T03:04:05.678Z" for milliseconds since 1970: 3 digits of
- * fraction, or none when they are zero.  Returns the length, at most 24.
- */
-
-#define WSB_TIMESTAMP_LEN         24
-
-size_t wsb_timestamp(uint64_t msec, uint8_t *dst);
-
-/* Is it an RFC 3339 date-time? */
-int wsb_timestamp_valid(wsb_str_t s);
-
-
 #endif /* WSB_EVENT_H */

@@ -14,14 +14,10 @@
 
 
 #include "wsb_event.h"
+#include "wsb_hash.h"
 
 
 #define WSB_MASKS                 16      /* bit i: routing field i is named */
-
-
-typedef struct {
-    uint64_t              h[2];
-} wsb_key_t;
 
 
 /* The hashes of an event's parts, from which any of its keys is made. */
@@ -39,14 +35,6 @@ typedef struct {
 #define WSB_DOMAIN_FILTER         2
 #define WSB_DOMAIN_FIELD          16      /* + wsb_field_t */
 
-
-/*
- * SipHash-2-4 with 128 bits of output; key is 16 bytes.  The same data hash
- * differently in each domain; domain 0 is plain SipHash.
- */
-
-wsb_key_t wsb_hash(const uint8_t key[16], unsigned domain, const void *data,
-    size_t len);
 
 /* Of a tenant: absent and empty are the same, "no tenant". */
 wsb_key_t wsb_key_tenant(const uint8_t key[16], wsb_str_t tenant);

@@ -1,4 +1,5 @@
 #include "wsb_publish.h"
+#include "wsb_timestamp.h"
 #include "../json/wsb_json.h"
 
 #include <stdarg.h>

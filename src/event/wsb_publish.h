@@ -48,7 +48,7 @@ typedef struct {
 
 
 typedef struct {
-    const uint8_t        *key;            /* 16 bytes of the zone: wsb_key.h */
+    const uint8_t        *key;            /* 16 bytes of the zone: wsb_hash.h */
     wsb_str_t             tenant;         /* overrides the body's if not NULL */
     size_t                max_record;     /* bytes; more is 413 */
     size_t                max_batch;      /* bytes; more is 413 */

@@ -1,22 +1,12 @@
 #include "wsb_interest.h"
+#include "wsb_chunk.h"
 
 
-#define WSB_BUCKET_ENTRIES  127
 #define WSB_BUCKET_SPLIT    100           /* probes stay short below it */
 #define WSB_BUCKET_SHARED   112           /* then for those with little */
 #define WSB_DEPTH_MAX       14            /* 16 pages of 1024 entries */
 
 
-typedef struct {
-    uint32_t              count;          /* entries in use */
-    uint32_t              depth;          /* bits that all its keys share */
-    uint8_t               pad[24];
-    wsb_interest_t        entry[WSB_BUCKET_ENTRIES];
-} wsb_bucket_t;
-
-
-_Static_assert(sizeof(wsb_bucket_t) == WSB_CHUNK_SIZE, "bucket size");
-_Static_assert(sizeof(wsb_text_chunk_t) <= WSB_CHUNK_SIZE, "texts size");
 _Static_assert(WSB_DIR_PAGES * WSB_DIR_PAGE_ENTRIES == 1 << WSB_DEPTH_MAX,
                "directory size");
 
@@ -42,7 +32,6 @@ static wsb_rc_t wsb_interest_split_locked(wsb_zone_t *zone, unsigned n,
     uint64_t hash, uint32_t reserve);
 static wsb_rc_t wsb_interest_double_locked(wsb_zone_t *zone, unsigned n,
     uint32_t reserve);
-static void wsb_filter_text_free_locked(wsb_zone_t *zone, uint32_t chunk);
 static void wsb_interest_merge_locked(wsb_zone_t *zone, unsigned n,
     uint64_t hash);
 static void wsb_interest_halve_locked(wsb_zone_t *zone, unsigned n);
@@ -50,11 +39,6 @@ static uint32_t *wsb_interest_dir(wsb_zone_t *zone, const wsb_slot_t *slot,
     uint64_t i);
 static wsb_bucket_t *wsb_interest_bucket(wsb_zone_t *zone,
     const wsb_slot_t *slot, const wsb_key_t *key);
-static wsb_interest_t *wsb_bucket_find(wsb_bucket_t *bucket,
-    const wsb_key_t *key);
-static void wsb_bucket_insert(wsb_bucket_t *bucket,
-    const wsb_interest_t *entry);
-static void wsb_bucket_remove(wsb_bucket_t *bucket, wsb_interest_t *entry);
 
 
 wsb_rc_t
@@ -656,213 +640,4 @@ wsb_interest_bucket(wsb_zone_t *zone, const wsb_slot_t *slot,
     entry = wsb_interest_dir(zone, slot, key->h[0]);
 
     return entry ? wsb_zone_chunk(zone, *entry) : NULL;
-}
-
-
-static wsb_interest_t *
-wsb_bucket_find(wsb_bucket_t *bucket, const wsb_key_t *key)
-{
-    unsigned         i, n;
-    wsb_interest_t  *entry;
-
-    i = key->h[1] % WSB_BUCKET_ENTRIES;
-
-    for (n = 0; n < WSB_BUCKET_ENTRIES; n++) {
-        entry = &bucket->entry[i];
-
-        if (entry->count == 0) {
-            return NULL;
-        }
-
-        if (wsb_key_eq(&entry->key, key)) {
-            return entry;
-        }
-
-        i = (i + 1) % WSB_BUCKET_ENTRIES;
-    }
-
-    return NULL;
-}
-
-
-static void
-wsb_bucket_insert(wsb_bucket_t *bucket, const wsb_interest_t *entry)
-{
-    unsigned  i, n;
-
-    i = entry->key.h[1] % WSB_BUCKET_ENTRIES;
-
-    for (n = 0; n < WSB_BUCKET_ENTRIES; n++) {
-
-        if (bucket->entry[i].count == 0) {
-            bucket->entry[i] = *entry;
-            bucket->count++;
-            return;
-        }
-
-        i = (i + 1) % WSB_BUCKET_ENTRIES;
-    }
-}
-
-
-/* Linear probing without tombstones: what probed past the hole moves in. */
-
-static void
-wsb_bucket_remove(wsb_bucket_t *bucket, wsb_interest_t *entry)
-{
-    unsigned  hole, i, home, n;
-
-    hole = (unsigned) (entry - bucket->entry);
-    i = hole;
-
-    for (n = 0; n < WSB_BUCKET_ENTRIES; n++) {
-        i = (i + 1) % WSB_BUCKET_ENTRIES;
-
-        if (bucket->entry[i].count == 0) {
-            break;
-        }
-
-        home = bucket->entry[i].key.h[1] % WSB_BUCKET_ENTRIES;
-
-        if ((i + WSB_BUCKET_ENTRIES - home) % WSB_BUCKET_ENTRIES
-            >= (i + WSB_BUCKET_ENTRIES - hole) % WSB_BUCKET_ENTRIES)
-        {
-            bucket->entry[hole] = bucket->entry[i];
-            hole = i;
-        }
-    }
-
-    memset(&bucket->entry[hole], 0, sizeof(wsb_interest_t));
-    bucket->count--;
-}
-
-
-uint32_t
-wsb_filter_text_add_locked(wsb_zone_t *zone, unsigned n, wsb_str_t text,
-    const wsb_key_t *tenant)
-{
-    uint32_t            chunk, i;
-    wsb_slot_t         *slot;
-    wsb_text_chunk_t   *tc;
-    wsb_filter_text_t  *ft;
-
-    if (text.len == 0 || text.len > WSB_TEXT_SIZE) {
-        return 0;
-    }
-
-    slot = wsb_zone_slot(zone, n);
-
-    for (chunk = slot->texts; chunk != 0; chunk = tc->next) {
-        tc = wsb_zone_chunk(zone, chunk);
-
-        if (tc == NULL) {
-            return 0;
-        }
-
-        if (tc->used < WSB_TEXTS_PER_CHUNK) {
-            break;
-        }
-    }
-
-    if (chunk == 0) {
-
-        if (slot->ntexts == WSB_TEXT_CHUNKS
-            || zone->nfree <= zone->nchunks / 2)
-        {
-            return 0;
-        }
-
-        chunk = wsb_chunk_take_locked(zone, n);
-        if (chunk == 0) {
-            return 0;
-        }
-
-        tc = wsb_zone_chunk(zone, chunk);
-        tc->next = slot->texts;
-
-        slot->texts = chunk;
-        slot->ntexts++;
-    }
-
-    for (i = 0; i < WSB_TEXTS_PER_CHUNK; i++) {
-        ft = &tc->text[i];
-
-        if (ft->count == 0) {
-            memcpy(ft->text, text.data, text.len);
-            ft->len = (uint32_t) text.len;
-            ft->count = 1;
-            tc->tenant[i] = *tenant;
-            tc->used++;
-
-            return chunk * WSB_TEXTS_PER_CHUNK + i;
-        }
-    }
-
-    return 0;
-}
-
-
-void
-wsb_filter_text_count_locked(wsb_zone_t *zone, uint32_t handle,
-    uint32_t count)
-{
-    wsb_text_chunk_t   *tc;
-    wsb_filter_text_t  *ft;
-
-    tc = wsb_zone_chunk(zone, handle / WSB_TEXTS_PER_CHUNK);
-    if (tc == NULL) {
-        return;
-    }
-
-    ft = &tc->text[handle % WSB_TEXTS_PER_CHUNK];
-
-    if (count == 0 && ft->count != 0) {
-        ft->count = 0;
-        tc->used--;
-
-        if (tc->used == 0) {
-            wsb_filter_text_free_locked(zone, handle / WSB_TEXTS_PER_CHUNK);
-        }
-
-        return;
-    }
-
-    ft->count = count;
-}
-
-
-/* Gives an empty chunk of texts back. */
-
-static void
-wsb_filter_text_free_locked(wsb_zone_t *zone, uint32_t chunk)
-{
-    uint32_t           owner, i, *p;
-    wsb_slot_t        *slot;
-    wsb_text_chunk_t  *tc;
-
-    owner = wsb_zone_owners(zone)[chunk - 1];
-
-    if (owner == 0 || owner > WSB_SLOTS) {
-        return;
-    }
-
-    slot = wsb_zone_slot(zone, owner - 1);
-    p = &slot->texts;
-
-    for (i = 0; i < WSB_TEXT_CHUNKS; i++) {
-        tc = wsb_zone_chunk(zone, *p);
-
-        if (tc == NULL) {
-            return;
-        }
-
-        if (*p == chunk) {
-            *p = tc->next;
-            slot->ntexts--;
-            wsb_chunk_give_locked(zone, chunk);
-            return;
-        }
-
-        p = &tc->next;
-    }
 }

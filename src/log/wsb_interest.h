@@ -16,15 +16,7 @@
 #define WSB_INTEREST_H
 
 
-#include "wsb_zone.h"
-
-
-typedef struct {
-    wsb_key_t             key;
-    uint64_t              last;           /* seq of its last event, or 0 */
-    uint32_t              count;          /* of subscriptions; 0: free */
-    uint32_t              mask;           /* or WSB_MASK_COUNT */
-} wsb_interest_t;
+#include "wsb_bucket.h"
 
 
 /*
@@ -50,10 +42,9 @@ void wsb_interest_remove_locked(wsb_zone_t *zone, unsigned slot,
 
 /*
  * The same tables hold counts that concern no event, under keys of their own
- * and this mask, of any amount.  Here: the sum of all slots.
+ * and WSB_MASK_COUNT, of any amount.  take: that many more, WSB_FULL: none;
+ * give: that many less; count: the sum of all slots.
  */
-
-#define WSB_MASK_COUNT            WSB_MASKS
 
 wsb_rc_t wsb_interest_take_locked(wsb_zone_t *zone, unsigned slot,
     const wsb_key_t *key, uint32_t amount);
@@ -62,11 +53,16 @@ void wsb_interest_give_locked(wsb_zone_t *zone, unsigned slot,
 
 uint64_t wsb_interest_count_locked(wsb_zone_t *zone, const wsb_key_t *key);
 
-/* n more under such a key, WSB_FULL: none; and n less. */
-wsb_rc_t wsb_interest_take_locked(wsb_zone_t *zone, unsigned slot,
-    const wsb_key_t *key, uint32_t n);
-void wsb_interest_give_locked(wsb_zone_t *zone, unsigned slot,
-    const wsb_key_t *key, uint32_t n);
+
+/* What an append has done, and which slots it concerns. */
+
+typedef struct {
+    uint64_t              first;          /* seq */
+    uint64_t              last;
+    uint64_t              subscribers;    /* sum over the events */
+    uint64_t              slots[WSB_SLOTS / 64];  /* a bit for each */
+} wsb_appended_t;
+
 
 /*
  * For each slot with an interest in this event: adds it to out, counts its
@@ -75,37 +71,6 @@ void wsb_interest_give_locked(wsb_zone_t *zone, unsigned slot,
 
 void wsb_interest_notify_locked(wsb_zone_t *zone, const wsb_parts_t *parts,
     uint64_t seq, wsb_appended_t *out);
-
-
-/*
- * Texts: what the filters say, for the status page.  A slot has at most
- * about 1,000 of them and takes chunks only while half of all are free: a
- * filter without a text is still matched.
- */
-
-#define WSB_TEXT_CHUNKS           67
-#define WSB_TEXT_SIZE             248     /* longer ones are not kept */
-#define WSB_TEXTS_PER_CHUNK       15
-
-typedef struct {
-    uint32_t              count;          /* of subscriptions; 0: free */
-    uint32_t              len;
-    uint8_t               text[WSB_TEXT_SIZE];
-} wsb_filter_text_t;
-
-typedef struct {
-    uint32_t              next;           /* chunk + 1, or 0 */
-    uint32_t              used;           /* texts in it */
-    wsb_key_t             tenant[WSB_TEXTS_PER_CHUNK];
-    uint8_t               pad[8];
-    wsb_filter_text_t     text[WSB_TEXTS_PER_CHUNK];
-} wsb_text_chunk_t;
-
-/* Returns a handle for the next two, 0: not kept. */
-uint32_t wsb_filter_text_add_locked(wsb_zone_t *zone, unsigned slot,
-    wsb_str_t text, const wsb_key_t *tenant);
-void wsb_filter_text_count_locked(wsb_zone_t *zone, uint32_t handle,
-    uint32_t count);
 
 
 #endif /* WSB_INTEREST_H */

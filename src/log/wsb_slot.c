@@ -1,5 +1,5 @@
 #include "wsb_slot.h"
-#include "wsb_interest.h"
+#include "wsb_chunk.h"
 
 
 static int wsb_slot_free_locked(wsb_zone_t *zone);
@@ -42,7 +42,7 @@ wsb_slot_enter_locked(wsb_zone_t *zone, uint32_t pid, uint64_t generation,
 
     hand->next = wsb_log_end(&zone->log);
     hand->end = hand->next.seq - 1;
-    slot->counters.cursor = hand->end;
+    slot->cursor = hand->end;
 
     WSB_STEP("slot filled");
 
@@ -122,7 +122,7 @@ void
 wsb_slot_reclaim_locked(wsb_zone_t *zone, unsigned n, uint32_t pid)
 {
     uint32_t     i, *owner;
-    uint64_t     value, *past, *counter;
+    uint64_t     value;
     wsb_slot_t  *slot;
 
     slot = wsb_zone_slot(zone, n);
@@ -158,22 +158,21 @@ wsb_slot_reclaim_locked(wsb_zone_t *zone, unsigned n, uint32_t pid)
         }
     }
 
-    wsb_chunks_count_locked(zone);
+    wsb_chunk_recount_locked(zone);
 
-    slot->counters.connections = 0;
-    slot->counters.subscriptions = 0;
-    slot->counters.cursor = 0;
-    slot->counters.longest_turn = 0;
+    slot->cursor = 0;
 
-    past = (uint64_t *) &zone->past;
-    counter = (uint64_t *) &slot->counters;
+    for (i = 0; i < WSB_COUNTERS; i++) {
 
-    for (i = 0; i < sizeof(wsb_counters_t) / sizeof(uint64_t); i++) {
-        value = __atomic_exchange_n(&counter[i], 0, __ATOMIC_RELAXED);
+        /* cleared first: a death now loses it, and counts nothing twice */
+
+        value = __atomic_exchange_n(&slot->counters[i], 0, __ATOMIC_RELAXED);
 
         WSB_STEP("counter cleared");
 
-        past[i] += value;
+        if (zone->kept & (uint64_t) 1 << i) {
+            zone->past[i] += value;
+        }
     }
 
     WSB_STEP("counters kept");

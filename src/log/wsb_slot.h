@@ -6,25 +6,8 @@
 #define WSB_SLOT_H
 
 
+#include "wsb_hand.h"
 #include "wsb_zone.h"
-
-
-/*
- * What a worker has in hand, in its private memory: it has done everything
- * before `next`, and the records from there to `end` may concern it.
- */
-
-typedef struct {
-    wsb_cursor_t          next;
-    uint64_t              end;            /* seq; below next: nothing */
-} wsb_hand_t;
-
-
-static inline int
-wsb_hand_empty(const wsb_hand_t *hand)
-{
-    return hand->next.seq > hand->end;
-}
 
 
 /*

@@ -1,14 +1,11 @@
 #include "wsb_zone.h"
-#include "wsb_interest.h"
-#include "wsb_slot.h"
 
 
 _Static_assert(WSB_BLOCK_SLOTS * sizeof(wsb_slot_t) <= WSB_CHUNK_SIZE,
                "block size");
+_Static_assert(WSB_COUNTERS <= 64, "a bit for each counter");
 
 
-static wsb_rc_t wsb_zone_repeat_locked(wsb_zone_t *zone,
-    const wsb_request_t *req, wsb_appended_t *out);
 static size_t wsb_zone_blocks(size_t size);
 static size_t wsb_zone_align(size_t n, size_t a);
 
@@ -86,95 +83,6 @@ wsb_zone_valid(const wsb_zone_t *zone)
 }
 
 
-wsb_rc_t
-wsb_zone_append_locked(wsb_zone_t *zone, wsb_batch_t *batch, uint64_t msec,
-    const wsb_request_t *req, wsb_appended_t *out)
-{
-    size_t         i;
-    uint64_t       pos, seq;
-    wsb_rc_t       rc;
-    wsb_idem_t    *idem;
-    wsb_entry_t   *entry;
-    wsb_record_t  *rec;
-
-    memset(out, 0, sizeof(wsb_appended_t));
-
-    seq = wsb_log_head(&zone->log);
-    idem = wsb_zone_idem(zone);
-
-    wsb_idem_settle_locked(idem, seq);
-
-    if (req != NULL) {
-        rc = wsb_zone_repeat_locked(zone, req, out);
-        if (rc != WSB_NOTFOUND) {
-            return rc;
-        }
-    }
-
-    if (batch->len > wsb_log_max_batch(&zone->log)) {
-        return WSB_ERROR;
-    }
-
-    out->first = seq + 1;
-    out->last = seq + batch->nentries;
-
-    for (i = 0; i < batch->nentries; i++) {
-        rec = (wsb_record_t *) (batch->records + batch->entries[i].offset);
-        rec->seq = seq + 1 + i;
-        rec->msec = msec;
-    }
-
-    pos = wsb_log_prepare_locked(&zone->log, batch->len);
-    wsb_log_write_locked(&zone->log, pos, batch->records, batch->len);
-
-    for (i = 0; i < batch->nentries; i++) {
-        entry = &batch->entries[i];
-        wsb_interest_notify_locked(zone, &entry->parts, seq + 1 + i, out);
-    }
-
-    if (req != NULL) {
-        wsb_idem_prepare_locked(idem, req, out->first,
-                                (uint32_t) batch->nentries,
-                                (uint32_t) out->subscribers);
-    }
-
-    /*
-     * The release store also keeps the compiler from moving a store to
-     * pending_from behind it: a death in between must leave a needless wake,
-     * never a missing one.
-     */
-
-    wsb_log_commit_locked(&zone->log, out->last, pos + batch->len);
-
-    wsb_idem_settle_locked(idem, out->last);
-
-    return WSB_OK;
-}
-
-
-/* WSB_NOTFOUND: it is no repetition. */
-
-static wsb_rc_t
-wsb_zone_repeat_locked(wsb_zone_t *zone, const wsb_request_t *req,
-    wsb_appended_t *out)
-{
-    wsb_rc_t      rc;
-    wsb_answer_t  answer;
-
-    rc = wsb_idem_find_locked(wsb_zone_idem(zone), req, &answer);
-
-    if (rc != WSB_OK) {
-        return rc;
-    }
-
-    out->first = answer.first;
-    out->last = answer.first + answer.count - 1;
-    out->subscribers = answer.subscribers;
-
-    return WSB_DONE;
-}
-
-
 void
 wsb_zone_captured_locked(wsb_zone_t *zone, wsb_str_t name, uint64_t n)
 {
@@ -206,81 +114,6 @@ wsb_zone_captured_locked(wsb_zone_t *zone, wsb_str_t name, uint64_t n)
 }
 
 
-uint32_t
-wsb_chunk_take_locked(wsb_zone_t *zone, unsigned slot)
-{
-    uint32_t   i, n, *owner;
-
-    owner = wsb_zone_owners(zone);
-
-    if (zone->nfree == 0) {
-        return 0;
-    }
-
-    n = zone->hint;
-
-    for (i = 0; i < zone->nchunks; i++, n++) {
-
-        if (n >= zone->nchunks) {
-            n = 0;
-        }
-
-        if (owner[n] == 0) {
-
-            zone->hint = n + 1;
-
-
-            /* the owner word first: a death now is swept with the slot */
-            owner[n] = slot + 1;
-
-            WSB_STEP("chunk owned");
-
-            memset(wsb_zone_chunk(zone, n + 1), 0, WSB_CHUNK_SIZE);
-
-            zone->nfree--;
-
-            return n + 1;
-        }
-    }
-
-    zone->nfree = 0;
-
-    return 0;
-}
-
-
-void
-wsb_chunk_give_locked(wsb_zone_t *zone, uint32_t chunk)
-{
-    uint32_t  *owner;
-
-    if (chunk == 0 || chunk > zone->nchunks) {
-        return;
-    }
-
-    owner = &wsb_zone_owners(zone)[chunk - 1];
-
-    zone->nfree += *owner != 0;
-    *owner = 0;
-}
-
-
-uint32_t
-wsb_chunks_free(const wsb_zone_t *zone)
-{
-    uint32_t   i, n, *owner;
-
-    owner = wsb_zone_owners(zone);
-    n = 0;
-
-    for (i = 0; i < zone->nchunks; i++) {
-        n += (owner[i] == 0);
-    }
-
-    return n;
-}
-
-
 /* Those that are laid out: of a large zone, all take little. */
 
 static size_t
@@ -295,13 +128,6 @@ wsb_zone_blocks(size_t size)
     }
 
     return n < WSB_SLOTS / WSB_BLOCK_SLOTS ? n : WSB_SLOTS / WSB_BLOCK_SLOTS;
-}
-
-
-void
-wsb_chunks_count_locked(wsb_zone_t *zone)
-{
-    zone->nfree = wsb_chunks_free(zone);
 }
 
 

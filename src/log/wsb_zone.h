@@ -17,11 +17,10 @@
 #include "wsb_log.h"
 #include "wsb_idem.h"
 #include "../event/wsb_key.h"
-#include "../event/wsb_publish.h"
 
 
 #define WSB_ZONE_MAGIC            0x7a7375625f73770aULL
-#define WSB_ZONE_LAYOUT           6       /* of this file's structures */
+#define WSB_ZONE_LAYOUT           7       /* of this file's structures */
 
 #define WSB_ZONE_MIN              (1024 * 1024)
 
@@ -41,34 +40,14 @@
 #define WSB_DIR_PAGE_ENTRIES      (WSB_CHUNK_SIZE / sizeof(uint32_t))
 
 
-/* Written by the slot's owner alone, without the mutex; read by anybody. */
+/*
+ * What the parts of the module count in a slot.  Which is what, they say when
+ * they are configured; here they are numbers.  Those in `kept` of the zone go
+ * on in `past` when their worker is gone, the others end with it.  As many as
+ * keep a block of slots within a chunk.
+ */
 
-typedef struct {
-    uint64_t              connections;    /* now */
-    uint64_t              subscriptions;  /* now */
-    uint64_t              opened;         /* connections ever */
-    uint64_t              published;      /* events appended */
-    uint64_t              refused;        /* publish requests with an error */
-    uint64_t              deliveries;     /* event messages written */
-    uint64_t              received;       /* client messages */
-    uint64_t              errors;         /* client errors answered */
-    uint64_t              closed_by_error;/* connections that we closed */
-    uint64_t              gaps;           /* told */
-    uint64_t              wakeups;        /* of the worker, by others */
-    uint64_t              bytes_out;
-    uint64_t              deflations;
-    uint64_t              cursor;         /* seq of the last event done */
-    uint64_t              longest_turn;   /* microseconds */
-    uint64_t              captured;       /* events of proxied mutations */
-    uint64_t              refused_connections;   /* by a limit */
-    uint64_t              limited;        /* closed, or a subscription refused,
-                                             by one */
-    uint64_t              refused_origins;/* handshakes */
-    uint64_t              jwt_refused;    /* requests, messages for a token */
-    uint64_t              jwt_expired;    /* connections closed for it */
-    uint64_t              jwt_renewed;
-    uint64_t              ignored;        /* client messages without answer */
-} wsb_counters_t;
+#define WSB_COUNTERS              31
 
 
 /*
@@ -112,7 +91,10 @@ typedef struct {
     uint32_t              texts;          /* first chunk of texts + 1, or 0 */
     uint32_t              ntexts;         /* chunks of texts */
 
-    wsb_counters_t        counters __attribute__((aligned(64)));
+    /* written by the owner alone, without the mutex; read by anybody */
+    uint64_t              cursor __attribute__((aligned(64)));  /* seq of the
+                                             last event that it is done with */
+    uint64_t              counters[WSB_COUNTERS];
 } __attribute__((aligned(64))) wsb_slot_t;
 
 
@@ -142,22 +124,17 @@ typedef struct {
     uint32_t              nfree;          /* chunks; a death may leave it wrong
                                              until its slot is reclaimed */
 
+    uint64_t              counted;        /* a digest of what the counters
+                                             are: processes for which it
+                                             differs cannot share the zone */
+    uint64_t              kept;           /* a bit for each that is kept */
+
     /* of slots that were reclaimed; a death in the middle may lose some */
-    wsb_counters_t        past;
+    uint64_t              past[WSB_COUNTERS];
     wsb_capture_t         captures[WSB_CAPTURES];
 
     wsb_log_t             log;
 } wsb_zone_t;
-
-
-/* What an append has done, and which slots it concerns. */
-
-typedef struct {
-    uint64_t              first;          /* seq */
-    uint64_t              last;
-    uint64_t              subscribers;    /* sum over the events */
-    uint64_t              slots[WSB_SLOTS / 64];  /* a bit for each */
-} wsb_appended_t;
 
 
 /*
@@ -173,38 +150,8 @@ wsb_rc_t wsb_zone_init(void *mem, size_t size, size_t history, size_t nidem,
 int wsb_zone_valid(const wsb_zone_t *zone);
 
 
-/*
- * Appends a batch as one: readers see all of it or nothing.  req is NULL, or
- * the request for the memory of idempotency keys.
- *
- *   WSB_OK        appended
- *   WSB_DONE      out is what the same request was answered, nothing is
- *                 appended, nobody need be woken
- *   WSB_CONFLICT  its key was used for another body
- *   WSB_ERROR     it is longer than wsb_log_max_batch()
- *
- * After unlocking, the caller wakes each slot that it concerns and for which
- * wsb_slot_disarm() is true.  A death before the commit leaves at most a
- * needless wake.
- */
-
-wsb_rc_t wsb_zone_append_locked(wsb_zone_t *zone, wsb_batch_t *batch,
-    uint64_t msec, const wsb_request_t *req, wsb_appended_t *out);
-
-
 /* Counts n events in that were captured at the location of this name. */
 void wsb_zone_captured_locked(wsb_zone_t *zone, wsb_str_t name, uint64_t n);
-
-
-/* Chunks: 4096 bytes, each owned by at most one slot. */
-
-/* Returns its number + 1, zero-filled but for the owner word; 0: none. */
-uint32_t wsb_chunk_take_locked(wsb_zone_t *zone, unsigned slot);
-void wsb_chunk_give_locked(wsb_zone_t *zone, uint32_t chunk);
-
-/* Counts them, and says again how many they are. */
-uint32_t wsb_chunks_free(const wsb_zone_t *zone);
-void wsb_chunks_count_locked(wsb_zone_t *zone);
 
 
 /* Only of a slot that is, or was, in use: others may have no memory. */

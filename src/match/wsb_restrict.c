@@ -1,4 +1,5 @@
 #include "wsb_restrict.h"
+#include "../event/wsb_uuid.h"
 
 #include <stdio.h>
 
@@ -476,7 +477,7 @@ wsb_restrict_string(wsb_text_t *t, wsb_str_t value, wsb_field_t field)
     uint8_t  norm[WSB_UUID_LEN];
 
     if (field == WSB_ENTITY_ID) {
-        value = wsb_entity_id_norm(value, norm);
+        value = wsb_uuid_norm(value, norm);
     }
 
     wsb_text_json(t, value);

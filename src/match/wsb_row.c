@@ -1,4 +1,5 @@
 #include "wsb_row.h"
+#include "../event/wsb_uuid.h"
 
 
 #define WSB_ROWS_MIN    16               /* a power of two */
@@ -317,7 +318,7 @@ wsb_rows_field(wsb_rows_t *rows, wsb_field_t field)
     }
 
     if (field == WSB_ENTITY_ID && text.data != NULL) {
-        text = wsb_entity_id_norm(text, rows->norm);
+        text = wsb_uuid_norm(text, rows->norm);
     }
 
     rows->field.value.type = text.len == 0 ? WSB_JSON_NULL : WSB_JSON_STRING;

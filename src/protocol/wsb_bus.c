@@ -18,6 +18,8 @@
  */
 
 #include "wsb_bus.h"
+#include "../event/wsb_timestamp.h"
+#include "../event/wsb_uuid.h"
 
 #include <stdio.h>
 
@@ -378,7 +380,7 @@ wsb_bus_filter_text(wsb_text_t *t, wsb_field_t field, wsb_str_t value)
     uint8_t  buf[WSB_UUID_LEN];
 
     if (field == WSB_ENTITY_ID) {
-        value = wsb_entity_id_norm(value, buf);
+        value = wsb_uuid_norm(value, buf);
     }
 
     wsb_text_json(t, value);

@@ -3,12 +3,12 @@
 #include <strings.h>
 
 
-static int wsb_list_is_space(uint8_t c);
-static int wsb_base64_char(uint8_t c);
+static int wsb_handshake_is_space(uint8_t c);
+static int wsb_handshake_base64_char(uint8_t c);
 
 
 int
-wsb_list_has_token(wsb_str_t list, const char *token)
+wsb_handshake_has_token(wsb_str_t list, const char *token)
 {
     size_t          n;
     const uint8_t  *p, *last, *start, *end;
@@ -23,7 +23,7 @@ wsb_list_has_token(wsb_str_t list, const char *token)
 
     for ( ;; ) {
 
-        while (p != last && wsb_list_is_space(*p)) {
+        while (p != last && wsb_handshake_is_space(*p)) {
             p++;
         }
 
@@ -35,7 +35,7 @@ wsb_list_has_token(wsb_str_t list, const char *token)
 
         end = p;
 
-        while (end != start && wsb_list_is_space(end[-1])) {
+        while (end != start && wsb_handshake_is_space(end[-1])) {
             end--;
         }
 
@@ -55,7 +55,7 @@ wsb_list_has_token(wsb_str_t list, const char *token)
 
 
 static int
-wsb_list_is_space(uint8_t c)
+wsb_handshake_is_space(uint8_t c)
 {
     return c == ' ' || c == '\t';
 }
@@ -76,7 +76,7 @@ wsb_handshake_key_valid(wsb_str_t key)
     }
 
     for (i = 0; i < WSB_HANDSHAKE_KEY_LEN - 2; i++) {
-        if (!wsb_base64_char(key.data[i])) {
+        if (!wsb_handshake_base64_char(key.data[i])) {
             return 0;
         }
     }
@@ -86,7 +86,7 @@ wsb_handshake_key_valid(wsb_str_t key)
 
 
 static int
-wsb_base64_char(uint8_t c)
+wsb_handshake_base64_char(uint8_t c)
 {
     return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z')
            || (c >= '0' && c <= '9') || c == '+' || c == '/';

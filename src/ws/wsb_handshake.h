@@ -15,7 +15,7 @@
 
 
 /* Does a comma-separated list hold this token, whatever its case? */
-int wsb_list_has_token(wsb_str_t list, const char *token);
+int wsb_handshake_has_token(wsb_str_t list, const char *token);
 
 /* Is it the base64 form of 16 bytes? */
 int wsb_handshake_key_valid(wsb_str_t key);

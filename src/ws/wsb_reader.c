@@ -1,4 +1,3 @@
-#include "wsb_deflate.h"
 #include "wsb_reader.h"
 
 

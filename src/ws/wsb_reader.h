@@ -14,10 +14,8 @@
 #include "../wsb.h"
 #include "wsb_close.h"
 #include "wsb_frame.h"
+#include "wsb_inflate.h"
 #include "wsb_utf8.h"
-
-
-typedef struct wsb_inflate_s  wsb_inflate_t;
 
 
 /* What all readers of a location share; it must outlive them. */

@@ -10,6 +10,7 @@
 
 
 static ngx_int_t ngx_http_ws_bus_client_init_process(ngx_cycle_t *cycle);
+static ngx_int_t ngx_http_ws_bus_client_preconfiguration(ngx_conf_t *cf);
 static void *ngx_http_ws_bus_client_create_main_conf(ngx_conf_t *cf);
 static void *ngx_http_ws_bus_client_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_ws_bus_client_merge_loc_conf(ngx_conf_t *cf,
@@ -173,7 +174,7 @@ static ngx_command_t  ngx_http_ws_bus_client_commands[] = {
 
 
 static ngx_http_module_t  ngx_http_ws_bus_client_module_ctx = {
-    ngx_http_ws_bus_session_log_variables, /* preconfiguration */
+    ngx_http_ws_bus_client_preconfiguration,  /* preconfiguration */
     NULL,                                  /* postconfiguration */
 
     ngx_http_ws_bus_client_create_main_conf,  /* create main configuration */
@@ -309,7 +310,7 @@ ngx_http_ws_bus_client_free(ngx_http_ws_bus_client_t *wc)
 void
 ngx_http_ws_bus_client_open(ngx_http_ws_bus_client_t *wc)
 {
-    wsb_counters_t  *counters;
+    ngx_http_ws_bus_client_counters_t  *counters;
 
     ngx_http_ws_bus_heartbeat_start(wc);
     ngx_http_ws_bus_token_start(wc);
@@ -320,9 +321,9 @@ ngx_http_ws_bus_client_open(ngx_http_ws_bus_client_t *wc)
 
     ngx_queue_insert_tail(&wc->fan->clients, &wc->clients);
 
-    counters = ngx_http_ws_bus_counters(wc->fan->worker);
+    counters = ngx_http_ws_bus_client_counters(wc->fan->worker);
     counters->connections++;
-    counters->opened++;
+    counters->connections_opened++;
     wc->counted = 1;
 
     ngx_http_ws_bus_op_welcome(wc);
@@ -362,7 +363,7 @@ ngx_http_ws_bus_client_end(ngx_http_ws_bus_client_t *wc,
                && why != NGX_HTTP_WS_BUS_END_EXPIRED
                && why != NGX_HTTP_WS_BUS_END_RIGHTS)
     {
-        ngx_http_ws_bus_counters(wc->fan->worker)->closed_by_error++;
+        ngx_http_ws_bus_client_counters(wc->fan->worker)->closed_by_error++;
     }
 
     wc->transport->end(wc, why, text);
@@ -430,7 +431,7 @@ ngx_http_ws_bus_client_close(ngx_http_ws_bus_client_t *wc)
 
     if (wc->counted) {
         ngx_queue_remove(&wc->clients);
-        ngx_http_ws_bus_counters(wc->fan->worker)->connections--;
+        ngx_http_ws_bus_client_counters(wc->fan->worker)->connections--;
         ngx_http_ws_bus_limit_give(wc);
         wc->counted = 0;
     }
@@ -470,6 +471,28 @@ ngx_http_ws_bus_client_husk_handler(ngx_event_t *ev)
 
         ngx_http_ws_bus_client_free(wc);
     }
+}
+
+
+ngx_uint_t  ngx_http_ws_bus_client_counters_at;
+
+static const ngx_http_ws_bus_counter_t  ngx_http_ws_bus_client_counter[] = {
+    NGX_HTTP_WS_BUS_CLIENT_COUNTERS(NGX_HTTP_WS_BUS_COUNTER_ROW)
+};
+
+
+static ngx_int_t
+ngx_http_ws_bus_client_preconfiguration(ngx_conf_t *cf)
+{
+    if (ngx_http_ws_bus_session_log_variables(cf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_ws_bus_counter_register(cf,
+                                 ngx_http_ws_bus_client_counter,
+                                 sizeof(ngx_http_ws_bus_client_counters_t)
+                                     / sizeof(uint64_t),
+                                 &ngx_http_ws_bus_client_counters_at);
 }
 
 

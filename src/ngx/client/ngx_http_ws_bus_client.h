@@ -26,8 +26,9 @@
 #define NGX_HTTP_WS_BUS_CLIENT_H
 
 
-#include "../core/ngx_http_ws_bus_core.h"
+#include "ngx_http_ws_bus_client_counters.h"
 
+#include "../../log/wsb_filter_text.h"
 #include "../../log/wsb_interest.h"
 #include "../../log/wsb_position.h"
 #include "../../log/wsb_quota.h"

@@ -15,7 +15,6 @@
 
 static void ngx_http_ws_bus_fanout_handler(ngx_event_t *ev);
 static void ngx_http_ws_bus_fanout_work(ngx_http_ws_bus_fan_t *fan);
-static void ngx_http_ws_bus_fanout_take(ngx_http_ws_bus_fan_t *fan);
 static ngx_uint_t ngx_http_ws_bus_fanout_lags(ngx_http_ws_bus_fan_t *fan);
 static ngx_int_t ngx_http_ws_bus_fanout_match(ngx_http_ws_bus_fan_t *fan,
     uint64_t until);
@@ -98,7 +97,7 @@ ngx_http_ws_bus_fanout_work(ngx_http_ws_bus_fan_t *fan)
 
     /* each has a share of the turn of its own, so that none starves */
 
-    ngx_http_ws_bus_fanout_take(fan);
+    ngx_http_ws_bus_worker_take(fan->worker);
 
     now = ngx_http_ws_bus_turn_now();
     until = now + NGX_HTTP_WS_BUS_MATCH_TIME;
@@ -124,7 +123,7 @@ ngx_http_ws_bus_fanout_work(ngx_http_ws_bus_fan_t *fan)
         rc = NGX_AGAIN;
     }
 
-    ngx_http_ws_bus_counters(fan->worker)->cursor =
+    wsb_zone_slot(fan->worker->zone, (unsigned) fan->worker->slot)->cursor =
                                             fan->worker->hand.next.seq - 1;
 
     /* it sleeps only with nothing in hand: until then it need not be woken */
@@ -180,7 +179,7 @@ ngx_http_ws_bus_fanout_busy(ngx_http_ws_bus_zone_t *bus)
         slot = wsb_zone_slot(bus->zone, i);
 
         if (slot->pid != 0 && wsb_slot_pending(bus->zone, i)
-            && head > slot->counters.cursor + NGX_HTTP_WS_BUS_PARK_LAG)
+            && head > slot->cursor + NGX_HTTP_WS_BUS_PARK_LAG)
         {
             return 1;
         }
@@ -217,23 +216,6 @@ ngx_http_ws_bus_fanout_not_overflowed(ngx_http_ws_bus_client_t *wc)
     if (wc->overflowed) {
         wc->overflowed = 0;
         wc->fan->overflowed--;
-    }
-}
-
-
-/*
- * The lock is needed only if something is pending: with less in hand than
- * there is, the rest concerns nobody here.
- */
-
-static void
-ngx_http_ws_bus_fanout_take(ngx_http_ws_bus_fan_t *fan)
-{
-    if (wsb_slot_pending(fan->worker->zone, (unsigned) fan->worker->slot)) {
-        ngx_shmtx_lock(&fan->worker->shpool->mutex);
-        wsb_slot_take_locked(fan->worker->zone, (unsigned) fan->worker->slot,
-                             &fan->worker->hand);
-        ngx_shmtx_unlock(&fan->worker->shpool->mutex);
     }
 }
 

@@ -486,7 +486,7 @@ ngx_http_ws_bus_limit_client(ngx_http_request_t *r,
         return NGX_OK;
     }
 
-    ngx_http_ws_bus_counters(w)->refused_connections++;
+    ngx_http_ws_bus_client_counters(w)->refused_connections++;
 
     ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
                   "websocket handshake refused: %s",

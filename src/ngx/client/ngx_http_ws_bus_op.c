@@ -90,7 +90,7 @@ static void
 ngx_http_ws_bus_op_too_many(ngx_http_ws_bus_client_t *wc, const char *what)
 {
     if (wc->fan->worker != NULL) {
-        ngx_http_ws_bus_counters(wc->fan->worker)->limited++;
+        ngx_http_ws_bus_client_counters(wc->fan->worker)->limited++;
     }
 
     ngx_http_ws_bus_client_end(wc, NGX_HTTP_WS_BUS_END_LIMIT, what);
@@ -103,7 +103,7 @@ ngx_http_ws_bus_op_text(ngx_http_ws_bus_client_t *wc, wsb_str_t message)
     wsb_rc_t  rc;
     wsb_op_t  op;
 
-    ngx_http_ws_bus_counters(wc->fan->worker)->received++;
+    ngx_http_ws_bus_client_counters(wc->fan->worker)->messages_received++;
 
     ngx_memzero(&op, sizeof(wsb_op_t));
 
@@ -154,7 +154,7 @@ ngx_http_ws_bus_op_binary(ngx_http_ws_bus_client_t *wc)
     static const wsb_str_t  text =
                        wsb_string("Binary messages are not accepted");
 
-    ngx_http_ws_bus_counters(wc->fan->worker)->received++;
+    ngx_http_ws_bus_client_counters(wc->fan->worker)->messages_received++;
 
     ngx_http_ws_bus_op_error(wc, none, "binary", text);
 }
@@ -165,7 +165,7 @@ ngx_http_ws_bus_op_binary(ngx_http_ws_bus_client_t *wc)
 static void
 ngx_http_ws_bus_op_ignore(ngx_http_ws_bus_client_t *wc, const char *why)
 {
-    ngx_http_ws_bus_counters(wc->fan->worker)->ignored++;
+    ngx_http_ws_bus_client_counters(wc->fan->worker)->messages_ignored++;
 
     ngx_log_error(NGX_LOG_INFO, wc->connection->log, 0,
                   "websocket client's message is ignored: %s", why);
@@ -226,7 +226,7 @@ ngx_http_ws_bus_op_gap(ngx_http_ws_bus_client_t *wc, uint32_t ordinal,
     wc->conf->codec->gap(&text, tenant, ordinal, wc->aware, from, end,
                          reason);
 
-    ngx_http_ws_bus_counters(wc->fan->worker)->gaps++;
+    ngx_http_ws_bus_client_counters(wc->fan->worker)->gaps++;
     wc->gaps++;
 
     ngx_http_ws_bus_out_text(wc, &text);
@@ -368,7 +368,7 @@ ngx_http_ws_bus_op_error(ngx_http_ws_bus_client_t *wc, wsb_str_t id,
         return;
     }
 
-    ngx_http_ws_bus_counters(wc->fan->worker)->errors++;
+    ngx_http_ws_bus_client_counters(wc->fan->worker)->errors++;
 
     ngx_memzero(&text, sizeof(wsb_text_t));
 

@@ -303,10 +303,8 @@ ngx_http_ws_bus_origin_check(ngx_http_request_t *r, ngx_str_t *text,
     ngx_http_ws_bus_refusal_log(r, NGX_LOG_ERR,
                                 "websocket handshake refused: %s", reason);
 
-    if (ccf->zone != NULL && ccf->zone->worker != NULL
-        && ccf->zone->worker->slot != -1)
-    {
-        ngx_http_ws_bus_counters(ccf->zone->worker)->refused_origins++;
+    if (ccf->zone != NULL && ccf->zone->worker != NULL) {
+        ngx_http_ws_bus_client_counters(ccf->zone->worker)->refused_origins++;
     }
 
     return NGX_HTTP_FORBIDDEN;

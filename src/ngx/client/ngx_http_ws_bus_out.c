@@ -608,7 +608,7 @@ ngx_http_ws_bus_out_written(ngx_http_ws_bus_client_t *wc, size_t n)
     wc->bytes_out += n;
 
     if (wc->fan->worker != NULL) {
-        ngx_http_ws_bus_counters(wc->fan->worker)->bytes_out += n;
+        ngx_http_ws_bus_client_counters(wc->fan->worker)->bytes_out += n;
     }
 
     if (wc->resumed && n > 0) {
@@ -680,7 +680,7 @@ ngx_http_ws_bus_out_written_items(ngx_http_ws_bus_client_t *wc, size_t n,
         return n;
     }
 
-    ngx_http_ws_bus_counters(wc->fan->worker)->deliveries += i;
+    ngx_http_ws_bus_client_counters(wc->fan->worker)->deliveries += i;
     wc->events_out += i;
 
     wc->nitems -= (uint32_t) i;

@@ -94,7 +94,7 @@ ngx_http_ws_bus_subscribe_add(ngx_http_ws_bus_client_t *wc, wsb_op_t *op,
     wsb_plan_t  *plan;
 
     if (wc->nsubs >= (ngx_uint_t) wc->conf->max_subscriptions) {
-        ngx_http_ws_bus_counters(wc->fan->worker)->limited++;
+        ngx_http_ws_bus_client_counters(wc->fan->worker)->limited++;
 
         *code = "too_many_subscriptions";
         *text = "Too many subscriptions on this connection";
@@ -104,7 +104,7 @@ ngx_http_ws_bus_subscribe_add(ngx_http_ws_bus_client_t *wc, wsb_op_t *op,
     bytes = wsb_index_bytes(&op->filter);
 
     if (bytes > wc->conf->filters_size - wc->filters) {
-        ngx_http_ws_bus_counters(wc->fan->worker)->limited++;
+        ngx_http_ws_bus_client_counters(wc->fan->worker)->limited++;
 
         *code = "filters_too_large";
         *text = "The filters of this connection are too large together";
@@ -116,7 +116,7 @@ ngx_http_ws_bus_subscribe_add(ngx_http_ws_bus_client_t *wc, wsb_op_t *op,
     cost = op->filter.where ? wsb_where_cost(op->filter.where) : 0;
 
     if (wc->cost + cost > (uint32_t) wc->conf->max_comparisons) {
-        ngx_http_ws_bus_counters(wc->fan->worker)->limited++;
+        ngx_http_ws_bus_client_counters(wc->fan->worker)->limited++;
 
         *code = "too_costly";
         *text = "The conditions on this connection cost too many comparisons";
@@ -168,13 +168,13 @@ ngx_http_ws_bus_subscribe_add(ngx_http_ws_bus_client_t *wc, wsb_op_t *op,
     if (rc != NGX_OK) {
 
         if (rc == NGX_BUSY) {
-            ngx_http_ws_bus_counters(wc->fan->worker)->limited++;
+            ngx_http_ws_bus_client_counters(wc->fan->worker)->limited++;
 
             *code = "too_many_subscriptions";
             *text = "Too many subscriptions";
 
         } else if (rc == NGX_ABORT) {
-            ngx_http_ws_bus_counters(wc->fan->worker)->limited++;
+            ngx_http_ws_bus_client_counters(wc->fan->worker)->limited++;
 
             *code = "too_costly";
             *text = "The conditions cost too many comparisons";
@@ -202,7 +202,7 @@ ngx_http_ws_bus_subscribe_add(ngx_http_ws_bus_client_t *wc, wsb_op_t *op,
     wc->last_ordinal++;
     wc->subs[wc->nsubs++] = sub;
 
-    ngx_http_ws_bus_counters(wc->fan->worker)->subscriptions++;
+    ngx_http_ws_bus_client_counters(wc->fan->worker)->subscriptions++;
 
     return sub;
 }
@@ -488,7 +488,7 @@ ngx_http_ws_bus_subscribe_remove(ngx_http_ws_bus_client_t *wc, wsb_sub_t *sub)
 
     ngx_shmtx_unlock(&w->shpool->mutex);
 
-    ngx_http_ws_bus_counters(w)->subscriptions--;
+    ngx_http_ws_bus_client_counters(w)->subscriptions--;
 }
 
 

@@ -50,7 +50,6 @@ static void ngx_http_ws_bus_token_tick_handler(ngx_event_t *ev);
 static ngx_rbtree_t       ngx_http_ws_bus_token_tree;
 static ngx_rbtree_node_t  ngx_http_ws_bus_token_sentinel;
 static ngx_event_t        ngx_http_ws_bus_token_tick;
-static ngx_connection_t   ngx_http_ws_bus_token_nobody;  /* for debug log */
 
 
 ngx_int_t
@@ -62,12 +61,10 @@ ngx_http_ws_bus_token_init_process(ngx_cycle_t *cycle)
                     &ngx_http_ws_bus_token_sentinel,
                     ngx_rbtree_insert_value);
 
-    ngx_http_ws_bus_token_nobody.fd = (ngx_socket_t) -1;
-
     ev = &ngx_http_ws_bus_token_tick;
     ev->handler = ngx_http_ws_bus_token_tick_handler;
     ev->log = cycle->log;
-    ev->data = &ngx_http_ws_bus_token_nobody;
+    ev->data = &ngx_http_ws_bus_no_connection;
     ev->cancelable = 1;
 
     return NGX_OK;
@@ -293,7 +290,7 @@ ngx_http_ws_bus_token_tick_handler(ngx_event_t *ev)
                       "token of a websocket client has expired");
 
         if (wc->fan->worker != NULL) {
-            ngx_http_ws_bus_counters(wc->fan->worker)->jwt_expired++;
+            ngx_http_ws_bus_client_counters(wc->fan->worker)->jwt_expired++;
         }
 
         ngx_http_ws_bus_client_end(wc, NGX_HTTP_WS_BUS_END_EXPIRED,
@@ -348,12 +345,12 @@ ngx_http_ws_bus_token_renew(ngx_http_ws_bus_client_t *wc, wsb_str_t token,
     }
 
     if (rc != WSB_OK) {
-        ngx_http_ws_bus_counters(wc->fan->worker)->jwt_refused++;
+        ngx_http_ws_bus_jwt_counters(wc->fan->worker)->jwt_refused++;
         return NGX_ABORT;
     }
 
     if (!wsb_key_eq(&hash, &js->hash)) {
-        ngx_http_ws_bus_counters(wc->fan->worker)->jwt_refused++;
+        ngx_http_ws_bus_jwt_counters(wc->fan->worker)->jwt_refused++;
 
         ngx_log_error(NGX_LOG_INFO, wc->connection->log, 0,
                       "websocket client sent a token of other rights");
@@ -363,7 +360,7 @@ ngx_http_ws_bus_token_renew(ngx_http_ws_bus_client_t *wc, wsb_str_t token,
         return NGX_DONE;
     }
 
-    ngx_http_ws_bus_counters(wc->fan->worker)->jwt_renewed++;
+    ngx_http_ws_bus_client_counters(wc->fan->worker)->jwt_renewed++;
 
     ngx_http_ws_bus_token_stop(wc);
     js->node.key = ngx_http_ws_bus_token_end(js, *exp);

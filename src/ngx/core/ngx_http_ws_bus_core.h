@@ -4,9 +4,11 @@
  *
  *   conf      how values of directives are read
  *   zone      shared memory
- *   worker    this process's slot in each zone, ticks, sweeping, generations
- *   wake      sleeping and waking
+ *   worker    this process's slot in each zone, the tick, sweeping the slots of
+ *             the dead, generations of workers, sources that wait
+ *   wake      the signal by which one worker wakes another
  *   turn      how long a turn of the event loop takes
+ *   counter   what the rooms count, for the status page
  *   http      headers, bodies and answers of requests
  *   arg       arguments of the query string, decoded
  *   place     where a directive stands
@@ -19,6 +21,7 @@
 
 #include "ngx_http_ws_bus_compat.h"
 
+#include "../../log/wsb_interest.h"
 #include "../../log/wsb_slot.h"
 
 
@@ -28,6 +31,67 @@
 typedef struct ngx_http_ws_bus_zone_s    ngx_http_ws_bus_zone_t;
 typedef struct ngx_http_ws_bus_worker_s  ngx_http_ws_bus_worker_t;
 typedef struct ngx_http_ws_bus_paused_s  ngx_http_ws_bus_paused_t;
+
+
+/* What a counter is. */
+
+typedef enum {
+    NGX_HTTP_WS_BUS_COUNTER_NOW = 0,  /* goes up and down */
+    NGX_HTTP_WS_BUS_COUNTER_SUM,      /* only goes up, also when workers go */
+    NGX_HTTP_WS_BUS_COUNTER_MAX       /* the longest time of a worker: counted
+                                         in microseconds, shown in ms */
+} ngx_http_ws_bus_counter_e;
+
+/* Where the status page shows it: for each worker, in the totals. */
+
+#define NGX_HTTP_WS_BUS_COUNTER_WORKERS  1
+#define NGX_HTTP_WS_BUS_COUNTER_TOTALS   2
+#define NGX_HTTP_WS_BUS_COUNTER_BOTH     3
+
+
+typedef struct {
+    const char                  *name;        /* on the page */
+    ngx_http_ws_bus_counter_e    kind;
+    ngx_uint_t                   shown;
+    const char                  *meaning;
+} ngx_http_ws_bus_counter_t;
+
+
+typedef struct {
+    const ngx_http_ws_bus_counter_t  *row[WSB_COUNTERS];  /* by number */
+    ngx_uint_t                        n;
+} ngx_http_ws_bus_counters_t;
+
+
+/*
+ * A room lists what it counts once, a line for each:
+ *
+ *   #define ROOM_COUNTERS(counter)                                           \
+ *       counter(connections, NOW, BOTH, "connections that are open")
+ *
+ * and makes of it a struct of that many uint64_t, for the code that counts,
+ * and the rows that it registers.
+ */
+
+#define NGX_HTTP_WS_BUS_COUNTER_FIELD(name, kind, shown, meaning)             \
+    uint64_t  name;
+
+#define NGX_HTTP_WS_BUS_COUNTER_ROW(name, kind, shown, meaning)               \
+    { #name, NGX_HTTP_WS_BUS_COUNTER_##kind,                                  \
+      NGX_HTTP_WS_BUS_COUNTER_##shown, meaning },
+
+
+/* Those of the core itself. */
+
+#define NGX_HTTP_WS_BUS_MODULE_COUNTERS(counter)                              \
+    counter(wakeups, SUM, WORKERS,                                            \
+            "how often another worker woke it")                               \
+    counter(longest_turn_ms, MAX, WORKERS,                                    \
+            "the longest turn of its event loop in which the module worked")
+
+typedef struct {
+    NGX_HTTP_WS_BUS_MODULE_COUNTERS(NGX_HTTP_WS_BUS_COUNTER_FIELD)
+} ngx_http_ws_bus_module_counters_t;
 
 
 /* A bus as configured.  Belongs to a cycle; the block that it names lives on
@@ -41,6 +105,7 @@ struct ngx_http_ws_bus_zone_s {
     ngx_shm_zone_t              *shm_zone;
     ngx_slab_pool_t             *shpool;
     wsb_zone_t                  *zone;
+    ngx_http_ws_bus_counters_t  *counters;    /* of all zones */
     ngx_http_ws_bus_worker_t    *worker;      /* of this process, or NULL */
     u_char                      *file;        /* where it is declared */
     ngx_uint_t                   line;
@@ -50,6 +115,7 @@ struct ngx_http_ws_bus_zone_s {
 
 typedef struct {
     ngx_array_t                  zones;       /* ngx_http_ws_bus_zone_t * */
+    ngx_http_ws_bus_counters_t   counters;
 } ngx_http_ws_bus_main_conf_t;
 
 
@@ -72,6 +138,11 @@ struct ngx_http_ws_bus_worker_s {
     ngx_slab_pool_t             *shpool;
     ngx_int_t                    slot;        /* -1: none was free */
     wsb_hand_t                   hand;
+
+    uint64_t                    *counters;    /* those of its slot, or idle:
+                                                 there is always somewhere to
+                                                 count, and nothing to check */
+    uint64_t                     idle[WSB_COUNTERS];
 
     ngx_event_t                  event;       /* posted: there is work */
 
@@ -127,8 +198,23 @@ char *ngx_http_ws_bus_zone_check_all(ngx_conf_t *cf,
 
 /* worker */
 
-ngx_int_t ngx_http_ws_bus_wake_init_process(ngx_cycle_t *cycle);
-void ngx_http_ws_bus_wake_exit_process(ngx_cycle_t *cycle);
+#define NGX_HTTP_WS_BUS_TICK           250    /* ms */
+
+ngx_int_t ngx_http_ws_bus_worker_init_module(ngx_cycle_t *cycle);
+ngx_int_t ngx_http_ws_bus_worker_init_process(ngx_cycle_t *cycle);
+void ngx_http_ws_bus_worker_exit_process(ngx_cycle_t *cycle);
+
+/*
+ * This process's parts that have a slot:
+ *
+ *   i = 0;
+ *
+ *   while ((w = ngx_http_ws_bus_worker_next(&i)) != NULL) {
+ */
+ngx_http_ws_bus_worker_t *ngx_http_ws_bus_worker_next(ngx_uint_t *i);
+
+/* What is pending gets into the hand; only with a slot. */
+void ngx_http_ws_bus_worker_take(ngx_http_ws_bus_worker_t *w);
 
 /* A source waits until delivery has caught up, or does not any more. */
 void ngx_http_ws_bus_worker_pause(ngx_http_ws_bus_worker_t *w,
@@ -148,7 +234,9 @@ ngx_uint_t ngx_http_ws_bus_worker_generation(void);
 
 /* wake */
 
-ngx_int_t ngx_http_ws_bus_wake_init_module(ngx_cycle_t *cycle);
+/* From now on others can wake this process; if not, it is tried again by the
+ * tick, and said once. */
+void ngx_http_ws_bus_wake_listen(ngx_cycle_t *cycle);
 
 /* After an append and the unlock: whoever sleeps is woken. */
 void ngx_http_ws_bus_wake(ngx_http_ws_bus_zone_t *bus,
@@ -156,6 +244,8 @@ void ngx_http_ws_bus_wake(ngx_http_ws_bus_zone_t *bus,
 
 
 /* turn */
+
+void ngx_http_ws_bus_turn_init(ngx_cycle_t *cycle);
 
 /* Measures how long one turn of the loop takes; called by each handler. */
 void ngx_http_ws_bus_turn(void);
@@ -165,6 +255,19 @@ uint64_t ngx_http_ws_bus_turn_began(void);
 
 /* Monotonic, microseconds. */
 uint64_t ngx_http_ws_bus_turn_now(void);
+
+
+/* counter */
+
+/* In preconfiguration; the room's counters have the numbers from *at on. */
+ngx_int_t ngx_http_ws_bus_counter_register(ngx_conf_t *cf,
+    const ngx_http_ws_bus_counter_t *row, ngx_uint_t n, ngx_uint_t *at);
+
+/* What a zone remembers of them. */
+uint64_t ngx_http_ws_bus_counter_kept(
+    const ngx_http_ws_bus_counters_t *counters);
+uint64_t ngx_http_ws_bus_counter_digest(
+    const ngx_http_ws_bus_counters_t *counters);
 
 
 /* http */
@@ -229,25 +332,20 @@ void ngx_http_ws_bus_refusal_log(ngx_http_request_t *r, ngx_uint_t level,
     const char *fmt, ...);
 
 
-static ngx_inline wsb_counters_t *
-ngx_http_ws_bus_counters(ngx_http_ws_bus_worker_t *w)
+extern ngx_uint_t  ngx_http_ws_bus_module_counters_at;
+
+
+static ngx_inline ngx_http_ws_bus_module_counters_t *
+ngx_http_ws_bus_module_counters(ngx_http_ws_bus_worker_t *w)
 {
-    return &wsb_zone_slot(w->zone, (unsigned) w->slot)->counters;
+    return (ngx_http_ws_bus_module_counters_t *)
+               (w->counters + ngx_http_ws_bus_module_counters_at);
 }
 
 
-/* Those of the worker that is of this bus; NULL: there is none. */
-
-static ngx_inline wsb_counters_t *
-ngx_http_ws_bus_zone_counters(ngx_http_ws_bus_zone_t *bus)
-{
-    if (bus == NULL || bus->worker == NULL || bus->worker->slot == -1) {
-        return NULL;
-    }
-
-    return ngx_http_ws_bus_counters(bus->worker);
-}
-
+/* For the data of an event that has no connection: nginx's debug log reads
+ * the descriptor of it. */
+extern ngx_connection_t  ngx_http_ws_bus_no_connection;
 
 extern ngx_module_t  ngx_http_ws_bus_module;
 

@@ -6,7 +6,7 @@
 #include "ngx_http_ws_bus_core.h"
 
 
-static ngx_int_t ngx_http_ws_bus_module_add_variables(ngx_conf_t *cf);
+static ngx_int_t ngx_http_ws_bus_module_preconfiguration(ngx_conf_t *cf);
 static ngx_int_t ngx_http_ws_bus_module_version(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static void *ngx_http_ws_bus_module_create_main_conf(ngx_conf_t *cf);
@@ -30,7 +30,7 @@ static ngx_command_t  ngx_http_ws_bus_commands[] = {
 
 
 static ngx_http_module_t  ngx_http_ws_bus_module_ctx = {
-    ngx_http_ws_bus_module_add_variables,         /* preconfiguration */
+    ngx_http_ws_bus_module_preconfiguration,  /* preconfiguration */
     NULL,                                  /* postconfiguration */
 
     ngx_http_ws_bus_module_create_main_conf,   /* create main configuration */
@@ -50,11 +50,11 @@ ngx_module_t  ngx_http_ws_bus_module = {
     ngx_http_ws_bus_commands,              /* module directives */
     NGX_HTTP_MODULE,                       /* module type */
     NULL,                                  /* init master */
-    ngx_http_ws_bus_wake_init_module,      /* init module */
-    ngx_http_ws_bus_wake_init_process,     /* init process */
+    ngx_http_ws_bus_worker_init_module,    /* init module */
+    ngx_http_ws_bus_worker_init_process,   /* init process */
     NULL,                                  /* init thread */
     NULL,                                  /* exit thread */
-    ngx_http_ws_bus_wake_exit_process,     /* exit process */
+    ngx_http_ws_bus_worker_exit_process,   /* exit process */
     NULL,                                  /* exit master */
     NGX_MODULE_V1_PADDING
 };
@@ -63,8 +63,15 @@ ngx_module_t  ngx_http_ws_bus_module = {
 static ngx_str_t  ngx_http_ws_bus_version_name = ngx_string("ws_bus_version");
 
 
+ngx_uint_t  ngx_http_ws_bus_module_counters_at;
+
+static const ngx_http_ws_bus_counter_t  ngx_http_ws_bus_module_counter[] = {
+    NGX_HTTP_WS_BUS_MODULE_COUNTERS(NGX_HTTP_WS_BUS_COUNTER_ROW)
+};
+
+
 static ngx_int_t
-ngx_http_ws_bus_module_add_variables(ngx_conf_t *cf)
+ngx_http_ws_bus_module_preconfiguration(ngx_conf_t *cf)
 {
     ngx_http_variable_t  *var;
 
@@ -75,7 +82,10 @@ ngx_http_ws_bus_module_add_variables(ngx_conf_t *cf)
 
     var->get_handler = ngx_http_ws_bus_module_version;
 
-    return NGX_OK;
+    return ngx_http_ws_bus_counter_register(cf, ngx_http_ws_bus_module_counter,
+                                 sizeof(ngx_http_ws_bus_module_counters_t)
+                                     / sizeof(uint64_t),
+                                 &ngx_http_ws_bus_module_counters_at);
 }
 
 

@@ -320,6 +320,7 @@ ngx_http_ws_bus_zone_get(ngx_conf_t *cf, ngx_str_t *name)
     /* where it is first named, in case it is declared nowhere */
 
     bus->name = *name;
+    bus->counters = &wmcf->counters;
     bus->file = cf->conf_file->file.name.data;
     bus->line = cf->conf_file->line;
 
@@ -429,6 +430,9 @@ ngx_http_ws_bus_zone_init(ngx_shm_zone_t *shm_zone, void *data)
     }
 
     bus->zone = mem;
+    bus->zone->kept = ngx_http_ws_bus_counter_kept(bus->counters);
+    bus->zone->counted = ngx_http_ws_bus_counter_digest(bus->counters);
+
     bus->shpool->data = mem;
 
     return NGX_OK;
@@ -442,7 +446,9 @@ ngx_http_ws_bus_zone_reuse(ngx_http_ws_bus_zone_t *bus, ngx_log_t *log)
 
     zone = bus->shpool->data;
 
-    if (zone == NULL || !wsb_zone_valid(zone)) {
+    if (zone == NULL || !wsb_zone_valid(zone)
+        || zone->counted != ngx_http_ws_bus_counter_digest(bus->counters))
+    {
         ngx_log_error(NGX_LOG_EMERG, log, 0,
                       "ws_bus zone \"%V\" was laid out by another version of "
                       "the module: restart nginx, a reload cannot change it",

@@ -19,6 +19,7 @@ static char *ngx_http_ws_bus_jwt_leeway(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_ws_bus_jwt_require(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+static ngx_int_t ngx_http_ws_bus_jwt_preconfiguration(ngx_conf_t *cf);
 static void *ngx_http_ws_bus_jwt_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_ws_bus_jwt_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
@@ -90,7 +91,7 @@ static ngx_command_t  ngx_http_ws_bus_jwt_commands[] = {
 
 
 static ngx_http_module_t  ngx_http_ws_bus_jwt_module_ctx = {
-    ngx_http_ws_bus_jwt_add_variables,     /* preconfiguration */
+    ngx_http_ws_bus_jwt_preconfiguration,  /* preconfiguration */
     ngx_http_ws_bus_jwt_init,              /* postconfiguration */
 
     NULL,                                  /* create main configuration */
@@ -368,6 +369,28 @@ ngx_http_ws_bus_jwt_require(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     return NGX_CONF_OK;
+}
+
+
+ngx_uint_t  ngx_http_ws_bus_jwt_counters_at;
+
+static const ngx_http_ws_bus_counter_t  ngx_http_ws_bus_jwt_counter[] = {
+    NGX_HTTP_WS_BUS_JWT_COUNTERS(NGX_HTTP_WS_BUS_COUNTER_ROW)
+};
+
+
+static ngx_int_t
+ngx_http_ws_bus_jwt_preconfiguration(ngx_conf_t *cf)
+{
+    if (ngx_http_ws_bus_jwt_add_variables(cf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_ws_bus_counter_register(cf,
+                                 ngx_http_ws_bus_jwt_counter,
+                                 sizeof(ngx_http_ws_bus_jwt_counters_t)
+                                     / sizeof(uint64_t),
+                                 &ngx_http_ws_bus_jwt_counters_at);
 }
 
 

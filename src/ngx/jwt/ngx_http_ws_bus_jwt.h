@@ -18,6 +18,17 @@
 #include "../../auth/wsb_jwt.h"
 
 
+/* What this room counts: name, kind, where it is shown, meaning. */
+
+#define NGX_HTTP_WS_BUS_JWT_COUNTERS(counter)                                 \
+    counter(jwt_refused, SUM, TOTALS,                                         \
+            "requests and messages refused for their token")
+
+typedef struct {
+    NGX_HTTP_WS_BUS_JWT_COUNTERS(NGX_HTTP_WS_BUS_COUNTER_FIELD)
+} ngx_http_ws_bus_jwt_counters_t;
+
+
 /* Where a token may be. */
 
 typedef struct {
@@ -112,6 +123,17 @@ ngx_int_t ngx_http_ws_bus_jwt_wrap_variables(ngx_conf_t *cf);
 
 char *ngx_http_ws_bus_jwt_claim_set(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+
+
+extern ngx_uint_t  ngx_http_ws_bus_jwt_counters_at;
+
+
+static ngx_inline ngx_http_ws_bus_jwt_counters_t *
+ngx_http_ws_bus_jwt_counters(ngx_http_ws_bus_worker_t *w)
+{
+    return (ngx_http_ws_bus_jwt_counters_t *)
+               (w->counters + ngx_http_ws_bus_jwt_counters_at);
+}
 
 
 extern ngx_module_t  ngx_http_ws_bus_jwt_module;

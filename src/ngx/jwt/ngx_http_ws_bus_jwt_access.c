@@ -200,15 +200,12 @@ ngx_http_ws_bus_jwt_level(ngx_http_request_t *r)
 static void
 ngx_http_ws_bus_jwt_count(ngx_http_request_t *r)
 {
-    wsb_counters_t              *counters;
     ngx_http_ws_bus_loc_conf_t  *wlcf;
 
     wlcf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_module);
 
-    counters = ngx_http_ws_bus_zone_counters(wlcf->zone);
-
-    if (counters != NULL) {
-        counters->jwt_refused++;
+    if (wlcf->zone != NULL && wlcf->zone->worker != NULL) {
+        ngx_http_ws_bus_jwt_counters(wlcf->zone->worker)->jwt_refused++;
     }
 }
 

@@ -17,7 +17,7 @@ ngx_http_ws_bus_append(ngx_http_ws_bus_zone_t *bus,
     msec = (uint64_t) tp->sec * 1000 + tp->msec;
 
     ngx_shmtx_lock(&bus->shpool->mutex);
-    rc = wsb_zone_append_locked(bus->zone, batch, msec, req, appended);
+    rc = wsb_append_locked(bus->zone, batch, msec, req, appended);
     ngx_shmtx_unlock(&bus->shpool->mutex);
 
     if (rc != WSB_OK) {
@@ -25,10 +25,6 @@ ngx_http_ws_bus_append(ngx_http_ws_bus_zone_t *bus,
     }
 
     ngx_http_ws_bus_wake(bus, appended);
-
-    if (bus->worker != NULL && bus->worker->slot != -1) {
-        ngx_http_ws_bus_counters(bus->worker)->published += batch->nentries;
-    }
 
     return WSB_OK;
 }

@@ -399,8 +399,8 @@ ngx_http_ws_bus_mutation_append(ngx_http_ws_bus_mutation_t *m)
     wsb_zone_captured_locked(bus->zone, location, m->row.batch.nentries);
     ngx_shmtx_unlock(&bus->shpool->mutex);
 
-    if (bus->worker != NULL && bus->worker->slot != -1) {
-        ngx_http_ws_bus_counters(bus->worker)->captured +=
+    if (bus->worker != NULL) {
+        ngx_http_ws_bus_source_counters(bus->worker)->captured +=
                                                         m->row.batch.nentries;
     }
 

@@ -542,8 +542,9 @@ ngx_http_ws_bus_publish_problem(ngx_http_request_t *r, ngx_uint_t status,
 
     slcf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_source_module);
 
-    if (slcf->publish->worker != NULL && slcf->publish->worker->slot != -1) {
-        ngx_http_ws_bus_counters(slcf->publish->worker)->refused++;
+    if (slcf->publish->worker != NULL) {
+        ngx_http_ws_bus_source_counters(slcf->publish->worker)
+            ->refused_publishes++;
     }
 
     start = ngx_pnalloc(r->pool, 512);

@@ -5,7 +5,7 @@
 #include "ngx_http_ws_bus_source.h"
 
 
-static ngx_int_t ngx_http_ws_bus_source_add_variables(ngx_conf_t *cf);
+static ngx_int_t ngx_http_ws_bus_source_preconfiguration(ngx_conf_t *cf);
 static ngx_int_t ngx_http_ws_bus_source_init_process(ngx_cycle_t *cycle);
 static void ngx_http_ws_bus_source_exit_process(ngx_cycle_t *cycle);
 static char *ngx_http_ws_bus_source_publish(ngx_conf_t *cf,
@@ -100,7 +100,7 @@ static ngx_command_t  ngx_http_ws_bus_source_commands[] = {
 
 
 static ngx_http_module_t  ngx_http_ws_bus_source_module_ctx = {
-    ngx_http_ws_bus_source_add_variables,  /* preconfiguration */
+    ngx_http_ws_bus_source_preconfiguration,/* preconfiguration */
     ngx_http_ws_bus_capture_init,          /* postconfiguration */
 
     ngx_http_ws_bus_source_create_main_conf,  /* create main configuration */
@@ -134,8 +134,15 @@ static ngx_str_t  ngx_http_ws_bus_captured_id_name =
     ngx_string("ws_bus_captured_id");
 
 
+ngx_uint_t  ngx_http_ws_bus_source_counters_at;
+
+static const ngx_http_ws_bus_counter_t  ngx_http_ws_bus_source_counter[] = {
+    NGX_HTTP_WS_BUS_SOURCE_COUNTERS(NGX_HTTP_WS_BUS_COUNTER_ROW)
+};
+
+
 static ngx_int_t
-ngx_http_ws_bus_source_add_variables(ngx_conf_t *cf)
+ngx_http_ws_bus_source_preconfiguration(ngx_conf_t *cf)
 {
     ngx_http_variable_t  *var;
 
@@ -147,7 +154,11 @@ ngx_http_ws_bus_source_add_variables(ngx_conf_t *cf)
 
     var->get_handler = ngx_http_ws_bus_source_captured_id;
 
-    return NGX_OK;
+    return ngx_http_ws_bus_counter_register(cf,
+                                 ngx_http_ws_bus_source_counter,
+                                 sizeof(ngx_http_ws_bus_source_counters_t)
+                                     / sizeof(uint64_t),
+                                 &ngx_http_ws_bus_source_counters_at);
 }
 
 

@@ -14,6 +14,8 @@
 
 #include "../client/ngx_http_ws_bus_client.h"
 
+#include "../../log/wsb_append.h"
+
 
 #define NGX_HTTP_WS_BUS_DATA_DEFAULT   0
 #define NGX_HTTP_WS_BUS_DATA_RESPONSE  1
@@ -21,6 +23,19 @@
 #define NGX_HTTP_WS_BUS_DATA_NONE      3
 
 #define NGX_HTTP_WS_BUS_PARK_TIME      100      /* ms, a publisher at most */
+
+
+/* What this room counts: name, kind, where it is shown, meaning. */
+
+#define NGX_HTTP_WS_BUS_SOURCE_COUNTERS(counter)                              \
+    counter(captured, SUM, TOTALS,                                            \
+            "events of mutations that passed through")                        \
+    counter(refused_publishes, SUM, TOTALS,                                   \
+            "publish requests answered with a problem")
+
+typedef struct {
+    NGX_HTTP_WS_BUS_SOURCE_COUNTERS(NGX_HTTP_WS_BUS_COUNTER_FIELD)
+} ngx_http_ws_bus_source_counters_t;
 
 
 typedef struct {
@@ -43,7 +58,7 @@ typedef struct {
 
 /* append */
 
-/* Appends a batch and wakes whom it concerns: see wsb_zone_append_locked(). */
+/* Appends a batch and wakes whom it concerns: see wsb_append_locked(). */
 wsb_rc_t ngx_http_ws_bus_append(ngx_http_ws_bus_zone_t *bus,
     wsb_batch_t *batch, const wsb_request_t *req, wsb_appended_t *appended);
 
@@ -70,6 +85,17 @@ char *ngx_http_ws_bus_watch_check_all(ngx_conf_t *cf,
 void ngx_http_ws_bus_watch_init_process(ngx_cycle_t *cycle,
     ngx_http_ws_bus_source_main_conf_t *smcf);
 void ngx_http_ws_bus_watch_exit_process(void);
+
+
+extern ngx_uint_t  ngx_http_ws_bus_source_counters_at;
+
+
+static ngx_inline ngx_http_ws_bus_source_counters_t *
+ngx_http_ws_bus_source_counters(ngx_http_ws_bus_worker_t *w)
+{
+    return (ngx_http_ws_bus_source_counters_t *)
+               (w->counters + ngx_http_ws_bus_source_counters_at);
+}
 
 
 extern ngx_module_t  ngx_http_ws_bus_source_module;

@@ -48,7 +48,6 @@ static const wsb_str_t  ngx_http_ws_bus_watch_ignored[] = {
 
 static ngx_array_t      *ngx_http_ws_bus_watches;
 static ngx_event_t       ngx_http_ws_bus_watch_ticks;
-static ngx_connection_t  ngx_http_ws_bus_watch_dummy;  /* debug log wants */
 
 
 char *
@@ -365,7 +364,6 @@ ngx_http_ws_bus_watch_init_process(ngx_cycle_t *cycle,
     }
 
     ngx_http_ws_bus_watches = &smcf->watches;
-    ngx_http_ws_bus_watch_dummy.fd = (ngx_socket_t) -1;
 
     w = smcf->watches.elts;
 
@@ -380,7 +378,7 @@ ngx_http_ws_bus_watch_init_process(ngx_cycle_t *cycle,
     ev = &ngx_http_ws_bus_watch_ticks;
     ev->handler = ngx_http_ws_bus_watch_tick_handler;
     ev->log = cycle->log;
-    ev->data = &ngx_http_ws_bus_watch_dummy;
+    ev->data = &ngx_http_ws_bus_no_connection;
     ev->cancelable = 1;
 
     /* at once, but when the process is ready */

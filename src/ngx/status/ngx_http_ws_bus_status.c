@@ -18,11 +18,14 @@ static cJSON *ngx_http_ws_bus_status_item(cJSON *zones,
 static ngx_int_t ngx_http_ws_bus_status_zone(cJSON *zones,
     ngx_http_ws_bus_zone_t *bus);
 static ngx_int_t ngx_http_ws_bus_status_workers(cJSON *zone,
-    ngx_http_ws_bus_zone_t *bus, wsb_counters_t *totals);
+    ngx_http_ws_bus_zone_t *bus, uint64_t *totals);
 static ngx_int_t ngx_http_ws_bus_status_worker(cJSON *workers,
-    wsb_slot_t *slot, uint64_t head);
+    ngx_http_ws_bus_zone_t *bus, wsb_slot_t *slot);
 static ngx_int_t ngx_http_ws_bus_status_totals(cJSON *zone,
-    const wsb_counters_t *totals, uint64_t head);
+    ngx_http_ws_bus_zone_t *bus, const uint64_t *totals, uint64_t head);
+static ngx_int_t ngx_http_ws_bus_status_counters(cJSON *object,
+    const ngx_http_ws_bus_counters_t *counters, const uint64_t *n,
+    ngx_uint_t shown);
 static ngx_int_t ngx_http_ws_bus_status_captures(cJSON *zone,
     ngx_http_ws_bus_zone_t *bus);
 static ngx_int_t ngx_http_ws_bus_status_add(cJSON *object, const char *name,
@@ -213,11 +216,10 @@ ngx_http_ws_bus_status_item(cJSON *zones, ngx_http_ws_bus_zone_t *bus)
 static ngx_int_t
 ngx_http_ws_bus_status_zone(cJSON *zones, ngx_http_ws_bus_zone_t *bus)
 {
-    cJSON           *item;
-    char             name[16];
-    uint64_t         head, oldest;
-    wsb_zone_t      *zone;
-    wsb_counters_t   totals;
+    cJSON       *item;
+    char         name[16];
+    uint64_t     head, oldest, totals[WSB_COUNTERS];
+    wsb_zone_t  *zone;
 
     zone = bus->zone;
 
@@ -231,7 +233,7 @@ ngx_http_ws_bus_status_zone(cJSON *zones, ngx_http_ws_bus_zone_t *bus)
 
     oldest = wsb_log_oldest(&zone->log);
     head = wsb_log_head(&zone->log);
-    totals = zone->past;
+    ngx_memcpy(totals, zone->past, sizeof(totals));
 
     if (ngx_http_ws_bus_status_add(item, "size", bus->size) != NGX_OK
         || ngx_http_ws_bus_status_add(item, "history", zone->history) != NGX_OK
@@ -239,15 +241,15 @@ ngx_http_ws_bus_status_zone(cJSON *zones, ngx_http_ws_bus_zone_t *bus)
            != NGX_OK
         || ngx_http_ws_bus_status_add(item, "chunks", zone->nchunks) != NGX_OK
         || ngx_http_ws_bus_status_add(item, "chunks_free",
-                                      wsb_chunks_free(zone))
+                                      wsb_chunk_count_free(zone))
            != NGX_OK
         || ngx_http_ws_bus_status_add_id(item, "first_id", zone->epoch,
                                          head >= oldest ? oldest : 0)
            != NGX_OK
         || ngx_http_ws_bus_status_add_id(item, "last_id", zone->epoch, head)
            != NGX_OK
-        || ngx_http_ws_bus_status_workers(item, bus, &totals) != NGX_OK
-        || ngx_http_ws_bus_status_totals(item, &totals, head) != NGX_OK
+        || ngx_http_ws_bus_status_workers(item, bus, totals) != NGX_OK
+        || ngx_http_ws_bus_status_totals(item, bus, totals, head) != NGX_OK
         || ngx_http_ws_bus_status_captures(item, bus) != NGX_OK)
     {
         return NGX_ERROR;
@@ -259,15 +261,13 @@ ngx_http_ws_bus_status_zone(cJSON *zones, ngx_http_ws_bus_zone_t *bus)
 
 static ngx_int_t
 ngx_http_ws_bus_status_workers(cJSON *zone, ngx_http_ws_bus_zone_t *bus,
-    wsb_counters_t *totals)
+    uint64_t *totals)
 {
     cJSON       *workers;
-    uint64_t    *sum, *n;
     unsigned     i, k;
     wsb_slot_t  *slot;
 
     workers = cJSON_AddArrayToObject(zone, "workers");
-    sum = (uint64_t *) totals;
 
     for (i = wsb_zone_next(bus->zone, 0);
          i < WSB_SLOTS;
@@ -279,17 +279,18 @@ ngx_http_ws_bus_status_workers(cJSON *zone, ngx_http_ws_bus_zone_t *bus,
             continue;
         }
 
-        if (ngx_http_ws_bus_status_worker(workers, slot,
-                                          wsb_log_head(&bus->zone->log))
-            != NGX_OK)
-        {
+        if (ngx_http_ws_bus_status_worker(workers, bus, slot) != NGX_OK) {
             return NGX_ERROR;
         }
 
-        n = (uint64_t *) &slot->counters;
+        for (k = 0; k < bus->counters->n; k++) {
 
-        for (k = 0; k < sizeof(wsb_counters_t) / sizeof(uint64_t); k++) {
-            sum[k] += n[k];
+            if (bus->counters->row[k]->kind == NGX_HTTP_WS_BUS_COUNTER_MAX) {
+                totals[k] = ngx_max(totals[k], slot->counters[k]);
+
+            } else {
+                totals[k] += slot->counters[k];
+            }
         }
     }
 
@@ -298,16 +299,15 @@ ngx_http_ws_bus_status_workers(cJSON *zone, ngx_http_ws_bus_zone_t *bus,
 
 
 static ngx_int_t
-ngx_http_ws_bus_status_worker(cJSON *workers, wsb_slot_t *slot,
-    uint64_t head)
+ngx_http_ws_bus_status_worker(cJSON *workers, ngx_http_ws_bus_zone_t *bus,
+    wsb_slot_t *slot)
 {
-    cJSON           *item;
-    unsigned         i;
-    uint64_t         cursor, filters;
-    wsb_counters_t  *n;
+    cJSON     *item;
+    unsigned   i;
+    uint64_t   head, cursor, filters;
 
-    n = &slot->counters;
-    cursor = n->cursor;
+    head = wsb_log_head(&bus->zone->log);
+    cursor = slot->cursor;
     filters = 0;
 
     for (i = 0; i < WSB_MASKS; i++) {
@@ -332,72 +332,62 @@ ngx_http_ws_bus_status_worker(cJSON *workers, wsb_slot_t *slot,
            != NGX_OK
         || cJSON_AddBoolToObject(item, "draining", slot->draining != 0)
            == NULL
-        || ngx_http_ws_bus_status_add(item, "connections",
-                                      n->connections) != NGX_OK
-        || ngx_http_ws_bus_status_add(item, "subscriptions", n->subscriptions)
-           != NGX_OK
         || ngx_http_ws_bus_status_add(item, "filters", filters) != NGX_OK
-        || ngx_http_ws_bus_status_add(item, "lag", head - cursor) != NGX_OK
-        || ngx_http_ws_bus_status_add(item, "wakeups", n->wakeups) != NGX_OK
-        || ngx_http_ws_bus_status_add(item, "deliveries",
-                                      n->deliveries) != NGX_OK)
+        || ngx_http_ws_bus_status_add(item, "lag", head - cursor) != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    return cJSON_AddNumberToObject(item, "longest_turn_ms",
-                                   (double) n->longest_turn / 1000)
-           ? NGX_OK : NGX_ERROR;
+    return ngx_http_ws_bus_status_counters(item, bus->counters,
+                                           slot->counters,
+                                           NGX_HTTP_WS_BUS_COUNTER_WORKERS);
 }
 
 
 static ngx_int_t
-ngx_http_ws_bus_status_totals(cJSON *zone, const wsb_counters_t *n,
-    uint64_t head)
+ngx_http_ws_bus_status_totals(cJSON *zone, ngx_http_ws_bus_zone_t *bus,
+    const uint64_t *totals, uint64_t head)
 {
     cJSON  *item;
 
     item = cJSON_AddObjectToObject(zone, "totals");
 
-    if (ngx_http_ws_bus_status_add(item, "events", head) != NGX_OK
-        || ngx_http_ws_bus_status_add(item, "captured", n->captured) != NGX_OK
-        || ngx_http_ws_bus_status_add(item, "deliveries",
-                                      n->deliveries) != NGX_OK
-        || ngx_http_ws_bus_status_add(item, "errors", n->errors) != NGX_OK
-        || ngx_http_ws_bus_status_add(item, "refused_publishes", n->refused)
-           != NGX_OK
-        || ngx_http_ws_bus_status_add(item, "refused_connections",
-                                      n->refused_connections)
-           != NGX_OK
-        || ngx_http_ws_bus_status_add(item, "limited", n->limited) != NGX_OK
-        || ngx_http_ws_bus_status_add(item, "refused_origins",
-                                      n->refused_origins)
-           != NGX_OK
-        || ngx_http_ws_bus_status_add(item, "connections",
-                                      n->connections) != NGX_OK
-        || ngx_http_ws_bus_status_add(item, "connections_opened", n->opened)
-           != NGX_OK
-        || ngx_http_ws_bus_status_add(item, "subscriptions", n->subscriptions)
-           != NGX_OK
-        || ngx_http_ws_bus_status_add(item, "messages_received", n->received)
-           != NGX_OK
-        || ngx_http_ws_bus_status_add(item, "closed_by_error",
-                                      n->closed_by_error)
-           != NGX_OK
-        || ngx_http_ws_bus_status_add(item, "messages_ignored", n->ignored)
-           != NGX_OK
-        || ngx_http_ws_bus_status_add(item, "gaps", n->gaps) != NGX_OK
-        || ngx_http_ws_bus_status_add(item, "deflations",
-                                      n->deflations) != NGX_OK
-        || ngx_http_ws_bus_status_add(item, "bytes_out", n->bytes_out) != NGX_OK
-        || ngx_http_ws_bus_status_add(item, "jwt_refused",
-                                      n->jwt_refused) != NGX_OK
-        || ngx_http_ws_bus_status_add(item, "jwt_expired",
-                                      n->jwt_expired) != NGX_OK
-        || ngx_http_ws_bus_status_add(item, "jwt_renewed", n->jwt_renewed)
-           != NGX_OK)
-    {
+    if (ngx_http_ws_bus_status_add(item, "events", head) != NGX_OK) {
         return NGX_ERROR;
+    }
+
+    return ngx_http_ws_bus_status_counters(item, bus->counters, totals,
+                                           NGX_HTTP_WS_BUS_COUNTER_TOTALS);
+}
+
+
+/* Those that the rooms have registered to be shown here. */
+
+static ngx_int_t
+ngx_http_ws_bus_status_counters(cJSON *object,
+    const ngx_http_ws_bus_counters_t *counters, const uint64_t *n,
+    ngx_uint_t shown)
+{
+    double                            value;
+    ngx_uint_t                        i;
+    const ngx_http_ws_bus_counter_t  *row;
+
+    for (i = 0; i < counters->n; i++) {
+        row = counters->row[i];
+
+        if (!(row->shown & shown)) {
+            continue;
+        }
+
+        value = (double) n[i];
+
+        if (row->kind == NGX_HTTP_WS_BUS_COUNTER_MAX) {
+            value /= 1000;
+        }
+
+        if (cJSON_AddNumberToObject(object, row->name, value) == NULL) {
+            return NGX_ERROR;
+        }
     }
 
     return NGX_OK;

@@ -132,7 +132,7 @@ ngx_http_ws_bus_frame_deflated(ngx_http_ws_bus_websocket_t *ws,
         form->body = NULL;
     }
 
-    ngx_http_ws_bus_counters(ws->client.fan->worker)->deflations++;
+    ngx_http_ws_bus_websocket_counters(ws->client.fan->worker)->deflations++;
 
     *last = form;
 

@@ -257,7 +257,7 @@ ngx_http_ws_bus_read_parse(ngx_http_ws_bus_websocket_t *ws, u_char *pos,
     }
 
     if (wc->fan->worker != NULL && ws->reader.reason != NULL) {
-        ngx_http_ws_bus_counters(wc->fan->worker)->closed_by_error++;
+        ngx_http_ws_bus_client_counters(wc->fan->worker)->closed_by_error++;
     }
 
     ngx_http_ws_bus_websocket_finish(ws, ws->reader.close_code,

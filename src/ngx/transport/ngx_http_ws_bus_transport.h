@@ -19,7 +19,19 @@
 #include "../../ws/wsb_close.h"
 #include "../../ws/wsb_deflate.h"
 #include "../../ws/wsb_handshake.h"
+#include "../../ws/wsb_offer.h"
 #include "../../ws/wsb_reader.h"
+
+
+/* What this room counts: name, kind, where it is shown, meaning. */
+
+#define NGX_HTTP_WS_BUS_WEBSOCKET_COUNTERS(counter)                           \
+    counter(deflations, SUM, TOTALS,                                          \
+            "how often an event was compressed")
+
+typedef struct {
+    NGX_HTTP_WS_BUS_WEBSOCKET_COUNTERS(NGX_HTTP_WS_BUS_COUNTER_FIELD)
+} ngx_http_ws_bus_websocket_counters_t;
 
 
 typedef struct ngx_http_ws_bus_websocket_s  ngx_http_ws_bus_websocket_t;
@@ -115,6 +127,17 @@ ngx_int_t ngx_http_ws_bus_deflate_negotiate(ngx_http_request_t *r,
 /* A message for one client; NGX_DECLINED: to be sent as it is. */
 ngx_int_t ngx_http_ws_bus_deflate_send(ngx_http_ws_bus_websocket_t *ws,
     ngx_uint_t opcode, const u_char *data, size_t len);
+
+
+extern ngx_uint_t  ngx_http_ws_bus_websocket_counters_at;
+
+
+static ngx_inline ngx_http_ws_bus_websocket_counters_t *
+ngx_http_ws_bus_websocket_counters(ngx_http_ws_bus_worker_t *w)
+{
+    return (ngx_http_ws_bus_websocket_counters_t *)
+               (w->counters + ngx_http_ws_bus_websocket_counters_at);
+}
 
 
 extern ngx_module_t  ngx_http_ws_bus_websocket_module;

@@ -219,10 +219,10 @@ ngx_http_ws_bus_upgrade_read_headers(ngx_http_request_t *r,
         value.len = h[i].value.len;
 
         if (ngx_http_ws_bus_http_header_is(&h[i], "upgrade")) {
-            hs->upgrade |= wsb_list_has_token(value, "websocket");
+            hs->upgrade |= wsb_handshake_has_token(value, "websocket");
 
         } else if (ngx_http_ws_bus_http_header_is(&h[i], "connection")) {
-            hs->connection |= wsb_list_has_token(value, "upgrade");
+            hs->connection |= wsb_handshake_has_token(value, "upgrade");
 
         } else if (ngx_http_ws_bus_http_header_is(&h[i], "sec-websocket-key")) {
             hs->bad |= (hs->key.data != NULL);
@@ -246,8 +246,8 @@ ngx_http_ws_bus_upgrade_read_headers(ngx_http_request_t *r,
         } else if (ngx_http_ws_bus_http_header_is(&h[i],
                                                   "sec-websocket-protocol"))
         {
-            hs->protocol |= wsb_list_has_token(value,
-                                               NGX_HTTP_WS_BUS_SUBPROTOCOL);
+            hs->protocol |=
+                wsb_handshake_has_token(value, NGX_HTTP_WS_BUS_SUBPROTOCOL);
         }
     }
 }

@@ -10,6 +10,7 @@ static char *ngx_http_ws_bus_websocket_conf_location(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
 static char *ngx_http_ws_bus_websocket_conf_echo(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
+static ngx_int_t ngx_http_ws_bus_websocket_conf_counters(ngx_conf_t *cf);
 static void *ngx_http_ws_bus_websocket_conf_create(ngx_conf_t *cf);
 static char *ngx_http_ws_bus_websocket_conf_merge(ngx_conf_t *cf,
     void *parent, void *child);
@@ -81,7 +82,7 @@ static ngx_command_t  ngx_http_ws_bus_websocket_commands[] = {
 
 
 static ngx_http_module_t  ngx_http_ws_bus_websocket_module_ctx = {
-    NULL,                                  /* preconfiguration */
+    ngx_http_ws_bus_websocket_conf_counters,  /* preconfiguration */
     NULL,                                  /* postconfiguration */
 
     NULL,                                  /* create main configuration */
@@ -153,6 +154,24 @@ ngx_http_ws_bus_websocket_conf_echo(ngx_conf_t *cf, ngx_command_t *cmd,
 
     return ngx_http_ws_bus_conf_take_location(cf, cmd,
                                               ngx_http_ws_bus_upgrade_handler);
+}
+
+
+ngx_uint_t  ngx_http_ws_bus_websocket_counters_at;
+
+static const ngx_http_ws_bus_counter_t  ngx_http_ws_bus_websocket_counter[] = {
+    NGX_HTTP_WS_BUS_WEBSOCKET_COUNTERS(NGX_HTTP_WS_BUS_COUNTER_ROW)
+};
+
+
+static ngx_int_t
+ngx_http_ws_bus_websocket_conf_counters(ngx_conf_t *cf)
+{
+    return ngx_http_ws_bus_counter_register(cf,
+                                 ngx_http_ws_bus_websocket_counter,
+                                 sizeof(ngx_http_ws_bus_websocket_counters_t)
+                                     / sizeof(uint64_t),
+                                 &ngx_http_ws_bus_websocket_counters_at);
 }
 
 

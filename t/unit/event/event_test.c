@@ -1,6 +1,8 @@
 #include <time.h>
 
 #include "event/wsb_event.h"
+#include "event/wsb_timestamp.h"
+#include "event/wsb_uuid.h"
 
 #include "tap.h"
 
@@ -221,19 +223,19 @@ test_norm(void)
         memcpy(copy, s.data, s.len);
         s.data = copy;
 
-        n = wsb_entity_id_norm(s, buf);
+        n = wsb_uuid_norm(s, buf);
         is_bytes(n.data, n.len, norm, "a UUID: %s", uuid[i]);
         free(copy);
     }
 
     for (i = 0; i < len(other); i++) {
         s = str(other[i]);
-        n = wsb_entity_id_norm(s, buf);
+        n = wsb_uuid_norm(s, buf);
         ok(n.data == s.data && n.len == s.len, "none: %zu", i);
     }
 
     s = str(NULL);
-    n = wsb_entity_id_norm(s, buf);
+    n = wsb_uuid_norm(s, buf);
     ok(n.data == NULL && n.len == 0, "nothing is itself");
 }
 

@@ -4,6 +4,8 @@
  */
 
 #include "../../../src/log/wsb_interest.c"
+#include "log/wsb_append.h"
+#include "log/wsb_filter_text.h"
 #include "log/wsb_quota.h"
 #include "log/wsb_slot.h"
 #include "tap.h"
@@ -324,7 +326,7 @@ test_many(void)
     const char  *fault;
 
     zone = zone_create(64 * 1024 * 1024, WSB_LOG_MIN);
-    free_chunks = wsb_chunks_free(zone);
+    free_chunks = wsb_chunk_count_free(zone);
     model_init(&m, KEYS);
     fault = NULL;
 
@@ -359,7 +361,8 @@ test_many(void)
     no_fault(counts_fault(zone, 1, &m), "the counts are right");
     is_uint(wsb_zone_slot(zone, 1)->nentries, KEYS, "each has one entry");
     ok(depth > 10, "the directory has several pages: depth %u", depth);
-    printf("# %u chunks for %u keys\n", free_chunks - wsb_chunks_free(zone),
+    printf("# %u chunks for %u keys\n",
+           free_chunks - wsb_chunk_count_free(zone),
            KEYS);
 
     is_uint(count_of(zone, 1, KEYS + 1), 0, "another key is not found");
@@ -391,7 +394,8 @@ test_many(void)
     }
 
     no_fault(table_fault(zone, 1), "an empty table is none");
-    is_uint(wsb_chunks_free(zone), free_chunks, "all memory is given back");
+    is_uint(wsb_chunk_count_free(zone), free_chunks,
+            "all memory is given back");
 
     id = 3;
     add(zone, 1, &m, &id, 1);
@@ -413,7 +417,7 @@ test_full(void)
     const char  *fault;
 
     zone = zone_create(WSB_ZONE_MIN, WSB_ZONE_MIN - 220 * 1024);
-    free_chunks = wsb_chunks_free(zone);
+    free_chunks = wsb_chunk_count_free(zone);
     model_init(&m, 6000);
 
     sets = calloc(20000, sizeof(*sets));
@@ -459,7 +463,7 @@ test_full(void)
     no_fault(fault, "WSB_FULL leaves everything as it was");
     ok(full > 100, "it was full %u times", full);
     printf("# %u entries in %u chunks\n", wsb_zone_slot(zone, 0)->nentries,
-           free_chunks - wsb_chunks_free(zone));
+           free_chunks - wsb_chunk_count_free(zone));
 
     while (nsets != 0) {
         nsets--;
@@ -467,17 +471,18 @@ test_full(void)
     }
 
     no_fault(table_fault(zone, 0), "an empty table is none");
-    is_uint(wsb_chunks_free(zone), free_chunks, "all memory is given back");
+    is_uint(wsb_chunk_count_free(zone), free_chunks,
+            "all memory is given back");
 
     /* not even a page, then not even a bucket */
 
-    while (wsb_chunks_free(zone) > 1) {
+    while (wsb_chunk_count_free(zone) > 1) {
         wsb_chunk_take_locked(zone, 9);
     }
 
     ids[0] = 1;
     is_uint(add(zone, 0, &m, ids, 1), WSB_FULL, "one chunk is too few");
-    is_uint(wsb_chunks_free(zone), 1, "and it is given back");
+    is_uint(wsb_chunk_count_free(zone), 1, "and it is given back");
     no_fault(table_fault(zone, 0), "there is no table");
 
     wsb_chunk_take_locked(zone, 9);
@@ -504,7 +509,7 @@ test_evil(int kind)
 
     evil = kind;
     zone = zone_create(4 * 1024 * 1024, WSB_LOG_MIN);
-    free_chunks = wsb_chunks_free(zone);
+    free_chunks = wsb_chunk_count_free(zone);
     model_init(&m, 400);
     fault = NULL;
 
@@ -553,7 +558,8 @@ test_evil(int kind)
     }
 
     no_fault(table_fault(zone, 3), "an empty table is none");
-    is_uint(wsb_chunks_free(zone), free_chunks, "all memory is given back");
+    is_uint(wsb_chunk_count_free(zone), free_chunks,
+            "all memory is given back");
 
     model_done(&m);
     free(zone);
@@ -579,7 +585,7 @@ test_evil_full(void)
     for (n = 0; n < 40 && fault == NULL; n++) {
         zone = zone_create(WSB_ZONE_MIN, WSB_LOG_MIN);
 
-        while (wsb_chunks_free(zone) > n) {
+        while (wsb_chunk_count_free(zone) > n) {
             wsb_chunk_take_locked(zone, 9);
         }
 
@@ -596,7 +602,7 @@ test_evil_full(void)
             }
         }
 
-        free_chunks = wsb_chunks_free(zone);
+        free_chunks = wsb_chunk_count_free(zone);
 
         if (free_chunks != n) {
             fault = "not all is given back";
@@ -628,7 +634,7 @@ test_two_slots(void)
     const char  *fault;
 
     zone = zone_create(4 * 1024 * 1024, WSB_LOG_MIN);
-    free_chunks = wsb_chunks_free(zone);
+    free_chunks = wsb_chunk_count_free(zone);
     model_init(&m[0], 5000);
     model_init(&m[1], 5000);
     fault = NULL;
@@ -666,7 +672,8 @@ test_two_slots(void)
 
     no_fault(counts_fault(zone, 2, &m[1]), "the end of one is not the other's");
     wsb_slot_reclaim_locked(zone, 2, 0);
-    is_uint(wsb_chunks_free(zone), free_chunks, "a reclaimed one is empty");
+    is_uint(wsb_chunk_count_free(zone), free_chunks,
+            "a reclaimed one is empty");
 
     model_done(&m[0]);
     model_done(&m[1]);
@@ -685,7 +692,7 @@ test_texts(void)
     wsb_filter_text_t  *ft;
 
     zone = zone_create(4 * 1024 * 1024, WSB_LOG_MIN);
-    free_chunks = wsb_chunks_free(zone);
+    free_chunks = wsb_chunk_count_free(zone);
     handles = calloc(2000, sizeof(uint32_t));
 
     s.data = text;
@@ -757,7 +764,7 @@ test_texts(void)
         wsb_filter_text_count_locked(zone, handles[i], 0);
     }
 
-    is_uint(wsb_chunks_free(zone), free_chunks, "all are given back");
+    is_uint(wsb_chunk_count_free(zone), free_chunks, "all are given back");
     is_uint(wsb_zone_slot(zone, 1)->ntexts, 0, "and none is left");
 
     handle = wsb_filter_text_add_locked(zone, 1, s, &no_tenant);
@@ -766,7 +773,7 @@ test_texts(void)
 
     /* only while half of all chunks are free */
 
-    while (wsb_chunks_free(zone) > zone->nchunks / 2 + 1) {
+    while (wsb_chunk_count_free(zone) > zone->nchunks / 2 + 1) {
         wsb_chunk_take_locked(zone, 9);
     }
 
@@ -905,7 +912,7 @@ test_counts(void)
     wsb_slot_reclaim_locked(zone, 2, 7);
     is_uint(wsb_interest_count_locked(zone, &key[0][0]), 0,
             "gone with its slot");
-    is_uint(wsb_chunks_free(zone), zone->nchunks, "and its memory");
+    is_uint(wsb_chunk_count_free(zone), zone->nchunks, "and its memory");
 
     free(zone);
 }
@@ -985,7 +992,7 @@ test_broken(void)
     }
 
     is_uint(n, 24000, "a broken table is looked up, and left");
-    is_uint(wsb_chunks_free(zone), zone->nchunks, "and can be reclaimed");
+    is_uint(wsb_chunk_count_free(zone), zone->nchunks, "and can be reclaimed");
 
     model_done(&m);
     free(zone);
@@ -1029,7 +1036,8 @@ test_share(void)
        "two of 128 keys");
     ok(wsb_quota_take_many_locked(zone, 0, quota, 2, 45) == WSB_CONFLICT,
        "45 more are too many");
-    ok(wsb_quota_take_many_locked(zone, 0, quota, 2, 44) == WSB_OK, "44 are not");
+    ok(wsb_quota_take_many_locked(zone, 0, quota, 2, 44) == WSB_OK,
+       "44 are not");
     is_uint(wsb_interest_count_locked(zone, &quota[0].key), 3, "three");
     is_uint(wsb_interest_count_locked(zone, &quota[1].key), 300, "of 300");
 
@@ -1039,7 +1047,7 @@ test_share(void)
 
     wsb_quota_give_many_locked(zone, 0, quota, 2, 128);
     wsb_quota_give_many_locked(zone, 0, quota, 2, 44);
-    is_uint(wsb_chunks_free(zone), zone->nchunks, "all is given back");
+    is_uint(wsb_chunk_count_free(zone), zone->nchunks, "all is given back");
 
     /* one takes what he can get */
 

@@ -8,7 +8,9 @@
  * the zone holds after each is what a death there would leave.
  */
 
-#include "log/wsb_interest.h"
+#include "log/wsb_append.h"
+#include "log/wsb_chunk.h"
+#include "log/wsb_filter_text.h"
 #include "log/wsb_slot.h"
 #include "tap.h"
 
@@ -25,12 +27,12 @@ static void step(const char *name);
 #undef WSB_STEP
 #define WSB_STEP(name)  step(name)
 
+/* those that are called before they are defined */
+
 __typeof__(wsb_slot_reclaim_locked)     stepped_slot_reclaim_locked;
 __typeof__(wsb_interest_remove_locked)  stepped_interest_remove_locked;
-__typeof__(wsb_interest_notify_locked)  stepped_interest_notify_locked;
 __typeof__(wsb_interest_add_within_locked)
     stepped_interest_add_within_locked;
-__typeof__(wsb_chunks_count_locked)     stepped_chunks_count_locked;
 
 /* every function of these files that is not static */
 
@@ -52,12 +54,22 @@ __typeof__(wsb_chunks_count_locked)     stepped_chunks_count_locked;
 #define wsb_idem_settle_locked        stepped_idem_settle_locked
 #define wsb_zone_init                 stepped_zone_init
 #define wsb_zone_valid                stepped_zone_valid
-#define wsb_zone_captured_locked  stepped_zone_captured_locked
-#define wsb_zone_append_locked        stepped_zone_append_locked
+#define wsb_zone_captured_locked      stepped_zone_captured_locked
 #define wsb_chunk_take_locked         stepped_chunk_take_locked
 #define wsb_chunk_give_locked         stepped_chunk_give_locked
-#define wsb_chunks_free               stepped_chunks_free
-#define wsb_chunks_count_locked       stepped_chunks_count_locked
+#define wsb_chunk_count_free          stepped_chunk_count_free
+#define wsb_chunk_recount_locked      stepped_chunk_recount_locked
+#define wsb_bucket_insert             stepped_bucket_insert
+#define wsb_bucket_remove             stepped_bucket_remove
+#define wsb_interest_add_locked       stepped_interest_add_locked
+#define wsb_interest_add_within_locked stepped_interest_add_within_locked
+#define wsb_interest_remove_locked    stepped_interest_remove_locked
+#define wsb_interest_notify_locked    stepped_interest_notify_locked
+#define wsb_interest_count_locked     stepped_interest_count_locked
+#define wsb_interest_take_locked      stepped_interest_take_locked
+#define wsb_interest_give_locked      stepped_interest_give_locked
+#define wsb_filter_text_add_locked    stepped_filter_text_add_locked
+#define wsb_filter_text_count_locked  stepped_filter_text_count_locked
 #define wsb_slot_enter_locked         stepped_slot_enter_locked
 #define wsb_slot_reclaim_locked       stepped_slot_reclaim_locked
 #define wsb_slot_take_locked          stepped_slot_take_locked
@@ -65,21 +77,17 @@ __typeof__(wsb_chunks_count_locked)     stepped_chunks_count_locked;
 #define wsb_slot_disarm               stepped_slot_disarm
 #define wsb_slot_pending              stepped_slot_pending
 #define wsb_slot_at_head              stepped_slot_at_head
-#define wsb_interest_add_locked       stepped_interest_add_locked
-#define wsb_interest_remove_locked    stepped_interest_remove_locked
-#define wsb_interest_notify_locked    stepped_interest_notify_locked
-#define wsb_interest_add_within_locked stepped_interest_add_within_locked
-#define wsb_interest_count_locked     stepped_interest_count_locked
-#define wsb_filter_text_add_locked    stepped_filter_text_add_locked
-#define wsb_interest_take_locked  stepped_interest_take_locked
-#define wsb_filter_text_count_locked  stepped_filter_text_count_locked
-#define wsb_interest_give_locked stepped_interest_give_locked
+#define wsb_append_locked             stepped_append_locked
 
 #include "../../../src/log/wsb_log.c"
 #include "../../../src/log/wsb_idem.c"
 #include "../../../src/log/wsb_zone.c"
-#include "../../../src/log/wsb_slot.c"
+#include "../../../src/log/wsb_chunk.c"
+#include "../../../src/log/wsb_bucket.c"
 #include "../../../src/log/wsb_interest.c"
+#include "../../../src/log/wsb_filter_text.c"
+#include "../../../src/log/wsb_slot.c"
+#include "../../../src/log/wsb_append.c"
 
 #undef wsb_log_index_size
 #undef wsb_log_init
@@ -100,11 +108,21 @@ __typeof__(wsb_chunks_count_locked)     stepped_chunks_count_locked;
 #undef wsb_zone_init
 #undef wsb_zone_valid
 #undef wsb_zone_captured_locked
-#undef wsb_zone_append_locked
 #undef wsb_chunk_take_locked
 #undef wsb_chunk_give_locked
-#undef wsb_chunks_free
-#undef wsb_chunks_count_locked
+#undef wsb_chunk_count_free
+#undef wsb_chunk_recount_locked
+#undef wsb_bucket_insert
+#undef wsb_bucket_remove
+#undef wsb_interest_add_locked
+#undef wsb_interest_add_within_locked
+#undef wsb_interest_remove_locked
+#undef wsb_interest_notify_locked
+#undef wsb_interest_count_locked
+#undef wsb_interest_take_locked
+#undef wsb_interest_give_locked
+#undef wsb_filter_text_add_locked
+#undef wsb_filter_text_count_locked
 #undef wsb_slot_enter_locked
 #undef wsb_slot_reclaim_locked
 #undef wsb_slot_take_locked
@@ -112,18 +130,11 @@ __typeof__(wsb_chunks_count_locked)     stepped_chunks_count_locked;
 #undef wsb_slot_disarm
 #undef wsb_slot_pending
 #undef wsb_slot_at_head
-#undef wsb_interest_add_locked
-#undef wsb_interest_remove_locked
-#undef wsb_interest_notify_locked
-#undef wsb_interest_add_within_locked
-#undef wsb_interest_count_locked
-#undef wsb_filter_text_add_locked
-#undef wsb_interest_take_locked
-#undef wsb_filter_text_count_locked
-#undef wsb_interest_give_locked
+#undef wsb_append_locked
 
 
 #define SIZE       (348 * 1024)
+#define KEPT              (~(uint64_t) 0x2003)  /* 0, 1 and 13 are not */
 #define HEADER     sizeof(wsb_record_t)
 #define RECORDS    20000
 #define KEYS       400
@@ -179,7 +190,7 @@ typedef struct {
 
 
 static const ops_t  built = {
-    wsb_zone_append_locked, wsb_interest_add_locked,
+    wsb_append_locked, wsb_interest_add_locked,
     wsb_interest_remove_locked, wsb_slot_enter_locked,
     wsb_slot_reclaim_locked, wsb_slot_take_locked, wsb_slot_arm,
     wsb_slot_disarm, wsb_filter_text_add_locked,
@@ -187,7 +198,7 @@ static const ops_t  built = {
 };
 
 static const ops_t  stepped = {
-    stepped_zone_append_locked, stepped_interest_add_locked,
+    stepped_append_locked, stepped_interest_add_locked,
     stepped_interest_remove_locked, stepped_slot_enter_locked,
     stepped_slot_reclaim_locked, stepped_slot_take_locked,
     stepped_slot_arm, stepped_slot_disarm, stepped_filter_text_add_locked,
@@ -213,7 +224,7 @@ static uint32_t       len[RECORDS];
 static uint64_t       head, oldest_after;
 static unsigned       concerned;          /* B: entry of the batch + 1 */
 static uint32_t       owned_by_b;
-static wsb_counters_t before;
+static uint64_t       before[WSB_COUNTERS];
 static unsigned       requests;           /* with a key */
 static wsb_answer_t   answers[2 * IDEM];
 
@@ -399,7 +410,7 @@ append(wsb_zone_t *zone)
     wsb_appended_t  out;
 
     expect(zone);
-    wsb_zone_append_locked(zone, &batch, 1, NULL, &out);
+    wsb_append_locked(zone, &batch, 1, NULL, &out);
     batch_clear();
 }
 
@@ -618,39 +629,32 @@ block_fault(wsb_zone_t *zone)
 static const char *
 counters_fault(const wsb_zone_t *zone)
 {
-    size_t           i, s, lost;
-    uint64_t         sum, a;
-    const uint64_t  *was, *slot;
+    size_t    i, s, lost;
+    uint64_t  sum;
 
-    was = (const uint64_t *) &before;
     lost = 0;
 
-    for (i = 0; i < sizeof(wsb_counters_t) / sizeof(uint64_t); i++) {
+    for (i = 0; i < WSB_COUNTERS; i++) {
 
-        switch (i * sizeof(uint64_t)) {
+        if (!(zone->kept & (uint64_t) 1 << i)) {
+            if (zone->past[i] != 0) {
+                return "a counter was kept";
+            }
 
-        case offsetof(wsb_counters_t, connections):
-        case offsetof(wsb_counters_t, subscriptions):
-        case offsetof(wsb_counters_t, cursor):
-        case offsetof(wsb_counters_t, longest_turn):
             continue;
         }
 
-        sum = ((const uint64_t *) &zone->past)[i];
+        sum = zone->past[i];
 
         for (s = 0; s < 3; s++) {
-            slot = (const uint64_t *)
-                   &wsb_zone_slot(zone, (unsigned) s)->counters;
-            sum += slot[i];
+            sum += wsb_zone_slot(zone, (unsigned) s)->counters[i];
         }
 
-        a = was[i];
-
-        if (sum > a) {
+        if (sum > before[i]) {
             return "a counter was counted twice";
         }
 
-        lost += sum != a;
+        lost += sum != before[i];
     }
 
     return lost > 1 ? "more than one counter is lost" : NULL;
@@ -790,7 +794,7 @@ zone_fault(wsb_zone_t *zone)
         }
     }
 
-    free_chunks = wsb_chunks_free(zone);
+    free_chunks = wsb_chunk_count_free(zone);
 
     if (owned(zone, B) != owned_by_b
         || free_chunks != zone->nchunks - owned_by_b - blocks(zone))
@@ -840,7 +844,7 @@ zone_fault(wsb_zone_t *zone)
 
     wsb_slot_reclaim_locked(zone, (unsigned) n, PID_C);
 
-    if (wsb_chunks_free(zone) != free_chunks) {
+    if (wsb_chunk_count_free(zone) != free_chunks) {
         return "the successor leaks";
     }
 
@@ -850,7 +854,9 @@ zone_fault(wsb_zone_t *zone)
         return fault;
     }
 
-    if (wsb_chunks_free(zone) != zone->nchunks - owned_by_b - blocks(zone)) {
+    if (wsb_chunk_count_free(zone)
+        != zone->nchunks - owned_by_b - blocks(zone))
+    {
         return "a block is leaked";
     }
 
@@ -867,7 +873,6 @@ prepare(wsb_zone_t *zone)
 {
     size_t       i;
     wsb_key_t    k;
-    uint64_t    *counters;
     wsb_hand_t   hand;
 
     salts = 0;
@@ -905,13 +910,12 @@ prepare(wsb_zone_t *zone)
         append(zone);
     }
 
-    counters = (uint64_t *) &wsb_zone_slot(zone, A)->counters;
+    zone->kept = KEPT;
 
-    for (i = 0; i < sizeof(wsb_counters_t) / sizeof(uint64_t); i++) {
-        counters[i] = 1000 + i;
+    for (i = 0; i < WSB_COUNTERS; i++) {
+        before[i] = 1000 + i;
+        wsb_zone_slot(zone, A)->counters[i] = before[i];
     }
-
-    before = wsb_zone_slot(zone, A)->counters;
 }
 
 
@@ -973,7 +977,7 @@ prepare_request(wsb_zone_t *zone)
         answers[i].subscribers = i % 2 ? 4 : 8;
 
         if (i < IDEM + 2) {
-            wsb_zone_append_locked(zone, &batch, 1, &req, &out);
+            wsb_append_locked(zone, &batch, 1, &req, &out);
             batch_clear();
             requests++;
         }
@@ -1019,7 +1023,7 @@ prepare_full(wsb_zone_t *zone)
 
     prepare_table(zone, 100);
 
-    for (n = wsb_chunks_free(zone); n > 1; n--) {
+    for (n = wsb_chunk_count_free(zone); n > 1; n--) {
         wsb_chunk_take_locked(zone, B);
     }
 }
@@ -1418,7 +1422,7 @@ test_storm(void)
 
     prepare_300(zone);
     owned_by_b = owned(zone, B);
-    memset(&before, 0xff, sizeof(wsb_counters_t));
+    memset(before, 0xff, sizeof(before));
     key_1 = routed();
     bad = 0;
     deaths = 0;
@@ -1456,10 +1460,10 @@ test_storm(void)
 
         /* counters are not kept: many deaths may have lost many */
 
-        memset(&zone->past, 0, sizeof(wsb_counters_t));
-        memset(&before, 0, sizeof(wsb_counters_t));
-        memset(&wsb_zone_slot(zone, A)->counters, 0, sizeof(wsb_counters_t));
-        memset(&wsb_zone_slot(zone, 2)->counters, 0, sizeof(wsb_counters_t));
+        memset(zone->past, 0, sizeof(zone->past));
+        memset(before, 0, sizeof(before));
+        memset(wsb_zone_slot(zone, A)->counters, 0, sizeof(before));
+        memset(wsb_zone_slot(zone, 2)->counters, 0, sizeof(before));
 
         memcpy(scratch, zone, SIZE);
         fault = zone_fault(scratch);
@@ -1712,7 +1716,7 @@ append_meanwhile(const char *name)
         batch_add(2, WSB_LOG_MIN / 4);
         batch_add(2, WSB_LOG_MIN / (salts % 2 ? 4 : 64));
         expect(reading);
-        wsb_zone_append_locked(reading, &batch, 1, NULL, &out);
+        wsb_append_locked(reading, &batch, 1, NULL, &out);
     }
 }
 
@@ -1818,11 +1822,10 @@ test_reclaim(void)
     wsb_slot_reclaim_locked(zone, A, PID_A);
     ok(slot->pid == 0 && slot->nentries == 0 && owned(zone, A) == 0,
        "the slot is empty");
-    ok(zone->past.opened == 1002 && zone->past.bytes_out == 1011
-       && slot->counters.opened == 0, "its counters are kept");
-    ok(zone->past.connections == 0 && zone->past.subscriptions == 0
-       && zone->past.cursor == 0 && zone->past.longest_turn == 0,
-       "but for those of the moment");
+    ok(zone->past[2] == 1002 && zone->past[11] == 1011
+       && slot->counters[2] == 0, "its counters are kept");
+    ok(zone->past[0] == 0 && zone->past[13] == 0 && slot->counters[0] == 0
+       && slot->cursor == 0, "but for those of the moment");
 
     munmap(zone, SIZE);
 }

@@ -23,7 +23,7 @@ static void step(const char *name);
 
 #define WSB_STEP(name)  step(name)
 
-#include "log/wsb_interest.h"
+#include "log/wsb_append.h"
 #include "log/wsb_slot.h"
 
 /* between them and the zone a rule may be broken: see below */
@@ -31,6 +31,9 @@ static void step(const char *name);
 #include "../../../src/log/wsb_interest.c"
 #undef wsb_interest_notify_locked
 
+#include "../../../src/log/wsb_append.c"
+#include "../../../src/log/wsb_bucket.c"
+#include "../../../src/log/wsb_chunk.c"
 #include "../../../src/log/wsb_log.c"
 #include "../../../src/log/wsb_slot.c"
 #include "../../../src/log/wsb_zone.c"
@@ -362,7 +365,7 @@ parts_of(unsigned mask)
 }
 
 
-/* Stands between the interest table and wsb_zone_append_locked(). */
+/* Stands between the interest table and wsb_append_locked(). */
 
 void
 wsb_interest_notify_locked(wsb_zone_t *z, const wsb_parts_t *parts,
@@ -460,7 +463,7 @@ publish(actor_t *a, unsigned choice)
         append_head_first_locked(b, &a->out);
 
     } else {
-        wsb_zone_append_locked(zone, b, 1, NULL, &a->out);
+        wsb_append_locked(zone, b, 1, NULL, &a->out);
     }
 
     unlock();

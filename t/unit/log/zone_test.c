@@ -3,7 +3,8 @@
  * those who subscribed.
  */
 
-#include "log/wsb_interest.h"
+#include "log/wsb_append.h"
+#include "log/wsb_chunk.h"
 #include "log/wsb_slot.h"
 #include "tap.h"
 
@@ -185,12 +186,12 @@ layout_fault(uint8_t *p, size_t size, size_t history, size_t nidem)
         || zone->idem % 8 || zone->chunks % WSB_CHUNK_SIZE
         || (uintptr_t) &zone->log.head % 64
         || (uintptr_t) &zone->log.oldest % 64
-        || (uintptr_t) &wsb_zone_slot(zone, 1)->counters % 64)
+        || (uintptr_t) &wsb_zone_slot(zone, 1)->cursor % 64)
     {
         return "alignment";
     }
 
-    if (zone->nchunks < 2 || wsb_chunks_free(zone) != zone->nchunks) {
+    if (zone->nchunks < 2 || wsb_chunk_count_free(zone) != zone->nchunks) {
         return "chunks";
     }
 
@@ -228,14 +229,14 @@ layout_fault(uint8_t *p, size_t size, size_t history, size_t nidem)
     }
 
     for (i = 0; i < 5; i++) {
-        if (wsb_zone_append_locked(zone, &batch, 77, NULL, &out) != WSB_OK) {
+        if (wsb_append_locked(zone, &batch, 77, NULL, &out) != WSB_OK) {
             return "append";
         }
     }
 
     batch_add(&batch, &parts, 48 + history / 16);
 
-    if (wsb_zone_append_locked(zone, &batch, 77, NULL, &out) != WSB_ERROR) {
+    if (wsb_append_locked(zone, &batch, 77, NULL, &out) != WSB_ERROR) {
         return "a batch longer than the longest";
     }
 
@@ -391,7 +392,7 @@ test_chunks(void)
 
         if (chunk == 0 || taken[chunk]++
             || wsb_zone_owners(zone)[chunk - 1] != i % WSB_SLOTS + 1
-            || wsb_chunks_free(zone) != n - i - 1)
+            || wsb_chunk_count_free(zone) != n - i - 1)
         {
             bad++;
             break;
@@ -402,13 +403,14 @@ test_chunks(void)
 
     is_uint(bad, 0, "each chunk is taken once");
     is_uint(wsb_chunk_take_locked(zone, 1), 0, "then there is none");
-    is_uint(wsb_chunks_free(zone), 0, "none is free");
+    is_uint(wsb_chunk_count_free(zone), 0, "none is free");
 
     wsb_chunk_give_locked(zone, 0);
     wsb_chunk_give_locked(zone, n + 1);
     wsb_chunk_give_locked(zone, UINT32_MAX);
 
-    is_uint(wsb_chunks_free(zone), 0, "what is no chunk is not given back");
+    is_uint(wsb_chunk_count_free(zone), 0,
+            "what is no chunk is not given back");
     ok(wsb_zone_chunk(zone, 0) == NULL && wsb_zone_chunk(zone, n + 1) == NULL
        && wsb_zone_chunk(zone, n) != NULL, "and has no place");
 
@@ -470,7 +472,7 @@ test_append(void)
 
     ev = event(1, 2, 3, 4, 5);
     batch_add(&batch, &ev, 64);
-    wsb_zone_append_locked(zone, &batch, 1234, NULL, &out);
+    wsb_append_locked(zone, &batch, 1234, NULL, &out);
 
     ok(out.first == 1 && out.last == 1, "the first event is seq 1");
     ok(out.subscribers == 0 && out.slots[0] == 0, "nobody subscribed");
@@ -497,7 +499,7 @@ test_append(void)
     batch_done(&batch);
     ev = event(1, 2, 3, 4, 5);
     batch_add(&batch, &ev, 64);
-    wsb_zone_append_locked(zone, &batch, 1, NULL, &out);
+    wsb_append_locked(zone, &batch, 1, NULL, &out);
 
     is_uint(out.subscribers, 6, "subscriptions are counted");
     is_uint(out.slots[0], 5, "slots of another tenant are not concerned");
@@ -517,7 +519,7 @@ test_append(void)
     ev = event(1, 0, 3, 4, 0);
     batch_add(&batch, &ev, 64);
 
-    wsb_zone_append_locked(zone, &batch, 1, NULL, &out);
+    wsb_append_locked(zone, &batch, 1, NULL, &out);
 
     ok(out.first == 3 && out.last == 6, "a batch has contiguous seqs");
     is_uint(out.subscribers, 1 + 1 + 4, "the sum over its events");
@@ -529,7 +531,7 @@ test_append(void)
 
     wsb_zone_slot(zone, 0)->pending_from = 11;
     wsb_zone_slot(zone, 2)->pending_from = 10;
-    wsb_zone_append_locked(zone, &batch, 1, NULL, &out);
+    wsb_append_locked(zone, &batch, 1, NULL, &out);
 
     is_uint(wsb_zone_slot(zone, 0)->pending_from, 10, "it is lowered");
     is_uint(wsb_zone_slot(zone, 2)->pending_from, 10, "the same stays");
@@ -539,7 +541,7 @@ test_append(void)
     batch_done(&batch);
     ev = event(1, 0, 0, 0, 0);
     batch_add(&batch, &ev, 24);
-    wsb_zone_append_locked(zone, &batch, 1, NULL, &out);
+    wsb_append_locked(zone, &batch, 1, NULL, &out);
 
     is_uint(out.subscribers, 1, "an event without fields");
 
@@ -549,7 +551,7 @@ test_append(void)
     batch_done(&batch);
     ev = event(1, 0, 3, 4, 0);
     batch_add(&batch, &ev, 24);
-    wsb_zone_append_locked(zone, &batch, 1, NULL, &out);
+    wsb_append_locked(zone, &batch, 1, NULL, &out);
 
     is_uint(out.slots[0], 1, "a slot without a process is not woken");
 
@@ -565,7 +567,7 @@ test_append(void)
     ok(b > 290, "many slots");
     ev = event(1, 0, 3, 4, 0);
     subscribe(zone, (unsigned) b, &ev, 4, 9);
-    wsb_zone_append_locked(zone, &batch, 1, NULL, &out);
+    wsb_append_locked(zone, &batch, 1, NULL, &out);
 
     ok(out.slots[b / 64] == (uint64_t) 1 << b % 64 && out.slots[0] == 5,
        "each slot has its bit");
@@ -609,9 +611,9 @@ test_request(void)
         memset(p + SIZE - 8, (int) i, 8);
         wsb_request(&req, secret, tenant, key, body);
 
-        bad += wsb_zone_append_locked(zone, &batch, 1, &req, &out) != WSB_OK
+        bad += wsb_append_locked(zone, &batch, 1, &req, &out) != WSB_OK
                || out.first != 2 * i + 1 || out.last != 2 * i + 2;
-        bad += wsb_zone_append_locked(zone, &batch, 1, &req, &out) != WSB_DONE
+        bad += wsb_append_locked(zone, &batch, 1, &req, &out) != WSB_DONE
                || out.first != 2 * i + 1 || out.last != 2 * i + 2
                || out.slots[0] != 0;
     }
@@ -621,26 +623,26 @@ test_request(void)
 
     body.len = 5;
     wsb_request(&req, secret, tenant, key, body);
-    is_uint(wsb_zone_append_locked(zone, &batch, 1, &req, &out),
+    is_uint(wsb_append_locked(zone, &batch, 1, &req, &out),
             WSB_CONFLICT, "another body under the same key");
 
     body.len = 4;
     tenant.data = (const uint8_t *) "t";
     tenant.len = 1;
     wsb_request(&req, secret, tenant, key, body);
-    is_uint(wsb_zone_append_locked(zone, &batch, 1, &req, &out), WSB_OK,
+    is_uint(wsb_append_locked(zone, &batch, 1, &req, &out), WSB_OK,
             "a key of another tenant is another key");
 
     tenant.data = NULL;
     tenant.len = 0;
     memset(p + SIZE - 8, 32, 8);
     wsb_request(&req, secret, tenant, key, body);
-    is_uint(wsb_zone_append_locked(zone, &batch, 1, &req, &out), WSB_OK,
+    is_uint(wsb_append_locked(zone, &batch, 1, &req, &out), WSB_OK,
             "what was forgotten is new");
 
     memset(p + SIZE - 8, 39, 8);
     wsb_request(&req, secret, tenant, key, body);
-    is_uint(wsb_zone_append_locked(zone, &batch, 1, &req, &out), WSB_DONE,
+    is_uint(wsb_append_locked(zone, &batch, 1, &req, &out), WSB_DONE,
             "the last ones are not");
 
     ok(block_intact(p, SIZE), "nothing else was touched");

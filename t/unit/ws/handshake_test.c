@@ -78,12 +78,12 @@ main(void)
 
     for (i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
         s = exact(lists[i].text);
-        is_uint(wsb_list_has_token(s, lists[i].token), lists[i].want,
+        is_uint(wsb_handshake_has_token(s, lists[i].token), lists[i].want,
                 "token \"%s\" in \"%s\"", lists[i].token, lists[i].text);
         free((void *) s.data);
     }
 
-    is_uint(wsb_list_has_token(null, "upgrade"), 0, "no list");
+    is_uint(wsb_handshake_has_token(null, "upgrade"), 0, "no list");
 
     for (i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
         s = exact(keys[i].text);

@@ -1,0 +1,32 @@
+/*
+ * The way in: events come into the log, and whom they concern is found.
+ */
+
+#ifndef WSB_APPEND_H
+#define WSB_APPEND_H
+
+
+#include "wsb_interest.h"
+#include "../event/wsb_publish.h"
+
+
+/*
+ * Appends a batch as one: readers see all of it or nothing.  req is NULL, or
+ * the request for the memory of idempotency keys.
+ *
+ *   WSB_OK        appended
+ *   WSB_DONE      out is what the same request was answered, nothing is
+ *                 appended, nobody need be woken
+ *   WSB_CONFLICT  its key was used for another body
+ *   WSB_ERROR     it is longer than wsb_log_max_batch()
+ *
+ * After unlocking, the caller wakes each slot that it concerns and for which
+ * wsb_slot_disarm() is true.  A death before the commit leaves at most a
+ * needless wake.
+ */
+
+wsb_rc_t wsb_append_locked(wsb_zone_t *zone, wsb_batch_t *batch, uint64_t msec,
+    const wsb_request_t *req, wsb_appended_t *out);
+
+
+#endif /* WSB_APPEND_H */
