@@ -15,6 +15,11 @@ ngx_http_ws_bus_admit(ngx_http_request_t *r, ngx_http_ws_bus_client_t *wc,
 {
     ngx_int_t  rc;
 
+    if (wc->fan->worker == NULL) {
+        /* of no bus: there is nothing to be seen, and nothing to be had */
+        return NGX_OK;
+    }
+
     rc = ngx_http_ws_bus_admit_tenant(wc, tenant);
 
     if (rc == NGX_OK) {

@@ -97,6 +97,10 @@ ngx_http_ws_bus_catch_one(ngx_http_ws_bus_client_t *wc)
 
             /* between two records it has reached the worker */
 
+            ngx_log_debug2(NGX_LOG_DEBUG_HTTP, wc->connection->log, 0,
+                           "ws_bus caught up: seq:%uL, worker at %uL",
+                           wc->cursor.seq, fan->worker->hand.next.seq);
+
             ngx_http_ws_bus_fanout_not_overflowed(wc);
             wc->behind = 0;
             return ngx_http_ws_bus_out_flush(wc) == NGX_ERROR ? NGX_ERROR
@@ -240,7 +244,7 @@ ngx_http_ws_bus_catch_gap(ngx_http_ws_bus_client_t *wc)
         return;
     }
 
-    ngx_http_ws_bus_op_gap(wc, to, "slow");
+    ngx_http_ws_bus_op_gaps(wc, to, "slow");
 
     wc->cursor.seq = to + 1;
     wc->cursor.pos = WSB_LOG_POS_UNKNOWN;

@@ -312,21 +312,21 @@ ngx_http_ws_bus_client_open(ngx_http_ws_bus_client_t *wc)
 {
     ngx_http_ws_bus_client_counters_t  *counters;
 
-    if (wc->fan->worker != NULL) {
-        ngx_queue_insert_tail(&wc->fan->clients, &wc->clients);
-
-        counters = ngx_http_ws_bus_client_counters(wc->fan->worker);
-        counters->connections++;
-        counters->connections_opened++;
-        wc->counted = 1;
-    }
-
     ngx_http_ws_bus_heartbeat_start(wc);
     ngx_http_ws_bus_token_start(wc);
 
-    if (wc->fan->worker != NULL) {
-        ngx_http_ws_bus_op_welcome(wc);
+    if (wc->fan->worker == NULL) {
+        return;
     }
+
+    ngx_queue_insert_tail(&wc->fan->clients, &wc->clients);
+
+    counters = ngx_http_ws_bus_client_counters(wc->fan->worker);
+    counters->connections++;
+    counters->connections_opened++;
+    wc->counted = 1;
+
+    ngx_http_ws_bus_op_welcome(wc);
 }
 
 
@@ -340,7 +340,16 @@ ngx_http_ws_bus_client_end(ngx_http_ws_bus_client_t *wc,
         return;
     }
 
-    if (text == NULL && wc->fan->worker != NULL
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, wc->connection->log, 0,
+                   "ws_bus end: why:%ui \"%s\"",
+                   (ngx_uint_t) why, text ? text : "");
+
+    if (wc->fan->worker == NULL) {
+        wc->transport->end(wc, why, text);
+        return;
+    }
+
+    if (text == NULL
         && (why == NGX_HTTP_WS_BUS_END_RESTART
             || why == NGX_HTTP_WS_BUS_END_QUIT
             || why == NGX_HTTP_WS_BUS_END_LATER))
@@ -350,7 +359,7 @@ ngx_http_ws_bus_client_end(ngx_http_ws_bus_client_t *wc,
         ngx_http_ws_bus_client_last(wc, id);
         text = (const char *) id;
 
-    } else if (text != NULL && wc->fan->worker != NULL
+    } else if (text != NULL
                && why != NGX_HTTP_WS_BUS_END_EXPIRED
                && why != NGX_HTTP_WS_BUS_END_RIGHTS)
     {
@@ -380,10 +389,8 @@ ngx_http_ws_bus_client_stop(ngx_http_ws_bus_client_t *wc)
 
     ngx_http_ws_bus_op_end_all(wc);
 
-    if (wc->fan->worker != NULL) {
-        ngx_http_ws_bus_out_fall_behind(wc);
-        ngx_http_ws_bus_subscribe_leave(wc);
-    }
+    ngx_http_ws_bus_out_fall_behind(wc);
+    ngx_http_ws_bus_subscribe_leave(wc);
 }
 
 
@@ -398,16 +405,17 @@ ngx_http_ws_bus_client_close(ngx_http_ws_bus_client_t *wc)
         return;
     }
 
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, wc->connection->log, 0,
+                   "ws_bus close: events:%uL", wc->events_out);
+
     wc->closed = 1;
     wc->closing = 1;
 
     ngx_http_ws_bus_op_end_all(wc);
 
-    if (wc->fan->worker != NULL) {
-        ngx_http_ws_bus_fanout_not_overflowed(wc);
-        wc->behind = 1;
-        ngx_http_ws_bus_subscribe_leave(wc);
-    }
+    ngx_http_ws_bus_fanout_not_overflowed(wc);
+    wc->behind = 1;
+    ngx_http_ws_bus_subscribe_leave(wc);
 
     ngx_http_ws_bus_out_drop(wc);
     ngx_http_ws_bus_session_log_end(wc);

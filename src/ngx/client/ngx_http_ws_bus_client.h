@@ -150,6 +150,9 @@ typedef enum {
 struct ngx_http_ws_bus_transport_s {
     const char                  *name;
 
+    /* What the session log says where nobody has said how it was closed. */
+    ngx_uint_t                   vanished;
+
     /*
      * An event for one subscription: one piece, or two, of which the first
      * is made in scratch.  Returns how many; 0: no memory.  The same call
@@ -416,7 +419,7 @@ struct ngx_http_ws_bus_client_s {
     ngx_http_ws_bus_logged_t    *logged;      /* NULL: no session log */
     uint32_t                     gaps;
     uint16_t                     close_code;  /* as its transport counts them;
-                                                 0: it just vanished */
+                                                 0: nobody has said one */
     uint16_t                     nops;        /* in ops */
 };
 
@@ -681,8 +684,12 @@ void ngx_http_ws_bus_op_done(ngx_http_ws_bus_op_t *kept);
 void ngx_http_ws_bus_op_end_all(ngx_http_ws_bus_client_t *wc);
 
 /* Each subscription that lacks something up to `to` is told. */
-void ngx_http_ws_bus_op_gap(ngx_http_ws_bus_client_t *wc, uint64_t to,
+void ngx_http_ws_bus_op_gaps(ngx_http_ws_bus_client_t *wc, uint64_t to,
     const char *reason);
+
+/* One is told that it lacks what comes after the id `from`, up to `to`. */
+void ngx_http_ws_bus_op_gap(ngx_http_ws_bus_client_t *wc, uint32_t ordinal,
+    wsb_str_t from, uint64_t to, const char *reason);
 
 
 /* context */
@@ -835,8 +842,7 @@ void ngx_http_ws_bus_session_log_free(ngx_http_ws_bus_client_t *wc);
 
 /* How it was closed, by whoever closed it first. */
 void ngx_http_ws_bus_session_log_close(ngx_http_ws_bus_client_t *wc,
-    ngx_uint_t code,
-    const u_char *reason, size_t len);
+    ngx_uint_t code, const u_char *reason, size_t len);
 
 
 /* What sending an event looks at: 128 bytes; wc may be any address. */

@@ -13,12 +13,6 @@
 #define NGX_HTTP_WS_BUS_AHEAD  4          /* subscriptions fetched ahead */
 
 
-typedef struct {
-    ngx_http_ws_bus_fan_t       *fan;
-    ngx_http_ws_bus_record_t    *record;
-} ngx_http_ws_bus_match_t;
-
-
 static void ngx_http_ws_bus_fanout_handler(ngx_event_t *ev);
 static void ngx_http_ws_bus_fanout_work(ngx_http_ws_bus_fan_t *fan);
 static ngx_uint_t ngx_http_ws_bus_fanout_lags(ngx_http_ws_bus_fan_t *fan);
@@ -233,7 +227,6 @@ ngx_http_ws_bus_fanout_match(ngx_http_ws_bus_fan_t *fan, uint64_t until)
 {
     wsb_rc_t                   rc;
     wsb_cursor_t               cursor;
-    ngx_http_ws_bus_match_t    match;
     ngx_http_ws_bus_record_t  *rec;
 
     while (!wsb_hand_empty(&fan->worker->hand)) {
@@ -252,11 +245,12 @@ ngx_http_ws_bus_fanout_match(ngx_http_ws_bus_fan_t *fan, uint64_t until)
             return NGX_OK;
         }
 
-        match.fan = fan;
-        match.record = rec;
+        ngx_log_debug2(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
+                       "ws_bus match: zone:%V seq:%uL",
+                       &fan->worker->bus->name, rec->seq);
 
         rc = wsb_index_match(fan->index, &rec->parts, &rec->event,
-                             ngx_http_ws_bus_fanout_match_node, &match);
+                             ngx_http_ws_bus_fanout_match_node, rec);
 
         ngx_http_ws_bus_record_release(fan, rec);
 
@@ -279,7 +273,7 @@ static void
 ngx_http_ws_bus_fanout_match_node(void *data, wsb_node_t *node,
     wsb_change_t change)
 {
-    ngx_http_ws_bus_match_t  *match = data;
+    ngx_http_ws_bus_record_t  *rec = data;
 
     uint32_t                   i, n;
     ngx_int_t                  rc;
@@ -301,14 +295,14 @@ ngx_http_ws_bus_fanout_match_node(void *data, wsb_node_t *node,
 
         wc = subs[i]->owner;
 
-        if (wc->behind || match->record->seq < subs[i]->from) {
+        if (wc->behind || rec->seq < subs[i]->from) {
             continue;
         }
 
-        rc = ngx_http_ws_bus_out_push(wc, match->record, subs[i], change);
+        rc = ngx_http_ws_bus_out_push(wc, rec, subs[i], change);
 
         if (rc != NGX_OK) {
-            ngx_http_ws_bus_out_overflow(wc, match->record);
+            ngx_http_ws_bus_out_overflow(wc, rec);
         }
 
         ngx_http_ws_bus_out_mark_dirty(wc);

@@ -39,7 +39,6 @@ static ngx_queue_t       ngx_http_ws_bus_due;
 static ngx_event_t       ngx_http_ws_bus_wheel_event;
 static ngx_event_t       ngx_http_ws_bus_beats;
 static ngx_uint_t        ngx_http_ws_bus_wheel_hand;   /* ticks done */
-static ngx_connection_t  ngx_http_ws_bus_nobody; /* debug log wants one */
 
 
 void
@@ -54,18 +53,17 @@ ngx_http_ws_bus_heartbeat_init(ngx_cycle_t *cycle)
 
     ngx_queue_init(&ngx_http_ws_bus_due);
 
-    ngx_http_ws_bus_nobody.fd = (ngx_socket_t) -1;
     ngx_http_ws_bus_wheel_hand = ngx_current_msec / NGX_HTTP_WS_BUS_BEAT;
 
     ev = &ngx_http_ws_bus_beats;
     ev->handler = ngx_http_ws_bus_heartbeat_handler;
     ev->log = cycle->log;
-    ev->data = &ngx_http_ws_bus_nobody;
+    ev->data = &ngx_http_ws_bus_no_connection;
 
     ev = &ngx_http_ws_bus_wheel_event;
     ev->handler = ngx_http_ws_bus_heartbeat_wheel_handler;
     ev->log = cycle->log;
-    ev->data = &ngx_http_ws_bus_nobody;
+    ev->data = &ngx_http_ws_bus_no_connection;
     ev->cancelable = 1;
 
     ngx_http_ws_bus_heartbeat_wheel_wait();

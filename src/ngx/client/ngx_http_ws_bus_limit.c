@@ -382,10 +382,6 @@ ngx_http_ws_bus_limit(ngx_http_request_t *r, ngx_http_ws_bus_client_t *wc)
     ngx_http_ws_bus_client_loc_conf_t   *ccf;
     ngx_http_ws_bus_client_main_conf_t  *wmcf;
 
-    if (wc->fan->worker == NULL) {
-        return NGX_OK;
-    }
-
     wmcf = ngx_http_get_module_main_conf(r, ngx_http_ws_bus_client_module);
     ccf = wc->conf;
     tenant = (wc->tenant.len != 0);

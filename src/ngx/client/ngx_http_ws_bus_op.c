@@ -173,24 +173,15 @@ ngx_http_ws_bus_op_ignore(ngx_http_ws_bus_client_t *wc, const char *why)
 
 
 void
-ngx_http_ws_bus_op_gap(ngx_http_ws_bus_client_t *wc, uint64_t to,
+ngx_http_ws_bus_op_gaps(ngx_http_ws_bus_client_t *wc, uint64_t to,
     const char *reason)
 {
-    u_char           from_id[WSB_ID_LEN], to_id[WSB_ID_LEN];
+    u_char           id[WSB_ID_LEN];
     uint32_t         i;
-    uint64_t         next, epoch;
-    wsb_str_t        from, end, tenant;
+    uint64_t         next;
+    wsb_str_t        from;
     wsb_sub_t       *sub;
-    wsb_text_t       text;
     wsb_position_t   at;
-
-    epoch = wc->fan->worker->zone->epoch;
-
-    end.data = to_id;
-    end.len = wsb_id(to_id, epoch, to);
-
-    tenant.data = wc->tenant.data;
-    tenant.len = wc->tenant.len;
 
     at = ngx_http_ws_bus_position(wc);
 
@@ -204,23 +195,41 @@ ngx_http_ws_bus_op_gap(ngx_http_ws_bus_client_t *wc, uint64_t to,
 
         sub->from = to + 1;
 
-        from.data = from_id;
-        from.len = wsb_id(from_id, epoch, next - 1);
+        from.data = id;
+        from.len = wsb_id(id, wc->fan->worker->zone->epoch, next - 1);
 
-        ngx_memzero(&text, sizeof(wsb_text_t));
-
-        wc->conf->codec->gap(&text, tenant, sub->ordinal, wc->aware, from,
-                             end, reason);
-
-        ngx_http_ws_bus_client_counters(wc->fan->worker)->gaps++;
-        wc->gaps++;
-
-        ngx_http_ws_bus_out_text(wc, &text);
+        ngx_http_ws_bus_op_gap(wc, sub->ordinal, from, to, reason);
 
         if (wc->closed) {
             return;
         }
     }
+}
+
+
+void
+ngx_http_ws_bus_op_gap(ngx_http_ws_bus_client_t *wc, uint32_t ordinal,
+    wsb_str_t from, uint64_t to, const char *reason)
+{
+    u_char      id[WSB_ID_LEN];
+    wsb_str_t   end, tenant;
+    wsb_text_t  text;
+
+    end.data = id;
+    end.len = wsb_id(id, wc->fan->worker->zone->epoch, to);
+
+    tenant.data = wc->tenant.data;
+    tenant.len = wc->tenant.len;
+
+    ngx_memzero(&text, sizeof(wsb_text_t));
+
+    wc->conf->codec->gap(&text, tenant, ordinal, wc->aware, from, end,
+                         reason);
+
+    ngx_http_ws_bus_client_counters(wc->fan->worker)->gaps++;
+    wc->gaps++;
+
+    ngx_http_ws_bus_out_text(wc, &text);
 }
 
 

@@ -172,6 +172,15 @@ ngx_http_ws_bus_out_push(ngx_http_ws_bus_client_t *wc,
         i--;
     }
 
+    /*
+     * The log of the cycle, here and in flush_one(): the client's own is two
+     * lines of the cache away, which each delivery would pay for.
+     */
+
+    ngx_log_debug4(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
+                   "ws_bus queue: *%uA seq:%uL sub:%uD bytes:%uz",
+                   wc->connection->number, rec->seq, sub->ordinal, len);
+
     item = &wc->items[i];
     item->record = rec;
     item->pos = n == 1 ? piece[0].data : NULL;
@@ -307,6 +316,10 @@ ngx_http_ws_bus_out_overflow(ngx_http_ws_bus_client_t *wc,
         wc->fan->overflowed++;
     }
 
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, wc->connection->log, 0,
+                   "ws_bus behind: queue full at seq:%uL, frames:%uD",
+                   rec->seq, wc->nitems);
+
     wc->behind = 1;
     wc->cursor.seq = rec->seq;
     wc->cursor.pos = WSB_LOG_POS_UNKNOWN;
@@ -341,6 +354,10 @@ ngx_http_ws_bus_out_fall_behind(ngx_http_ws_bus_client_t *wc)
         wc->cursor = wc->fan->worker->hand.next;
         wc->ordinal = 0;
     }
+
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, wc->connection->log, 0,
+                   "ws_bus behind: seq:%uL sub:%uD", wc->cursor.seq,
+                   wc->ordinal);
 
     wc->behind = 1;
 
@@ -433,6 +450,10 @@ ngx_http_ws_bus_out_flush(ngx_http_ws_bus_client_t *wc)
             return NGX_ERROR;
         }
 
+        ngx_log_debug4(NGX_LOG_DEBUG_HTTP, wc->connection->log, 0,
+                       "ws_bus write: %uz of %uz, pieces:%ui rc:%i",
+                       sent, w->size, w->n, rc);
+
         ngx_http_ws_bus_out_written(wc, sent);
 
         if (rc == NGX_AGAIN) {
@@ -483,6 +504,10 @@ ngx_http_ws_bus_out_flush_one(ngx_http_ws_bus_client_t *wc)
     }
 
     n = send(wc->fd, item->pos, item->len, 0);
+
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,
+                   "ws_bus write: *%uA %z of %uD",
+                   wc->connection->number, n, item->len);
 
     if (n > 0) {
         ngx_http_ws_bus_out_written(wc, (size_t) n);

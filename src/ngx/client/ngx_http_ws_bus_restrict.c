@@ -342,7 +342,7 @@ ngx_http_ws_bus_restrict_force(ngx_http_request_t *r,
     wsb_where_error_t             err;
     ngx_http_ws_bus_condition_t  *condition;
 
-    if (wc->conf->conditions == NULL || wc->fan->worker == NULL) {
+    if (wc->conf->conditions == NULL) {
         return NGX_OK;
     }
 

@@ -9,10 +9,6 @@
 #include "ngx_http_ws_bus_client.h"
 
 
-/* The code of a client that is gone without a word: RFC 6455, 7.1.5. */
-#define NGX_HTTP_WS_BUS_VANISHED  1006
-
-
 typedef enum {
     ngx_http_ws_bus_late_none = 0,        /* known at the handshake */
     ngx_http_ws_bus_late_close_code,
@@ -450,7 +446,7 @@ ngx_http_ws_bus_session_log_late(wsb_text_t *t, ngx_http_ws_bus_client_t *wc,
 
     case ngx_http_ws_bus_late_close_code:
         wsb_text_uint(t, wc->close_code ? wc->close_code
-                                        : NGX_HTTP_WS_BUS_VANISHED);
+                                        : wc->transport->vanished);
         break;
 
     case ngx_http_ws_bus_late_close_reason:

@@ -368,8 +368,8 @@ static void
 ngx_http_ws_bus_subscribe_start(ngx_http_ws_bus_client_t *wc, wsb_sub_t *sub,
     wsb_op_t *op)
 {
-    u_char        id[WSB_ID_LEN], to[WSB_ID_LEN];
-    wsb_str_t     last, end, tenant;
+    u_char        id[WSB_ID_LEN];
+    wsb_str_t     last;
     wsb_text_t    text;
     wsb_zone_t   *zone;
     wsb_start_t   start;
@@ -398,25 +398,10 @@ ngx_http_ws_bus_subscribe_start(ngx_http_ws_bus_client_t *wc, wsb_sub_t *sub,
         ngx_http_ws_bus_out_text(wc, &text);
     }
 
-    if (start.recovered != 0 || wc->closed) {
-        return;
+    if (start.recovered == 0 && !wc->closed) {
+        ngx_http_ws_bus_op_gap(wc, sub->ordinal, op->since_text, start.gap,
+                               "history");
     }
-
-    end.data = to;
-    end.len = wsb_id(to, zone->epoch, start.gap);
-
-    ngx_memzero(&text, sizeof(wsb_text_t));
-
-    tenant.data = wc->tenant.data;
-    tenant.len = wc->tenant.len;
-
-    wc->conf->codec->gap(&text, tenant, sub->ordinal, 1, op->since_text, end,
-                         "history");
-
-    ngx_http_ws_bus_client_counters(wc->fan->worker)->gaps++;
-    wc->gaps++;
-
-    ngx_http_ws_bus_out_text(wc, &text);
 }
 
 

@@ -50,7 +50,6 @@ static void ngx_http_ws_bus_token_tick_handler(ngx_event_t *ev);
 static ngx_rbtree_t       ngx_http_ws_bus_token_tree;
 static ngx_rbtree_node_t  ngx_http_ws_bus_token_sentinel;
 static ngx_event_t        ngx_http_ws_bus_token_tick;
-static ngx_connection_t   ngx_http_ws_bus_token_nobody;  /* for debug log */
 
 
 ngx_int_t
@@ -62,12 +61,10 @@ ngx_http_ws_bus_token_init_process(ngx_cycle_t *cycle)
                     &ngx_http_ws_bus_token_sentinel,
                     ngx_rbtree_insert_value);
 
-    ngx_http_ws_bus_token_nobody.fd = (ngx_socket_t) -1;
-
     ev = &ngx_http_ws_bus_token_tick;
     ev->handler = ngx_http_ws_bus_token_tick_handler;
     ev->log = cycle->log;
-    ev->data = &ngx_http_ws_bus_token_nobody;
+    ev->data = &ngx_http_ws_bus_no_connection;
     ev->cancelable = 1;
 
     return NGX_OK;

@@ -33,6 +33,7 @@ static void ngx_http_ws_bus_websocket_free(ngx_http_ws_bus_client_t *wc);
 
 static const ngx_http_ws_bus_transport_t  ngx_http_ws_bus_websocket = {
     "websocket",
+    WSB_CLOSE_ABNORMAL,
     ngx_http_ws_bus_frame_event,
     ngx_http_ws_bus_websocket_answer,
     ngx_http_ws_bus_websocket_ping,
