@@ -122,8 +122,8 @@ typedef struct {
     const char         *(*refuse_tenant)(wsb_str_t tenant);
 
     /*
-     * Decodes one text message of this client.  op is zeroed before.  WSB_NOMEM: close with
-     * 1011; everything else, errors of the client too, is an operation.
+     * Decodes one text message of this client.  op is zeroed before.
+     * WSB_NOMEM: close with 1011; everything else, errors of the client too, is an operation.
      */
     wsb_rc_t            (*decode)(const wsb_context_t *context,
                                   wsb_str_t message, wsb_op_t *op);
