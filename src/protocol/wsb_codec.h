@@ -123,7 +123,8 @@ typedef struct {
 
     /*
      * Decodes one text message of this client.  op is zeroed before.
-     * WSB_NOMEM: close with 1011; everything else, errors of the client too, is an operation.
+     * WSB_NOMEM: close with 1011; everything else, errors of the client too,
+     * is an operation.
      */
     wsb_rc_t            (*decode)(const wsb_context_t *context,
                                   wsb_str_t message, wsb_op_t *op);
