@@ -6,6 +6,7 @@
 #include "fuzz.h"
 
 #include "json/wsb_json.h"
+#include "match/wsb_plan.h"
 #include "protocol/wsb_codec.h"
 
 

@@ -120,7 +120,7 @@ gets(const wsb_filter_t *filter, const wsb_restrict_t *forced,
 
     fuzz_check(wsb_index_begin(index, ev) == WSB_OK);
 
-    if (wsb_node_match(index, sub.node, &parts, &change)) {
+    if (wsb_index_node_matches(index, sub.node, &parts, &change)) {
         fuzz_check(got == (int) change);
 
     } else {

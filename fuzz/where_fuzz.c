@@ -9,7 +9,7 @@
 #include "fuzz.h"
 
 #include "match/wsb_index.h"
-#include "match/wsb_row.h"
+#include "match/wsb_rows.h"
 
 
 static const uint8_t  key[16] = "0123456789abcde";
@@ -343,7 +343,8 @@ check_match(wsb_where_t *where, const wsb_event_t *ev)
                          && found.change == change));
 
     fuzz_check(wsb_index_begin(index, ev) == WSB_OK);
-    fuzz_check(wsb_node_match(index, sub[0].node, &parts, &got) == want);
+    fuzz_check(wsb_index_node_matches(index, sub[0].node, &parts,
+                                      &got) == want);
     fuzz_check(!want || got == change);
 
     wsb_index_remove(index, &sub[0]);

@@ -7,7 +7,7 @@
 #define WSB_JWT_H
 
 
-#include "wsb_jwk.h"
+#include "wsb_jwks.h"
 #include "../json/wsb_json.h"
 
 

@@ -1,5 +1,4 @@
 #include "wsb_group.h"
-#include "wsb_node.h"
 
 
 static wsb_group_t *wsb_group_make(wsb_links_t *links, const wsb_key_t *key);
@@ -144,7 +143,7 @@ wsb_group_list(wsb_links_t *links, const wsb_key_t *key, wsb_node_t *node,
     group->listed[group->nlisted].node = node;
     group->listed[group->nlisted].place = place;
 
-    wsb_node_places(node)[place].group = group;
+    wsb_node_places(node)[place].group = &group->link;
     wsb_node_places(node)[place].index = group->nlisted++;
 
     return WSB_OK;
@@ -160,7 +159,7 @@ wsb_group_unlist(wsb_links_t *links, wsb_node_t *node, unsigned place)
     wsb_listed_t   last;
 
     at = &wsb_node_places(node)[place];
-    group = at->group;
+    group = (wsb_group_t *) at->group;
 
     last = group->listed[--group->nlisted];
 

@@ -11,7 +11,7 @@
 #define WSB_GROUP_H
 
 
-#include "wsb_index.h"
+#include "wsb_node.h"
 
 
 /* How many nodes are found by this column. */

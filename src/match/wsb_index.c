@@ -1,6 +1,6 @@
 #include "wsb_index.h"
 #include "wsb_group.h"
-#include "wsb_node.h"
+#include "wsb_shape.h"
 
 
 struct wsb_index_s {
@@ -30,14 +30,6 @@ typedef struct {
 } wsb_matching_t;
 
 
-static wsb_node_t *wsb_index_find(wsb_index_t *index, const wsb_plan_t *plan,
-    wsb_shape_t *shape);
-static wsb_node_t *wsb_index_under(wsb_index_t *index, const wsb_key_t *key,
-    const wsb_plan_t *plan);
-static unsigned wsb_index_cost(wsb_index_t *index, const wsb_plan_t *plan,
-    const wsb_shape_t *shape);
-static int wsb_index_few(wsb_index_t *index, const wsb_plan_t *plan,
-    const wsb_shape_t *shape);
 static wsb_rc_t wsb_index_link(wsb_index_t *index, wsb_node_t *node,
     const wsb_plan_t *plan, const wsb_shape_t *shape);
 static void wsb_index_unlink(wsb_index_t *index, wsb_node_t *node,
@@ -124,7 +116,7 @@ wsb_index_add(wsb_index_t *index, const wsb_plan_t *plan, wsb_sub_t *sub)
     wsb_node_t   *node;
     wsb_shape_t   shape;
 
-    node = wsb_index_find(index, plan, &shape);
+    node = wsb_shape_find(&index->links, index->rows, plan, &shape);
 
     if (node != NULL) {
         return wsb_node_add(node, sub);
@@ -162,7 +154,7 @@ wsb_index_bytes(const wsb_filter_t *filter)
     wsb_condition_t     condition;
     const wsb_where_t  *where;
 
-    n = wsb_filter_values(filter);
+    n = wsb_plan_values(filter);
     bytes = WSB_INDEX_SUB + n * WSB_INDEX_VALUE;
 
     where = filter->where;
@@ -220,7 +212,8 @@ wsb_index_remove(wsb_index_t *index, wsb_sub_t *sub)
         return;
     }
 
-    n = node->kind == WSB_NODE_PLAIN ? 0 : wsb_node_keys(index, node, keys);
+    n = node->kind == WSB_NODE_PLAIN ? 0 : wsb_index_node_keys(index, node,
+                                                               keys);
 
     wsb_index_unlink(index, node, keys, n, node->nplaces);
 
@@ -288,7 +281,7 @@ wsb_index_begin(wsb_index_t *index, const wsb_event_t *ev)
 
 
 int
-wsb_node_match(wsb_index_t *index, const wsb_node_t *node,
+wsb_index_node_matches(wsb_index_t *index, const wsb_node_t *node,
     const wsb_parts_t *parts, wsb_change_t *change)
 {
     int               under;
@@ -321,7 +314,7 @@ wsb_node_match(wsb_index_t *index, const wsb_node_t *node,
             hash = wsb_rows_hash(index->rows, row, path);
 
             if (hash != NULL) {
-                below = wsb_key_below(&key, hash);
+                below = wsb_node_key_below(&key, hash);
                 under = wsb_node_under(node, &below);
             }
         }
@@ -335,7 +328,7 @@ wsb_node_match(wsb_index_t *index, const wsb_node_t *node,
 
 
 unsigned
-wsb_node_keys(const wsb_index_t *index, const wsb_node_t *node,
+wsb_index_node_keys(const wsb_index_t *index, const wsb_node_t *node,
     wsb_key_t keys[WSB_FILTER_VALUES])
 {
     unsigned      i, n, step;
@@ -358,10 +351,10 @@ wsb_node_keys(const wsb_index_t *index, const wsb_node_t *node,
     /* all values of one routing key stand together */
 
     for (i = 0; i < n / step; i++) {
-        keys[i] = wsb_key_below(node->kind == WSB_NODE_LISTED
-                                    ? &place[i * step].group->link.key
-                                    : &node->link[i * step].key,
-                                &hash[0]);
+        keys[i] = wsb_node_key_below(node->kind == WSB_NODE_LISTED
+                                         ? &place[i * step].group->key
+                                         : &node->link[i * step].key,
+                                     &hash[0]);
     }
 
     return i;
@@ -386,172 +379,6 @@ uint64_t
 wsb_index_work(const wsb_index_t *index)
 {
     return index->work + wsb_rows_work(index->rows);
-}
-
-
-/*
- * The node of this plan, or else the shape of a new one: it is found by that
- * of its conditions below which the fewest are evaluated together with it.
- * So clients that share a state, each with an id of its own, come to be found
- * by their ids.
- */
-
-static wsb_node_t *
-wsb_index_find(wsb_index_t *index, const wsb_plan_t *plan,
-    wsb_shape_t *shape)
-{
-    unsigned            n, cost, best, found;
-    wsb_key_t           key;
-    wsb_node_t         *node;
-    const wsb_where_t  *where;
-
-    where = wsb_plan_where(plan);
-
-    shape->kind = WSB_NODE_PLAIN;
-    shape->found = WSB_NODE_NONE;
-    shape->nhashes = 0;
-
-    if (where == NULL && wsb_plan_simple(plan)) {
-        return wsb_index_under(index, &plan->keys[0], plan);
-    }
-
-    node = wsb_index_under(index, &plan->id, plan);
-
-    if (where == NULL) {
-
-        if (node == NULL) {
-            node = wsb_index_under(index, &plan->keys[0], plan);
-        }
-
-        /* of those that are simple a key has one; of these, any number */
-
-        if (node == NULL && !wsb_index_few(index, plan, shape)) {
-            shape->kind = WSB_NODE_LISTED;
-        }
-
-        return node;
-    }
-
-    found = WSB_NODE_NONE;
-    best = 0;
-
-    for (n = 0; node == NULL && n < where->nconditions; n++) {
-
-        if (wsb_shape_condition(shape, index->rows, plan, n) != WSB_OK) {
-            continue;
-        }
-
-        key = wsb_key_below(&plan->keys[0], &shape->hash[0]);
-        node = wsb_index_under(index, &key, plan);
-
-        cost = wsb_index_cost(index, plan, shape);
-
-        if (found == WSB_NODE_NONE || cost < best) {
-            best = cost;
-            found = n;
-        }
-    }
-
-    if (node != NULL) {
-        return node;
-    }
-
-    shape->kind = WSB_NODE_LISTED;
-    shape->found = WSB_NODE_NONE;
-    shape->nhashes = 0;
-
-    if (found != WSB_NODE_NONE) {
-        (void) wsb_shape_condition(shape, index->rows, plan, found);
-
-        if (wsb_index_few(index, plan, shape)) {
-            shape->kind = WSB_NODE_VALUE;
-        }
-    }
-
-    return NULL;
-}
-
-
-static wsb_node_t *
-wsb_index_under(wsb_index_t *index, const wsb_key_t *key,
-    const wsb_plan_t *plan)
-{
-    wsb_link_t  *link;
-
-    for (link = wsb_links_find(&index->links, key);
-         link != NULL;
-         link = wsb_links_next(link))
-    {
-        if (link->owner != NULL
-            && wsb_node_equal(index->rows, link->owner, plan))
-        {
-            return link->owner;
-        }
-    }
-
-    return NULL;
-}
-
-
-/* Those below the same values, a look-up more for each event, more values. */
-
-static unsigned
-wsb_index_cost(wsb_index_t *index, const wsb_plan_t *plan,
-    const wsb_shape_t *shape)
-{
-    unsigned      i, n, cost;
-    uint32_t      id;
-    wsb_key_t     key, path;
-    wsb_group_t  *group;
-
-    cost = 0;
-
-    for (i = 0; i < shape->nhashes; i++) {
-        key = wsb_key_below(&plan->keys[0], &shape->hash[i]);
-        n = wsb_group_below(&index->links, &key);
-        cost = n > cost ? n : cost;
-    }
-
-    path = wsb_rows_path_hash(index->rows,
-                              wsb_where_path(wsb_plan_where(plan),
-                                             shape->path));
-
-    id = wsb_rows_path_id(index->rows, &path);
-    group = wsb_group_find(&index->links, &plan->keys[0]);
-
-    cost += group == NULL
-            || wsb_group_find_use(group, id) == WSB_GROUP_NONE;
-
-    return 2 * cost + (shape->nhashes > 1);
-}
-
-
-/* Where many have one key, a chain of links would be too long. */
-
-static int
-wsb_index_few(wsb_index_t *index, const wsb_plan_t *plan,
-    const wsb_shape_t *shape)
-{
-    unsigned   i, k, n;
-    wsb_key_t  key;
-
-    n = shape->nhashes ? shape->nhashes : 1;
-
-    for (k = 0; k < plan->nkeys; k++) {
-        for (i = 0; i < n; i++) {
-            key = plan->keys[k];
-
-            if (shape->nhashes != 0) {
-                key = wsb_key_below(&key, &shape->hash[i]);
-            }
-
-            if (wsb_group_linked(&index->links, &key) >= WSB_NODE_RUN) {
-                return 0;
-            }
-        }
-    }
-
-    return 1;
 }
 
 
@@ -585,7 +412,7 @@ wsb_index_link(wsb_index_t *index, wsb_node_t *node, const wsb_plan_t *plan,
         key = plan->keys[k / n];
 
         if (shape->nhashes != 0) {
-            key = wsb_key_below(&key, &shape->hash[k % n]);
+            key = wsb_node_key_below(&key, &shape->hash[k % n]);
         }
 
         if (wsb_group_list(&index->links, &key, node, k) != WSB_OK) {
@@ -654,14 +481,14 @@ wsb_index_match_group(const wsb_matching_t *m, const wsb_group_t *group)
         fresh = wsb_rows_hash(rows, WSB_ROW_NEW, path);
 
         if (fresh != NULL) {
-            seen = wsb_key_below(&group->link.key, fresh);
+            seen = wsb_node_key_below(&group->link.key, fresh);
             wsb_index_match_value(m, &seen, NULL);
         }
 
         old = wsb_rows_hash(rows, WSB_ROW_OLD, path);
 
         if (old != NULL && (fresh == NULL || !wsb_key_eq(fresh, old))) {
-            key = wsb_key_below(&group->link.key, old);
+            key = wsb_node_key_below(&group->link.key, old);
             wsb_index_match_value(m, &key, fresh ? &seen : NULL);
         }
     }

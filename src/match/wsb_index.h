@@ -20,45 +20,10 @@
 #define WSB_INDEX_H
 
 
-#include "wsb_filter.h"
-#include "wsb_links.h"
+#include "wsb_node.h"
 
 
-typedef struct wsb_node_s   wsb_node_t;
 typedef struct wsb_index_s  wsb_index_t;
-
-
-/*
- * Owned by its connection, which removes it from the index before it frees
- * it.  from: only records with this seq or a later one go to it.
- */
-
-typedef struct {
-    wsb_node_t           *node;
-    void                 *owner;          /* the connection */
-    uint64_t              from;
-    uint32_t              ordinal;        /* its number on the connection */
-    uint32_t              index;          /* in the node's subs */
-    uint32_t              bytes;          /* the owner's: see index_bytes */
-    uint32_t              cost;           /* see wsb_where_cost() */
-} wsb_sub_t;
-
-
-struct wsb_node_s {
-    union {
-        wsb_sub_t        *one;            /* nalloc 0 */
-        wsb_sub_t       **many;
-    } subs;
-    uint32_t              nsubs;
-    uint32_t              nalloc;
-    wsb_plan_t           *plan;           /* NULL: one key says it all */
-    uint32_t              text;           /* handle, see wsb_interest.h */
-    unsigned              nlinks:10;
-    unsigned              nplaces:10;     /* see wsb_node.h */
-    unsigned              mask:4;
-    unsigned              kind:2;
-    wsb_link_t            link[];
-};
 
 
 /* The key is that of the plans. */
@@ -112,11 +77,11 @@ wsb_rc_t wsb_index_match(wsb_index_t *index, const wsb_parts_t *parts,
  */
 
 wsb_rc_t wsb_index_begin(wsb_index_t *index, const wsb_event_t *ev);
-int wsb_node_match(wsb_index_t *index, const wsb_node_t *node,
+int wsb_index_node_matches(wsb_index_t *index, const wsb_node_t *node,
     const wsb_parts_t *parts, wsb_change_t *change);
 
 /* The routing keys of the node's plan; returns how many. */
-unsigned wsb_node_keys(const wsb_index_t *index, const wsb_node_t *node,
+unsigned wsb_index_node_keys(const wsb_index_t *index, const wsb_node_t *node,
     wsb_key_t keys[WSB_FILTER_VALUES]);
 
 /* The nodes in it; how often conditions were evaluated, of how many. */
@@ -125,13 +90,6 @@ uint64_t wsb_index_evaluations(const wsb_index_t *index);
 
 /* What matching has cost so far: how many bytes it has looked at, about. */
 uint64_t wsb_index_work(const wsb_index_t *index);
-
-
-static inline wsb_sub_t **
-wsb_node_subs(wsb_node_t *node)
-{
-    return node->nalloc == 0 ? &node->subs.one : node->subs.many;
-}
 
 
 #endif /* WSB_INDEX_H */

@@ -3,8 +3,8 @@
 
 #define WSB_MEMOS_MIN      16             /* a power of two */
 
-static wsb_rc_t wsb_memos_grow(wsb_memos_t *memos);
-static void wsb_memos_link(wsb_memos_t *memos, uint32_t id);
+static wsb_rc_t wsb_memo_grow(wsb_memos_t *memos);
+static void wsb_memo_link(wsb_memos_t *memos, uint32_t id);
 static wsb_choice_t *wsb_memo_choices(const uint8_t key[16],
     const wsb_condition_t *condition, const wsb_key_t *path);
 static int wsb_memo_order(const void *a, const void *b);
@@ -18,17 +18,17 @@ wsb_memo_short(const wsb_key_t *hash)
 
 
 wsb_rc_t
-wsb_memos_init(wsb_memos_t *memos)
+wsb_memo_init(wsb_memos_t *memos)
 {
     memset(memos, 0, sizeof(wsb_memos_t));
     memos->free = WSB_MEMO_NONE;
 
-    return wsb_memos_grow(memos);
+    return wsb_memo_grow(memos);
 }
 
 
 void
-wsb_memos_done(wsb_memos_t *memos)
+wsb_memo_done(wsb_memos_t *memos)
 {
     uint32_t  i;
 
@@ -42,7 +42,7 @@ wsb_memos_done(wsb_memos_t *memos)
 
 
 wsb_rc_t
-wsb_memos_add(wsb_memos_t *memos, const uint8_t key[16],
+wsb_memo_add(wsb_memos_t *memos, const uint8_t key[16],
     const wsb_condition_t *condition, const wsb_key_t *path, uint32_t *id)
 {
     uint8_t         head[2];
@@ -80,7 +80,7 @@ wsb_memos_add(wsb_memos_t *memos, const uint8_t key[16],
     }
 
     if (memos->free == WSB_MEMO_NONE && memos->n == memos->nalloc
-        && wsb_memos_grow(memos) != WSB_OK)
+        && wsb_memo_grow(memos) != WSB_OK)
     {
         return WSB_NOMEM;
     }
@@ -111,14 +111,14 @@ wsb_memos_add(wsb_memos_t *memos, const uint8_t key[16],
     memo->choices = choices;
     memo->uses = 1;
 
-    wsb_memos_link(memos, *id);
+    wsb_memo_link(memos, *id);
 
     return WSB_OK;
 }
 
 
 void
-wsb_memos_remove(wsb_memos_t *memos, uint32_t id)
+wsb_memo_remove(wsb_memos_t *memos, uint32_t id)
 {
     uint32_t    *p;
     wsb_memo_t  *memo;
@@ -196,7 +196,7 @@ wsb_memo_ask(wsb_memo_t *memo, const wsb_condition_t *condition,
 
 
 static wsb_rc_t
-wsb_memos_grow(wsb_memos_t *memos)
+wsb_memo_grow(wsb_memos_t *memos)
 {
     void      *p;
     uint32_t   i, n;
@@ -229,7 +229,7 @@ wsb_memos_grow(wsb_memos_t *memos)
     /* it grows only when none is free */
 
     for (i = 0; i < memos->n; i++) {
-        wsb_memos_link(memos, i);
+        wsb_memo_link(memos, i);
     }
 
     return WSB_OK;
@@ -237,7 +237,7 @@ wsb_memos_grow(wsb_memos_t *memos)
 
 
 static void
-wsb_memos_link(wsb_memos_t *memos, uint32_t id)
+wsb_memo_link(wsb_memos_t *memos, uint32_t id)
 {
     uint32_t    *bucket;
     wsb_memo_t  *memo;

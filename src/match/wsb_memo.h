@@ -46,13 +46,13 @@ typedef struct {
 } wsb_memos_t;
 
 
-wsb_rc_t wsb_memos_init(wsb_memos_t *memos);
-void wsb_memos_done(wsb_memos_t *memos);
+wsb_rc_t wsb_memo_init(wsb_memos_t *memos);
+void wsb_memo_done(wsb_memos_t *memos);
 
 /* path: the hash of the column, all zero for a field of the event. */
-wsb_rc_t wsb_memos_add(wsb_memos_t *memos, const uint8_t key[16],
+wsb_rc_t wsb_memo_add(wsb_memos_t *memos, const uint8_t key[16],
     const wsb_condition_t *condition, const wsb_key_t *path, uint32_t *id);
-void wsb_memos_remove(wsb_memos_t *memos, uint32_t id);
+void wsb_memo_remove(wsb_memos_t *memos, uint32_t id);
 
 /*
  * Does it hold?  hash: that of column and value, NULL: it is equal to nothing;

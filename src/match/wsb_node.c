@@ -14,7 +14,7 @@ static unsigned wsb_node_costly(const wsb_where_t *where);
 
 
 wsb_rc_t
-wsb_shape_condition(wsb_shape_t *shape, const wsb_rows_t *rows,
+wsb_node_shape(wsb_shape_t *shape, const wsb_rows_t *rows,
     const wsb_plan_t *plan, unsigned n)
 {
     unsigned            i;
@@ -160,8 +160,8 @@ wsb_node_create(wsb_rows_t *rows, const wsb_plan_t *plan,
 
         case WSB_NODE_VALUE:
             k = i / n;
-            node->link[i].key = wsb_key_below(&plan->keys[k],
-                                              &shape->hash[i % n]);
+            node->link[i].key = wsb_node_key_below(&plan->keys[k],
+                                                   &shape->hash[i % n]);
             break;
 
         default: /* WSB_NODE_LISTED */
@@ -213,7 +213,7 @@ wsb_node_terms_create(wsb_rows_t *rows, wsb_node_t *node,
         terms->npaths++;
     }
 
-    memcpy(wsb_terms_bytes(terms), where->bytes, where->len);
+    memcpy(wsb_node_terms_bytes(terms), where->bytes, where->len);
 
     if (wsb_node_memos_create(rows, terms) != WSB_OK) {
         wsb_node_release(rows, node);
@@ -233,9 +233,9 @@ wsb_node_memos_create(wsb_rows_t *rows, wsb_terms_t *terms)
     const uint8_t    *p, *last;
     wsb_condition_t   condition;
 
-    p = wsb_terms_bytes(terms);
+    p = wsb_node_terms_bytes(terms);
     last = p + terms->len;
-    memo = wsb_terms_memos(terms);
+    memo = wsb_node_terms_memos(terms);
     rc = WSB_OK;
 
     while (p < last) {
@@ -296,9 +296,9 @@ wsb_node_release(wsb_rows_t *rows, wsb_node_t *node)
 
     terms = wsb_node_terms(node);
 
-    p = wsb_terms_bytes(terms);
+    p = wsb_node_terms_bytes(terms);
     last = p + terms->len;
-    memo = wsb_terms_memos(terms);
+    memo = wsb_node_terms_memos(terms);
 
     while (p < last) {
         p = wsb_where_next(p, &condition);
@@ -397,7 +397,7 @@ wsb_node_equal(const wsb_rows_t *rows, const wsb_node_t *node,
     terms = wsb_node_terms(node);
 
     if (terms->len != where->len || terms->npaths != where->npaths
-        || memcmp(wsb_terms_bytes(terms), where->bytes, where->len) != 0)
+        || memcmp(wsb_node_terms_bytes(terms), where->bytes, where->len) != 0)
     {
         return 0;
     }
@@ -434,7 +434,7 @@ wsb_node_under(const wsb_node_t *node, const wsb_key_t *key)
     place = wsb_node_places(node);
 
     for (i = 0; i < node->nplaces; i++) {
-        if (wsb_key_eq(&place[i].group->link.key, key)) {
+        if (wsb_key_eq(&place[i].group->key, key)) {
             return 1;
         }
     }
@@ -455,7 +455,7 @@ wsb_node_holds(const wsb_node_t *node, wsb_rows_t *rows, unsigned row,
 
     terms = wsb_node_terms(node);
 
-    p = wsb_terms_bytes(terms);
+    p = wsb_node_terms_bytes(terms);
     last = p + terms->len;
     memo = last;
     id = WSB_MEMO_NONE;
@@ -545,7 +545,7 @@ wsb_node_found(const wsb_node_t *node, wsb_condition_t *condition)
     const uint8_t  *p;
 
     terms = wsb_node_terms(node);
-    p = wsb_terms_bytes(terms);
+    p = wsb_node_terms_bytes(terms);
 
     for (i = 0; i <= terms->found; i++) {
         p = wsb_where_next(p, condition);

@@ -1,5 +1,5 @@
 /*
- * What a node of the match index consists of, for the index alone.
+ * A node of the match index: a distinct filter, and who subscribes to it.
  *
  *   PLAIN    no conditions; linked under its routing keys
  *   VALUE    found by an eq or an `in`; linked under each routing key XOR the
@@ -16,9 +16,45 @@
 #define WSB_NODE_H
 
 
-#include "wsb_group.h"
-#include "wsb_index.h"
-#include "wsb_row.h"
+#include "wsb_links.h"
+#include "wsb_plan.h"
+#include "wsb_rows.h"
+
+
+typedef struct wsb_node_s   wsb_node_t;
+
+
+/*
+ * Owned by its connection, which removes it from the index before it frees
+ * it.  from: only records with this seq or a later one go to it.
+ */
+
+typedef struct {
+    wsb_node_t           *node;
+    void                 *owner;          /* the connection */
+    uint64_t              from;
+    uint32_t              ordinal;        /* its number on the connection */
+    uint32_t              index;          /* in the node's subs */
+    uint32_t              bytes;          /* the owner's: see index_bytes */
+    uint32_t              cost;           /* see wsb_where_cost() */
+} wsb_sub_t;
+
+
+struct wsb_node_s {
+    union {
+        wsb_sub_t        *one;            /* nalloc 0 */
+        wsb_sub_t       **many;
+    } subs;
+    uint32_t              nsubs;
+    uint32_t              nalloc;
+    wsb_plan_t           *plan;           /* NULL: one key says it all */
+    uint32_t              text;           /* handle, see wsb_interest.h */
+    unsigned              nlinks:10;
+    unsigned              nplaces:10;     /* see wsb_node.h */
+    unsigned              mask:4;
+    unsigned              kind:2;
+    wsb_link_t            link[];
+};
 
 
 #define WSB_NODE_PLAIN            0
@@ -30,13 +66,15 @@
 #define WSB_NODE_RUN              8       /* linked below one key */
 
 
+/* Where it is listed: see wsb_group.h, of whose groups only this is known. */
+
 typedef struct {
-    wsb_group_t          *group;
+    wsb_link_t           *group;
     uint32_t              index;          /* among its listed */
 } wsb_place_t;
 
 
-/* The conditions, with columns by the ids of wsb_row.h. */
+/* The conditions, with columns by the ids of wsb_rows.h. */
 
 typedef struct {
     uint16_t              len;            /* bytes of the conditions */
@@ -58,6 +96,13 @@ typedef struct {
 } wsb_shape_t;
 
 
+static inline wsb_sub_t **
+wsb_node_subs(wsb_node_t *node)
+{
+    return node->nalloc == 0 ? &node->subs.one : node->subs.many;
+}
+
+
 static inline wsb_place_t *
 wsb_node_places(const wsb_node_t *node)
 {
@@ -73,7 +118,7 @@ wsb_node_terms(const wsb_node_t *node)
 
 
 static inline uint8_t *
-wsb_terms_bytes(const wsb_terms_t *terms)
+wsb_node_terms_bytes(const wsb_terms_t *terms)
 {
     return (uint8_t *) &terms->path[terms->npaths];
 }
@@ -82,14 +127,14 @@ wsb_terms_bytes(const wsb_terms_t *terms)
 /* Not aligned. */
 
 static inline uint8_t *
-wsb_terms_memos(const wsb_terms_t *terms)
+wsb_node_terms_memos(const wsb_terms_t *terms)
 {
-    return wsb_terms_bytes(terms) + terms->len;
+    return wsb_node_terms_bytes(terms) + terms->len;
 }
 
 
 static inline wsb_key_t
-wsb_key_below(const wsb_key_t *key, const wsb_key_t *hash)
+wsb_node_key_below(const wsb_key_t *key, const wsb_key_t *hash)
 {
     wsb_key_t  k;
 
@@ -110,7 +155,7 @@ wsb_node_asks(const wsb_node_t *node)
 
 
 /* By its condition number n; WSB_ERROR: that one finds nothing. */
-wsb_rc_t wsb_shape_condition(wsb_shape_t *shape, const wsb_rows_t *rows,
+wsb_rc_t wsb_node_shape(wsb_shape_t *shape, const wsb_rows_t *rows,
     const wsb_plan_t *plan, unsigned n);
 
 /* Links are filled in, places are not.  NULL: no memory. */

@@ -6,16 +6,16 @@
 #define WSB_HASH_DIGITS    40
 
 
-static int wsb_decimal_parse(wsb_str_t s, wsb_decimal_t *d);
-static const uint8_t *wsb_decimal_exponent(const uint8_t *p,
-    const uint8_t *last, int64_t *exponent);
-static wsb_order_t wsb_decimal_compare(const wsb_decimal_t *a,
+static int wsb_value_decimal(wsb_str_t s, wsb_decimal_t *d);
+static const uint8_t *wsb_value_exponent(const uint8_t *p, const uint8_t *last,
+    int64_t *exponent);
+static wsb_order_t wsb_value_decimal_compare(const wsb_decimal_t *a,
     const wsb_decimal_t *b);
-static wsb_order_t wsb_bytes_compare(wsb_str_t a, wsb_str_t b);
+static wsb_order_t wsb_value_bytes_compare(wsb_str_t a, wsb_str_t b);
 
 
 static inline wsb_order_t
-wsb_order(int64_t a, int64_t b)
+wsb_value_order(int64_t a, int64_t b)
 {
     return a < b ? WSB_LESS : a > b ? WSB_GREATER : WSB_EQUAL;
 }
@@ -54,12 +54,12 @@ wsb_value_compare(const wsb_value_t *a, const wsb_value_t *b)
     subject.value = *a;
     subject.parsed = 0;
 
-    return wsb_subject_compare(&subject, b);
+    return wsb_value_subject_compare(&subject, b);
 }
 
 
 wsb_order_t
-wsb_subject_compare(wsb_subject_t *a, const wsb_value_t *b)
+wsb_value_subject_compare(wsb_subject_t *a, const wsb_value_t *b)
 {
     wsb_decimal_t       y;
     const wsb_value_t  *x;
@@ -67,7 +67,7 @@ wsb_subject_compare(wsb_subject_t *a, const wsb_value_t *b)
     x = &a->value;
 
     if (wsb_value_is_boolean(x) && wsb_value_is_boolean(b)) {
-        return wsb_order(x->type, b->type);
+        return wsb_value_order(x->type, b->type);
     }
 
     if (!wsb_value_is_text(x) || !wsb_value_is_text(b)) {
@@ -75,19 +75,19 @@ wsb_subject_compare(wsb_subject_t *a, const wsb_value_t *b)
     }
 
     if (x->type == WSB_JSON_STRING && b->type == WSB_JSON_STRING) {
-        return wsb_bytes_compare(x->text, b->text);
+        return wsb_value_bytes_compare(x->text, b->text);
     }
 
     if (!a->parsed) {
         a->parsed = 1;
-        a->number = wsb_decimal_parse(x->text, &a->decimal);
+        a->number = wsb_value_decimal(x->text, &a->decimal);
     }
 
-    if (!a->number || !wsb_decimal_parse(b->text, &y)) {
+    if (!a->number || !wsb_value_decimal(b->text, &y)) {
         return WSB_UNEQUAL;
     }
 
-    return wsb_decimal_compare(&a->decimal, &y);
+    return wsb_value_decimal_compare(&a->decimal, &y);
 }
 
 
@@ -96,7 +96,7 @@ wsb_value_is_number(wsb_str_t string)
 {
     wsb_decimal_t  d;
 
-    return wsb_decimal_parse(string, &d);
+    return wsb_value_decimal(string, &d);
 }
 
 
@@ -139,7 +139,7 @@ wsb_value_hash(const uint8_t key[16], const wsb_value_t *value,
         return 0;
     }
 
-    if (!wsb_decimal_parse(value->text, &d)) {
+    if (!wsb_value_decimal(value->text, &d)) {
         *hash = wsb_hash(key, WSB_DOMAIN_STRING, value->text.data,
                          value->text.len);
         return 1;
@@ -169,7 +169,7 @@ wsb_value_number(wsb_text_t *t, wsb_str_t number)
     const uint8_t  *digit;
     wsb_decimal_t   d;
 
-    if (!wsb_decimal_parse(number, &d) || d.first == d.last) {
+    if (!wsb_value_decimal(number, &d) || d.first == d.last) {
         wsb_text_lit(t, "0");
         return;
     }
@@ -204,7 +204,7 @@ wsb_value_number(wsb_text_t *t, wsb_str_t number)
 /* 0: it is no number. */
 
 static int
-wsb_decimal_parse(wsb_str_t s, wsb_decimal_t *d)
+wsb_value_decimal(wsb_str_t s, wsb_decimal_t *d)
 {
     int64_t         exponent;
     const uint8_t  *p, *last, *start, *point, *end;
@@ -235,7 +235,7 @@ wsb_decimal_parse(wsb_str_t s, wsb_decimal_t *d)
         }
     }
 
-    p = wsb_decimal_exponent(end, last, &exponent);
+    p = wsb_value_exponent(end, last, &exponent);
 
     if (p != last) {
         return 0;
@@ -271,8 +271,7 @@ wsb_decimal_parse(wsb_str_t s, wsb_decimal_t *d)
 /* Returns what follows it, which is nothing of a number. */
 
 static const uint8_t *
-wsb_decimal_exponent(const uint8_t *p, const uint8_t *last,
-    int64_t *exponent)
+wsb_value_exponent(const uint8_t *p, const uint8_t *last, int64_t *exponent)
 {
     int             negative;
     const uint8_t  *start, *end;
@@ -318,7 +317,7 @@ wsb_decimal_exponent(const uint8_t *p, const uint8_t *last,
 
 
 static wsb_order_t
-wsb_decimal_compare(const wsb_decimal_t *a, const wsb_decimal_t *b)
+wsb_value_decimal_compare(const wsb_decimal_t *a, const wsb_decimal_t *b)
 {
     wsb_order_t           order;
     const uint8_t        *p, *q;
@@ -341,10 +340,10 @@ wsb_decimal_compare(const wsb_decimal_t *a, const wsb_decimal_t *b)
     q = b->first;
 
     if (p == a->last || q == b->last) {
-        return wsb_order(p != a->last, q != b->last);
+        return wsb_value_order(p != a->last, q != b->last);
     }
 
-    order = wsb_order(a->magnitude, b->magnitude);
+    order = wsb_value_order(a->magnitude, b->magnitude);
 
     while (order == WSB_EQUAL) {
 
@@ -357,10 +356,10 @@ wsb_decimal_compare(const wsb_decimal_t *a, const wsb_decimal_t *b)
         }
 
         if (p == a->last || q == b->last) {
-            return wsb_order(p != a->last, q != b->last);
+            return wsb_value_order(p != a->last, q != b->last);
         }
 
-        order = wsb_order(*p++, *q++);
+        order = wsb_value_order(*p++, *q++);
     }
 
     return order;
@@ -368,7 +367,7 @@ wsb_decimal_compare(const wsb_decimal_t *a, const wsb_decimal_t *b)
 
 
 static wsb_order_t
-wsb_bytes_compare(wsb_str_t a, wsb_str_t b)
+wsb_value_bytes_compare(wsb_str_t a, wsb_str_t b)
 {
     int     n;
     size_t  len;
@@ -376,6 +375,6 @@ wsb_bytes_compare(wsb_str_t a, wsb_str_t b)
     len = a.len < b.len ? a.len : b.len;
     n = len == 0 ? 0 : memcmp(a.data, b.data, len);
 
-    return n != 0 ? wsb_order(n, 0) : wsb_order((int64_t) a.len,
-                                                (int64_t) b.len);
+    return n != 0 ? wsb_value_order(n, 0) : wsb_value_order((int64_t) a.len,
+                                                            (int64_t) b.len);
 }

@@ -67,7 +67,7 @@ typedef enum {
 
 
 wsb_order_t wsb_value_compare(const wsb_value_t *a, const wsb_value_t *b);
-wsb_order_t wsb_subject_compare(wsb_subject_t *a, const wsb_value_t *b);
+wsb_order_t wsb_value_subject_compare(wsb_subject_t *a, const wsb_value_t *b);
 
 /* Has a string the spelling of a number? */
 int wsb_value_is_number(wsb_str_t string);

@@ -272,7 +272,7 @@ wsb_where_compare(const uint8_t *p, wsb_subject_t *subject)
         return WSB_UNEQUAL;
     }
 
-    return wsb_subject_compare(subject, &v);
+    return wsb_value_subject_compare(subject, &v);
 }
 
 

@@ -1,41 +1,10 @@
-#include "wsb_where.h"
+#include "wsb_where_build.h"
 
 #include <stdio.h>
 
 
 #define WSB_WHERE_UNKNOWN                                                    \
     "unknown operator, expected one of " WSB_WHERE_OPERATORS
-
-
-typedef struct {
-    size_t                offset;
-    size_t                len;
-} wsb_span_t;
-
-
-/*
- * Values, conditions and groups are collected as bytes, and each kind sorted,
- * before the next larger thing is made of them.  In a condition the column
- * is still a text here: columns are numbered when all is sorted.
- */
-
-typedef struct {
-    wsb_text_t            values;         /* of one condition */
-    wsb_span_t            value[WSB_WHERE_VALUES];
-    unsigned              nvalues;
-
-    wsb_text_t            conditions;     /* of one group */
-    wsb_span_t            condition[WSB_WHERE_CONDITIONS];
-    unsigned              nconditions;
-
-    wsb_text_t            groups;
-    wsb_span_t            group[WSB_WHERE_CONDITIONS];
-    unsigned              ngroups;
-
-    unsigned              never;          /* a group has no condition */
-    unsigned              element;        /* of the array */
-    wsb_where_error_t    *err;
-} wsb_where_parser_t;
 
 
 static wsb_rc_t wsb_where_array(wsb_where_parser_t *ps,
@@ -57,40 +26,7 @@ static wsb_rc_t wsb_where_column(wsb_where_parser_t *ps,
 static wsb_rc_t wsb_where_keys(wsb_where_parser_t *ps, uint8_t *p,
     size_t *len);
 static int wsb_where_is_index(const uint8_t *p, size_t len);
-static int wsb_where_insert(const wsb_text_t *t, wsb_span_t *spans,
-    unsigned *n, wsb_span_t span);
-static void wsb_where_end_group(wsb_where_parser_t *ps);
-static wsb_rc_t wsb_where_block(wsb_where_parser_t *ps, wsb_where_t **where);
-static void wsb_where_condition(wsb_text_t *t, wsb_text_t *paths,
-    wsb_where_t *head, const uint8_t **pos);
 static wsb_rc_t wsb_where_fail(wsb_where_parser_t *ps, const char *reason);
-
-
-
-static inline void
-wsb_where_add16(wsb_text_t *t, size_t n)
-{
-    uint8_t  buf[2] = { n & 0xff, n >> 8 & 0xff };
-
-    wsb_text_add(t, buf, 2);
-}
-
-
-static inline void
-wsb_where_set16(wsb_text_t *t, size_t offset, size_t n)
-{
-    if (!t->failed) {
-        t->data[offset] = n & 0xff;
-        t->data[offset + 1] = n >> 8 & 0xff;
-    }
-}
-
-
-static inline int
-wsb_where_failed(const wsb_where_parser_t *ps)
-{
-    return ps->values.failed || ps->conditions.failed || ps->groups.failed;
-}
 
 
 wsb_rc_t
@@ -108,7 +44,7 @@ wsb_where_parse(const wsb_json_t *value, wsb_where_t **where,
     rc = wsb_where_array(&ps, value);
 
     if (rc == WSB_OK && ps.element != 0) {
-        rc = wsb_where_block(&ps, where);
+        rc = wsb_where_build_block(&ps, where);
     }
 
     wsb_text_done(&ps.values);
@@ -151,7 +87,7 @@ wsb_where_array(wsb_where_parser_t *ps, const wsb_json_t *array)
 
         rc = wsb_where_element(ps, &element);
 
-        if (rc == WSB_OK && wsb_where_failed(ps)) {
+        if (rc == WSB_OK && wsb_where_build_failed(ps)) {
             rc = WSB_NOMEM;
         }
 
@@ -163,10 +99,10 @@ wsb_where_array(wsb_where_parser_t *ps, const wsb_json_t *array)
     }
 
     if (ps->element != 0) {
-        wsb_where_end_group(ps);
+        wsb_where_build_group(ps);
     }
 
-    return wsb_where_failed(ps) ? WSB_NOMEM : WSB_OK;
+    return wsb_where_build_failed(ps) ? WSB_NOMEM : WSB_OK;
 }
 
 
@@ -202,7 +138,7 @@ wsb_where_element(wsb_where_parser_t *ps, const wsb_json_t *element)
     }
 
     if (!joined && ps->element != 0) {
-        wsb_where_end_group(ps);
+        wsb_where_build_group(ps);
     }
 
     if (op == WSB_WHERE_IN && ps->nvalues == 1) {
@@ -218,12 +154,12 @@ wsb_where_element(wsb_where_parser_t *ps, const wsb_json_t *element)
 
     rc = wsb_where_column(ps, element);
 
-    if (rc != WSB_OK || wsb_where_failed(ps)) {
+    if (rc != WSB_OK || wsb_where_build_failed(ps)) {
         return rc;
     }
 
     if (op == WSB_WHERE_IN) {
-        wsb_where_add16(t, ps->nvalues);
+        wsb_where_build_add16(t, ps->nvalues);
     }
 
     for (i = 0; i < ps->nvalues; i++) {
@@ -240,7 +176,7 @@ wsb_where_element(wsb_where_parser_t *ps, const wsb_json_t *element)
     /* without a value it is never true, which adds nothing to its group */
 
     if (ps->nvalues == 0
-        || !wsb_where_insert(t, ps->condition, &ps->nconditions, span))
+        || !wsb_where_build_insert(t, ps->condition, &ps->nconditions, span))
     {
         t->len = span.offset;
     }
@@ -378,7 +314,7 @@ wsb_where_scalar(wsb_where_parser_t *ps, const wsb_json_t *value,
     span.offset = t->len;
 
     wsb_text_add(t, &type, 1);
-    wsb_where_add16(t, 0);
+    wsb_where_build_add16(t, 0);
 
     rc = WSB_OK;
 
@@ -409,7 +345,7 @@ wsb_where_scalar(wsb_where_parser_t *ps, const wsb_json_t *value,
                               : "value must be a scalar");
     }
 
-    if (rc != WSB_OK || wsb_where_failed(ps)) {
+    if (rc != WSB_OK || wsb_where_build_failed(ps)) {
         return rc;
     }
 
@@ -423,9 +359,9 @@ wsb_where_scalar(wsb_where_parser_t *ps, const wsb_json_t *value,
         return wsb_where_fail(ps, "the pattern is longer than 256 bytes");
     }
 
-    wsb_where_set16(t, span.offset + 1, span.len - 3);
+    wsb_where_build_set16(t, span.offset + 1, span.len - 3);
 
-    if (!wsb_where_insert(t, ps->value, &ps->nvalues, span)) {
+    if (!wsb_where_build_insert(t, ps->value, &ps->nvalues, span)) {
         t->len = span.offset;
     }
 
@@ -517,7 +453,7 @@ wsb_where_column(wsb_where_parser_t *ps, const wsb_json_t *element)
 
     if (rc == WSB_OK) {
         t->len += 2 + len;
-        wsb_where_set16(t, t->len - len - 2, len);
+        wsb_where_build_set16(t, t->len - len - 2, len);
     }
 
     return rc;
@@ -588,177 +524,6 @@ wsb_where_is_index(const uint8_t *p, size_t len)
     }
 
     return n != 0 && n == len - 1 && p[n] == ']';
-}
-
-
-/* Where it belongs in the sorted spans; 0: it is among them. */
-
-static int
-wsb_where_insert(const wsb_text_t *t, wsb_span_t *spans, unsigned *n,
-    wsb_span_t span)
-{
-    int       order;
-    size_t    len;
-    unsigned  low, high, mid;
-
-    low = 0;
-    high = *n;
-
-    while (low < high) {
-        mid = (low + high) / 2;
-
-        len = spans[mid].len < span.len ? spans[mid].len : span.len;
-        order = memcmp(t->data + spans[mid].offset, t->data + span.offset,
-                       len);
-
-        if (order == 0 && spans[mid].len == span.len) {
-            return 0;
-        }
-
-        if (order < 0 || (order == 0 && spans[mid].len < span.len)) {
-            low = mid + 1;
-
-        } else {
-            high = mid;
-        }
-    }
-
-    memmove(&spans[low + 1], &spans[low], (*n - low) * sizeof(wsb_span_t));
-
-    spans[low] = span;
-    ++*n;
-
-    return 1;
-}
-
-
-static void
-wsb_where_end_group(wsb_where_parser_t *ps)
-{
-    unsigned      i;
-    wsb_span_t    span;
-    wsb_text_t   *t;
-
-    t = &ps->groups;
-    span.offset = t->len;
-
-    if (ps->nconditions == 0) {
-        ps->never = 1;
-        return;
-    }
-
-    for (i = 0; i < ps->nconditions; i++) {
-        span.len = t->len;
-
-        wsb_text_add(t, ps->conditions.data + ps->condition[i].offset,
-                     ps->condition[i].len);
-
-        if (t->failed) {
-            return;
-        }
-
-        if (i > 0) {
-            t->data[span.len] |= WSB_WHERE_JOINED;
-        }
-    }
-
-    span.len = t->len - span.offset;
-
-    if (!wsb_where_insert(t, ps->group, &ps->ngroups, span)) {
-        t->len = span.offset;
-    }
-
-    ps->conditions.len = 0;
-    ps->nconditions = 0;
-}
-
-
-static wsb_rc_t
-wsb_where_block(wsb_where_parser_t *ps, wsb_where_t **where)
-{
-    unsigned        i;
-    wsb_text_t      t, paths;
-    wsb_where_t     head;
-    const uint8_t  *p, *last;
-
-    static const uint8_t  never = WSB_WHERE_NEVER;
-
-    memset(&t, 0, sizeof(wsb_text_t));
-    memset(&paths, 0, sizeof(wsb_text_t));
-    memset(&head, 0, sizeof(wsb_where_t));
-
-    if (ps->never) {
-        ps->ngroups = 0;
-        head.nconditions = 1;
-        wsb_text_add(&t, &never, 1);
-    }
-
-    for (i = 0; i < ps->ngroups; i++) {
-        p = ps->groups.data + ps->group[i].offset;
-        last = p + ps->group[i].len;
-
-        while (p < last) {
-            wsb_where_condition(&t, &paths, &head, &p);
-        }
-    }
-
-    if (!t.failed && !paths.failed) {
-        head.len = t.len;
-        head.size = sizeof(wsb_where_t) + t.len + paths.len;
-
-        *where = wsb_malloc(head.size);
-    }
-
-    if (*where != NULL) {
-        memcpy(*where, &head, sizeof(wsb_where_t));
-        memcpy((*where)->bytes, t.data, t.len);
-
-        if (paths.len != 0) {
-            memcpy((*where)->bytes + t.len, paths.data, paths.len);
-        }
-    }
-
-    wsb_text_done(&t);
-    wsb_text_done(&paths);
-
-    return *where != NULL ? WSB_OK : WSB_NOMEM;
-}
-
-
-/* Adds the one at *pos, with the number of its column. */
-
-static void
-wsb_where_condition(wsb_text_t *t, wsb_text_t *paths, wsb_where_t *head,
-    const uint8_t **pos)
-{
-    uint8_t         code[2];
-    unsigned        n;
-    wsb_str_t       path;
-    const uint8_t  *p, *values;
-
-    p = *pos;
-
-    path.data = p + 3;
-    path.len = wsb_where_get16(p + 1);
-
-    code[0] = p[0];
-    code[1] = wsb_where_number(head, paths, path);
-
-    values = path.data + path.len;
-    p = values;
-    n = 1;
-
-    if ((code[0] & WSB_WHERE_OP) == WSB_WHERE_IN) {
-        n = wsb_where_get16(p);
-        p += 2;
-    }
-
-    *pos = wsb_where_skip(p, n);
-
-    wsb_text_add(t, code, 2);
-    wsb_text_add(t, values, *pos - values);
-
-    head->nconditions++;
 }
 
 

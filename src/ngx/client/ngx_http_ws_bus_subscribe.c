@@ -465,7 +465,7 @@ ngx_http_ws_bus_subscribe_remove(ngx_http_ws_bus_client_t *wc, wsb_sub_t *sub)
 
     /* the node may be gone before the lock is held */
 
-    n = wsb_node_keys(wc->fan->index, node, keys);
+    n = wsb_index_node_keys(wc->fan->index, node, keys);
     left = node->nsubs - 1;
     text = node->text;
     cost = sub->cost;

@@ -16,10 +16,12 @@ static void test_free(void *p);
 #include "../../../src/match/wsb_value.c"
 #include "../../../src/match/wsb_where.c"
 #include "../../../src/match/wsb_memo.c"
-#include "../../../src/match/wsb_row.c"
+#include "../../../src/match/wsb_column.c"
+#include "../../../src/match/wsb_rows.c"
 #include "../../../src/match/wsb_links.c"
 #include "../../../src/match/wsb_group.c"
 #include "../../../src/match/wsb_node.c"
+#include "../../../src/match/wsb_shape.c"
 #include "../../../src/match/wsb_index.c"
 #include "tap.h"
 
@@ -460,7 +462,8 @@ match_fault(wsb_index_t *index, unsigned values)
         }
 
         if (c->sub.node != NULL
-            && ((unsigned) wsb_node_match(index, c->sub.node, &parts, &change)
+            && ((unsigned) wsb_index_node_matches(index, c->sub.node, &parts,
+                                                  &change)
                 != c->wanted
                 || (c->wanted && change != c->wanted_change)))
         {
@@ -490,7 +493,7 @@ group_fault(wsb_index_t *index, wsb_group_t *group)
         place = &wsb_node_places(group->listed[i].node)
                                                   [group->listed[i].place];
 
-        if (place->group != group || place->index != i) {
+        if (place->group != &group->link || place->index != i) {
             return "a node in the wrong place of a group";
         }
     }
@@ -570,7 +573,7 @@ index_fault(wsb_index_t *index)
             if (node->kind != WSB_NODE_PLAIN) {
 
                 if (wsb_node_terms(node)->found != WSB_NODE_NONE) {
-                    uses -= wsb_node_keys(index, node, keys);
+                    uses -= wsb_index_node_keys(index, node, keys);
                 }
             }
 
@@ -613,7 +616,7 @@ same_keys(wsb_index_t *index, const wsb_node_t *node, const wsb_plan_t *plan)
     unsigned   i, k, n;
     wsb_key_t  keys[WSB_FILTER_VALUES];
 
-    n = wsb_node_keys(index, node, keys);
+    n = wsb_index_node_keys(index, node, keys);
 
     if (n != plan->nkeys) {
         return 0;
@@ -1294,7 +1297,8 @@ test_no_memory(void)
         }
 
         if (i == SUBS / 2 - 1) {
-            is_uint(index->links.level + index->links.split, 64, "no new bucket");
+            is_uint(index->links.level + index->links.split, 64,
+                    "no new bucket");
         }
     }
 

@@ -7,9 +7,11 @@
 #include "ws/alloc.h"
 #include "match/wsb_value.c"
 #include "match/wsb_where.c"
+#include "match/wsb_where_build.c"
 #include "match/wsb_where_parse.c"
 #include "match/wsb_memo.c"
-#include "match/wsb_row.c"
+#include "match/wsb_column.c"
+#include "match/wsb_rows.c"
 
 #include "tap.h"
 

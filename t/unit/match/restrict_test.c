@@ -5,9 +5,10 @@
 #include "ws/alloc.h"
 #include "match/wsb_set.c"
 #include "match/wsb_where.c"
+#include "match/wsb_where_build.c"
 #include "match/wsb_where_parse.c"
 #include "match/wsb_restrict.c"
-#include "match/wsb_filter.c"
+#include "match/wsb_plan.c"
 
 #include "match/wsb_index.h"
 
@@ -403,7 +404,8 @@ test_case(const case_t *c)
     (void) wsb_index_match(index, &parts, &ev, matched, &got);
 
     (void) wsb_index_begin(index, &ev);
-    one = wsb_node_match(index, sub.node, &parts, &change) ? (int) change
+    one = wsb_index_node_matches(index, sub.node, &parts,
+                                 &change) ? (int) change
                                                            : NO;
 
     ok(got == c->want && one == c->want, "%s%s%s of %s, %s, old %s: %d, %d",

@@ -8,6 +8,7 @@
 #include "match/wsb_value.c"
 #include "match/wsb_like.c"
 #include "match/wsb_where.c"
+#include "match/wsb_where_build.c"
 #include "match/wsb_where_parse.c"
 
 #include "tap.h"

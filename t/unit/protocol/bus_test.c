@@ -7,6 +7,7 @@
 #include "json/wsb_text.c"
 #include "match/wsb_value.c"
 #include "match/wsb_where.c"
+#include "match/wsb_where_build.c"
 #include "match/wsb_where_parse.c"
 #include "protocol/wsb_op.c"
 #include "protocol/wsb_bus_decode.c"

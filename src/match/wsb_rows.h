@@ -15,8 +15,8 @@
  * The memory is used again from event to event.
  */
 
-#ifndef WSB_ROW_H
-#define WSB_ROW_H
+#ifndef WSB_ROWS_H
+#define WSB_ROWS_H
 
 
 #include "wsb_memo.h"
@@ -92,4 +92,4 @@ uint64_t wsb_rows_work(const wsb_rows_t *rows);
 const wsb_key_t *wsb_rows_hash(wsb_rows_t *rows, unsigned row, uint32_t id);
 
 
-#endif /* WSB_ROW_H */
+#endif /* WSB_ROWS_H */

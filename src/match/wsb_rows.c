@@ -1,25 +1,12 @@
-#include "wsb_row.h"
+#include "wsb_rows.h"
+#include "wsb_column.h"
 #include "../event/wsb_uuid.h"
 
-
-#define WSB_ROWS_MIN    16               /* a power of two */
-#define WSB_ROWS_NONE   UINT32_MAX
 
 /* A buffer for escaped strings that is larger is not kept for smaller rows. */
 
 #define WSB_ROWS_KEEP   65536
 #define WSB_ROWS_ROUND  4096
-
-
-/* A key in the tree; the first of them, 0, is the row itself. */
-
-typedef struct {
-    wsb_key_t             hash;
-    uint32_t              parent;
-    uint32_t              next;           /* in the bucket, or free */
-    uint32_t              uses;           /* and keys below it */
-    uint32_t              keys;           /* below it */
-} wsb_path_t;
 
 
 /*
@@ -45,16 +32,8 @@ typedef struct {
 
 
 struct wsb_rows_s {
-    uint8_t               key[16];
-
-    wsb_path_t           *paths;
-    uint32_t              npaths;         /* ever in use at once */
-    uint32_t              nalloc;
-    uint32_t              nused;
-    uint32_t              free;
-
-    uint32_t             *buckets;
-    uint32_t              nbuckets;       /* a power of two */
+    wsb_columns_t         columns;
+    uint32_t              ncells;         /* of each row */
 
     const wsb_event_t    *event;
     wsb_subject_t         field;          /* the last that was asked for */
@@ -74,15 +53,7 @@ struct wsb_rows_s {
 };
 
 
-static wsb_rc_t wsb_rows_add_key(wsb_rows_t *rows, uint32_t parent,
-    const wsb_key_t *hash, uint32_t *id);
 static wsb_rc_t wsb_rows_grow(wsb_rows_t *rows);
-static void wsb_rows_rehash(wsb_rows_t *rows);
-static void wsb_rows_release(wsb_rows_t *rows, uint32_t id);
-static uint32_t wsb_rows_find(const wsb_rows_t *rows,
-    const wsb_key_t *hash);
-static wsb_key_t wsb_rows_key_hash(const wsb_rows_t *rows, unsigned depth,
-    const wsb_key_t *parent, const uint8_t *key, size_t len);
 static void wsb_rows_walk(wsb_rows_t *rows, wsb_row_t *row, uint32_t id,
     unsigned depth);
 static wsb_cell_t *wsb_rows_cell(wsb_rows_t *rows, unsigned row,
@@ -95,8 +66,6 @@ static uint8_t *wsb_rows_unescape(const uint8_t **pos, const uint8_t *last,
 wsb_rows_t *
 wsb_rows_create(const uint8_t key[16])
 {
-    uint32_t     id;
-    wsb_key_t    hash;
     wsb_rows_t  *rows;
 
     rows = wsb_malloc(sizeof(wsb_rows_t));
@@ -105,20 +74,14 @@ wsb_rows_create(const uint8_t key[16])
     }
 
     memset(rows, 0, sizeof(wsb_rows_t));
-    memcpy(rows->key, key, 16);
 
-    rows->free = WSB_ROWS_NONE;
-
-    memset(&hash, 0, sizeof(wsb_key_t));
-
-    if (wsb_memos_init(&rows->memos) != WSB_OK
-        || wsb_rows_add_key(rows, WSB_ROWS_NONE, &hash, &id) != WSB_OK)
+    if (wsb_column_init(&rows->columns, key) != WSB_OK
+        || wsb_rows_grow(rows) != WSB_OK
+        || wsb_memo_init(&rows->memos) != WSB_OK)
     {
         wsb_rows_destroy(rows);
         return NULL;
     }
-
-    rows->paths[id].uses = 1;
 
     return rows;
 }
@@ -127,9 +90,8 @@ wsb_rows_create(const uint8_t key[16])
 void
 wsb_rows_destroy(wsb_rows_t *rows)
 {
-    wsb_memos_done(&rows->memos);
-    wsb_free(rows->paths);
-    wsb_free(rows->buckets);
+    wsb_memo_done(&rows->memos);
+    wsb_column_done(&rows->columns);
     wsb_free(rows->row[WSB_ROW_NEW].cells);
     wsb_free(rows->row[WSB_ROW_OLD].cells);
     wsb_free(rows->buf);
@@ -140,39 +102,49 @@ wsb_rows_destroy(wsb_rows_t *rows)
 wsb_rc_t
 wsb_rows_add_path(wsb_rows_t *rows, wsb_str_t path, uint32_t *id)
 {
-    size_t          len;
-    unsigned        depth;
-    uint32_t        parent;
-    wsb_key_t       hash;
-    const uint8_t  *p, *last;
+    if (wsb_column_add(&rows->columns, path, id) != WSB_OK) {
+        return WSB_NOMEM;
+    }
 
-    p = path.data;
-    last = p + path.len;
+    if (wsb_rows_grow(rows) != WSB_OK) {
+        wsb_column_remove(&rows->columns, *id);
+        return WSB_NOMEM;
+    }
 
-    *id = 0;
+    return WSB_OK;
+}
 
-    for (depth = 0; p < last; depth++) {
-        parent = *id;
-        len = strlen((const char *) p);
 
-        hash = wsb_rows_key_hash(rows, depth, &rows->paths[parent].hash, p,
-                                 len);
+/* Each column has a cell in each row. */
 
-        *id = wsb_rows_find(rows, &hash);
+static wsb_rc_t
+wsb_rows_grow(wsb_rows_t *rows)
+{
+    void       *p;
+    unsigned    i;
+    uint32_t    n;
+    wsb_row_t  *row;
 
-        if (*id == WSB_ROWS_NONE
-            && wsb_rows_add_key(rows, parent, &hash, id) != WSB_OK)
-        {
-            /* what was made on the way has no use yet */
+    n = rows->columns.nalloc;
 
-            wsb_rows_release(rows, parent);
+    if (rows->ncells == n) {
+        return WSB_OK;
+    }
+
+    for (i = 0; i < 2; i++) {
+        row = &rows->row[i];
+
+        p = wsb_realloc(row->cells, n * sizeof(wsb_cell_t));
+        if (p == NULL) {
             return WSB_NOMEM;
         }
 
-        p += len + 1;
+        row->cells = p;
+        memset(row->cells + rows->ncells, 0,
+               (n - rows->ncells) * sizeof(wsb_cell_t));
     }
 
-    rows->paths[*id].uses++;
+    rows->ncells = n;
 
     return WSB_OK;
 }
@@ -181,44 +153,28 @@ wsb_rows_add_path(wsb_rows_t *rows, wsb_str_t path, uint32_t *id)
 void
 wsb_rows_remove_path(wsb_rows_t *rows, uint32_t id)
 {
-    rows->paths[id].uses--;
-    wsb_rows_release(rows, id);
+    wsb_column_remove(&rows->columns, id);
 }
 
 
 wsb_key_t
 wsb_rows_path_hash(const wsb_rows_t *rows, wsb_str_t path)
 {
-    size_t          len;
-    unsigned        depth;
-    wsb_key_t       hash;
-    const uint8_t  *p, *last;
-
-    p = path.data;
-    last = p + path.len;
-    hash = rows->paths[0].hash;
-
-    for (depth = 0; p < last; depth++) {
-        len = strlen((const char *) p);
-        hash = wsb_rows_key_hash(rows, depth, &hash, p, len);
-        p += len + 1;
-    }
-
-    return hash;
+    return wsb_column_path_hash(&rows->columns, path);
 }
 
 
 uint32_t
 wsb_rows_path_id(const wsb_rows_t *rows, const wsb_key_t *hash)
 {
-    return wsb_rows_find(rows, hash);
+    return wsb_column_find(&rows->columns, hash);
 }
 
 
 const wsb_key_t *
 wsb_rows_path_key(const wsb_rows_t *rows, uint32_t id)
 {
-    return &rows->paths[id].hash;
+    return &rows->columns.column[id].hash;
 }
 
 
@@ -226,7 +182,7 @@ int
 wsb_rows_value_hash(const wsb_rows_t *rows, const wsb_key_t *path,
     const wsb_value_t *value, wsb_key_t *hash)
 {
-    if (!wsb_value_hash(rows->key, value, hash)) {
+    if (!wsb_value_hash(rows->columns.key, value, hash)) {
         return 0;
     }
 
@@ -240,7 +196,7 @@ wsb_rows_value_hash(const wsb_rows_t *rows, const wsb_key_t *path,
 size_t
 wsb_rows_paths(const wsb_rows_t *rows)
 {
-    return rows->nused - 1;
+    return rows->columns.nused - 1;
 }
 
 
@@ -377,7 +333,7 @@ wsb_rows_hash(wsb_rows_t *rows, unsigned row, uint32_t id)
         subject = wsb_rows_value(rows, row, id);
 
         cell->hashed = 1;
-        cell->equal = wsb_rows_value_hash(rows, &rows->paths[id].hash,
+        cell->equal = wsb_rows_value_hash(rows, wsb_rows_path_key(rows, id),
                                           &subject->value, &cell->hash);
     }
 
@@ -393,16 +349,17 @@ wsb_rows_add_memo(wsb_rows_t *rows, const wsb_condition_t *condition,
 
     static const wsb_key_t  none;
 
-    hash = condition->field ? &none : &rows->paths[path].hash;
+    hash = condition->field ? &none : &rows->columns.column[path].hash;
 
-    return wsb_memos_add(&rows->memos, rows->key, condition, hash, id);
+    return wsb_memo_add(&rows->memos, rows->columns.key, condition, hash,
+                        id);
 }
 
 
 void
 wsb_rows_remove_memo(wsb_rows_t *rows, uint32_t id)
 {
-    wsb_memos_remove(&rows->memos, id);
+    wsb_memo_remove(&rows->memos, id);
 }
 
 
@@ -427,7 +384,7 @@ wsb_rows_ask(wsb_rows_t *rows, unsigned row, uint32_t id,
         subject = wsb_rows_field(rows, condition->path);
 
         if (condition->op == WSB_WHERE_IN
-            && wsb_value_hash(rows->key, &subject->value, &own))
+            && wsb_value_hash(rows->columns.key, &subject->value, &own))
         {
             hash = &own;
         }
@@ -456,177 +413,6 @@ wsb_rows_work(const wsb_rows_t *rows)
 }
 
 
-static wsb_rc_t
-wsb_rows_add_key(wsb_rows_t *rows, uint32_t parent, const wsb_key_t *hash,
-    uint32_t *id)
-{
-    uint32_t    *bucket;
-    wsb_path_t  *path;
-
-    if (rows->free != WSB_ROWS_NONE) {
-        *id = rows->free;
-        rows->free = rows->paths[*id].next;
-
-    } else {
-        if (rows->npaths == rows->nalloc && wsb_rows_grow(rows) != WSB_OK) {
-            return WSB_NOMEM;
-        }
-
-        *id = rows->npaths++;
-    }
-
-    path = &rows->paths[*id];
-    bucket = &rows->buckets[hash->h[0] & (rows->nbuckets - 1)];
-
-    path->hash = *hash;
-    path->parent = parent;
-    path->uses = 0;
-    path->keys = 0;
-    path->next = *bucket;
-    *bucket = *id;
-
-    if (parent != WSB_ROWS_NONE) {
-        rows->paths[parent].uses++;
-        rows->paths[parent].keys++;
-    }
-
-    rows->nused++;
-
-    return WSB_OK;
-}
-
-
-static wsb_rc_t
-wsb_rows_grow(wsb_rows_t *rows)
-{
-    void        *p;
-    unsigned     i;
-    uint32_t     n;
-    wsb_row_t   *row;
-
-    n = rows->nalloc == 0 ? WSB_ROWS_MIN : 2 * rows->nalloc;
-
-    if (n > INT32_MAX) {
-        return WSB_NOMEM;
-    }
-
-    p = wsb_realloc(rows->paths, n * sizeof(wsb_path_t));
-    if (p == NULL) {
-        return WSB_NOMEM;
-    }
-
-    rows->paths = p;
-
-    for (i = 0; i < 2; i++) {
-        row = &rows->row[i];
-
-        p = wsb_realloc(row->cells, n * sizeof(wsb_cell_t));
-        if (p == NULL) {
-            return WSB_NOMEM;
-        }
-
-        row->cells = p;
-        memset(row->cells + rows->nalloc, 0,
-               (n - rows->nalloc) * sizeof(wsb_cell_t));
-    }
-
-    p = wsb_realloc(rows->buckets, n * sizeof(uint32_t));
-    if (p == NULL) {
-        return WSB_NOMEM;
-    }
-
-    rows->buckets = p;
-    rows->nbuckets = n;
-    rows->nalloc = n;
-
-    wsb_rows_rehash(rows);
-
-    return WSB_OK;
-}
-
-
-static void
-wsb_rows_rehash(wsb_rows_t *rows)
-{
-    uint32_t   i, *bucket;
-
-    for (i = 0; i < rows->nbuckets; i++) {
-        rows->buckets[i] = WSB_ROWS_NONE;
-    }
-
-    /* it grows only when none is free */
-
-    for (i = 0; i < rows->npaths; i++) {
-        bucket = &rows->buckets[rows->paths[i].hash.h[0]
-                                & (rows->nbuckets - 1)];
-
-        rows->paths[i].next = *bucket;
-        *bucket = i;
-    }
-}
-
-
-/* Frees the key, and those above it, as far as they have no use. */
-
-static void
-wsb_rows_release(wsb_rows_t *rows, uint32_t id)
-{
-    uint32_t    *p;
-    wsb_path_t  *path;
-
-    while (rows->paths[id].uses == 0) {
-        path = &rows->paths[id];
-        p = &rows->buckets[path->hash.h[0] & (rows->nbuckets - 1)];
-
-        while (*p != id) {
-            p = &rows->paths[*p].next;
-        }
-
-        *p = path->next;
-
-        path->next = rows->free;
-        rows->free = id;
-        rows->nused--;
-
-        id = path->parent;
-        rows->paths[id].uses--;
-        rows->paths[id].keys--;
-    }
-}
-
-
-static uint32_t
-wsb_rows_find(const wsb_rows_t *rows, const wsb_key_t *hash)
-{
-    uint32_t  id;
-
-    id = rows->buckets[hash->h[0] & (rows->nbuckets - 1)];
-
-    while (id != WSB_ROWS_NONE && !wsb_key_eq(&rows->paths[id].hash, hash)) {
-        id = rows->paths[id].next;
-    }
-
-    return id;
-}
-
-
-/* A key has another hash at each depth: "a.b" is not "b.a". */
-
-static wsb_key_t
-wsb_rows_key_hash(const wsb_rows_t *rows, unsigned depth,
-    const wsb_key_t *parent, const uint8_t *key, size_t len)
-{
-    wsb_key_t  hash;
-
-    hash = wsb_hash(rows->key, WSB_DOMAIN_COLUMN + depth, key, len);
-
-    hash.h[0] ^= parent->h[0];
-    hash.h[1] ^= parent->h[1];
-
-    return hash;
-}
-
-
 /* Notes the members of an object, the row itself or one of its values. */
 
 static void
@@ -652,12 +438,13 @@ wsb_rows_walk(wsb_rows_t *rows, wsb_row_t *row, uint32_t id, unsigned depth)
         name = wsb_rows_decode(rows, key.text);
         rows->len = len;
 
-        hash = wsb_rows_key_hash(rows, depth, &rows->paths[id].hash,
-                                 name.data, name.len);
+        hash = wsb_column_hash(&rows->columns, depth,
+                               &rows->columns.column[id].hash, name.data,
+                               name.len);
 
-        child = wsb_rows_find(rows, &hash);
+        child = wsb_column_find(&rows->columns, &hash);
 
-        if (child == WSB_ROWS_NONE) {
+        if (child == WSB_COLUMN_NONE) {
             continue;
         }
 
@@ -670,7 +457,9 @@ wsb_rows_walk(wsb_rows_t *rows, wsb_row_t *row, uint32_t id, unsigned depth)
         cell->decoded = 0;
         cell->hashed = 0;
 
-        if (value.type == WSB_JSON_OBJECT && rows->paths[child].keys != 0) {
+        if (value.type == WSB_JSON_OBJECT
+            && rows->columns.column[child].keys != 0)
+        {
             wsb_rows_walk(rows, row, child, depth + 1);
         }
     }
@@ -703,7 +492,7 @@ wsb_rows_cell(wsb_rows_t *rows, unsigned n, uint32_t id)
     /* a key that came again has left those below the first one behind */
 
     for (up = id; up != 0; up = parent) {
-        parent = rows->paths[up].parent;
+        parent = rows->columns.column[up].parent;
 
         if (row->cells[up].turn <= row->cells[parent].turn) {
             return NULL;

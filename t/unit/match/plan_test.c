@@ -4,7 +4,7 @@
 
 #include "ws/alloc.h"
 #include "match/wsb_set.c"
-#include "match/wsb_filter.c"
+#include "match/wsb_plan.c"
 
 #include "tap.h"
 

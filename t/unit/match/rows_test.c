@@ -3,7 +3,8 @@
  */
 
 #include "ws/alloc.h"
-#include "match/wsb_row.c"
+#include "match/wsb_column.c"
+#include "match/wsb_rows.c"
 
 #include "tap.h"
 

@@ -1,4 +1,4 @@
-#include "wsb_filter.h"
+#include "wsb_plan.h"
 
 
 static wsb_plan_t *wsb_plan_make(wsb_parts_t *parts,
@@ -116,7 +116,7 @@ wsb_plan_make(wsb_parts_t *parts, const wsb_set_t sets[WSB_NROUTING],
 
 
 unsigned
-wsb_filter_values(const wsb_filter_t *filter)
+wsb_plan_values(const wsb_filter_t *filter)
 {
     unsigned  i, n, rest, spread;
 
