@@ -3,7 +3,8 @@
  * position in the log, its queues and limits.  How its bytes go is the
  * business of its transport, which is known here by a table of functions.
  *
- *   client        made, opened, ended, closed; the room's configuration
+ *   client        made, opened, ended, closed
+ *   client_conf   the room's configuration
  *   admit         what a request must pass to become a client
  *   origin        which pages may open a connection
  *   tenant        whose a request is
@@ -471,6 +472,8 @@ struct ngx_http_ws_bus_record_s {
 
 
 /* client */
+
+ngx_int_t ngx_http_ws_bus_client_init_process(ngx_cycle_t *cycle);
 
 /* A client of `size` bytes, of which it is the first member, or NULL. */
 ngx_http_ws_bus_client_t *ngx_http_ws_bus_client_create(size_t size,
