@@ -3,6 +3,7 @@
  * envelope.  What such an event says is read by wsb_publish_fields.c.
  */
 
+#include "wsb_publish.h"
 #include "wsb_publish_fields.h"
 
 
@@ -33,7 +34,8 @@ wsb_publish_parse(wsb_batch_t *batch, wsb_format_t format, wsb_str_t body,
     problem->index = -1;
 
     pub.batch = batch;
-    pub.conf = conf;
+    pub.conf = &conf->batch;
+    pub.tenant = conf->tenant;
     pub.problem = problem;
     pub.body = body;
 
@@ -275,8 +277,8 @@ wsb_publish_event(wsb_publish_t *pub, const wsb_json_t *value)
         return rc;
     }
 
-    if (pub->conf->tenant.data != NULL) {
-        ev.field[WSB_TENANT] = pub->conf->tenant;
+    if (pub->tenant.data != NULL) {
+        ev.field[WSB_TENANT] = pub->tenant;
     }
 
     return wsb_publish_add(pub, &ev);
@@ -375,12 +377,12 @@ wsb_publish_add(wsb_publish_t *pub, const wsb_event_t *ev)
 
     len = wsb_event_size(ev);
 
-    if (len == 0 || len > pub->conf->batch.max_record) {
+    if (len == 0 || len > pub->conf->max_record) {
         return wsb_problem_set(pub->problem, 413, "the event is larger than %zu"
-                               " bytes", pub->conf->batch.max_record);
+                               " bytes", pub->conf->max_record);
     }
 
-    rc = wsb_batch_add(pub->batch, ev, &pub->conf->batch);
+    rc = wsb_batch_add(pub->batch, ev, pub->conf);
 
     if (rc == WSB_NOMEM) {
         return wsb_problem_set(pub->problem, 500, "no memory");
@@ -388,7 +390,7 @@ wsb_publish_add(wsb_publish_t *pub, const wsb_event_t *ev)
 
     if (rc != WSB_OK) {
         return wsb_problem_set(pub->problem, 413, "the batch is larger than %zu"
-                               " bytes", pub->conf->batch.max_batch);
+                               " bytes", pub->conf->max_batch);
     }
 
     return WSB_OK;

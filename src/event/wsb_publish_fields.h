@@ -8,7 +8,8 @@
 #define WSB_PUBLISH_FIELDS_H
 
 
-#include "wsb_publish.h"
+#include "wsb_batch.h"
+#include "wsb_problem.h"
 #include "../json/wsb_json.h"
 
 
@@ -25,10 +26,11 @@ typedef struct {
 
 
 typedef struct {
-    wsb_batch_t               *batch;
-    const wsb_publish_conf_t  *conf;
-    wsb_problem_t             *problem;
-    wsb_str_t                  body;
+    wsb_batch_t             *batch;
+    const wsb_batch_conf_t  *conf;
+    wsb_str_t                tenant;      /* of all events, if not NULL */
+    wsb_problem_t           *problem;
+    wsb_str_t                body;
 } wsb_publish_t;
 
 

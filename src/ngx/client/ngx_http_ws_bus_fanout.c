@@ -286,7 +286,8 @@ ngx_http_ws_bus_fanout_match_node(void *data, wsb_node_t *node,
     for (i = 0; i < n; i++) {
 
         if (i + NGX_HTTP_WS_BUS_AHEAD < n) {
-            ngx_http_ws_bus_prefetch(subs[i + NGX_HTTP_WS_BUS_AHEAD]->owner);
+            ngx_http_ws_bus_client_prefetch(
+                                      subs[i + NGX_HTTP_WS_BUS_AHEAD]->owner);
         }
 
         if (i + 2 * NGX_HTTP_WS_BUS_AHEAD < n) {
@@ -375,8 +376,8 @@ ngx_http_ws_bus_fanout_flush(ngx_http_ws_bus_fan_t *fan, uint64_t until)
         /* the next one comes while this one is written */
 
         q = ngx_queue_head(&fan->dirty);
-        ngx_http_ws_bus_prefetch(ngx_queue_data(q, ngx_http_ws_bus_client_t,
-                                                link));
+        ngx_http_ws_bus_client_prefetch(ngx_queue_data(q,
+                                              ngx_http_ws_bus_client_t, link));
 
         if (ngx_http_ws_bus_out_flush(wc) == NGX_OK && wc->behind) {
             ngx_http_ws_bus_catch_up(wc);

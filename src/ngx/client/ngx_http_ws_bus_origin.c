@@ -425,7 +425,7 @@ ngx_http_ws_bus_origin_own(ngx_http_request_t *r, wsb_origin_t *origin)
     }
 
     host = &r->headers_in.host->value;
-    scheme = ngx_http_ws_bus_scheme(r->connection);
+    scheme = ngx_http_ws_bus_compat_scheme(r->connection);
 
     p = ngx_pnalloc(r->pool, sizeof("https://") + host->len);
     if (p == NULL) {

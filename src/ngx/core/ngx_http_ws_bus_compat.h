@@ -15,7 +15,7 @@
 /* With TLS built in, a detached connection gives its 16 KB buffer back. */
 
 static ngx_inline void
-ngx_http_ws_bus_free_ssl_buffer(ngx_connection_t *c)
+ngx_http_ws_bus_compat_free_ssl_buffer(ngx_connection_t *c)
 {
 #if (NGX_HTTP_SSL)
     if (c->ssl) {
@@ -28,7 +28,7 @@ ngx_http_ws_bus_free_ssl_buffer(ngx_connection_t *c)
 /* Of the connection, as $scheme. */
 
 static ngx_inline const char *
-ngx_http_ws_bus_scheme(ngx_connection_t *c)
+ngx_http_ws_bus_compat_scheme(ngx_connection_t *c)
 {
 #if (NGX_HTTP_SSL)
     if (c->ssl) {
@@ -43,7 +43,7 @@ ngx_http_ws_bus_scheme(ngx_connection_t *c)
 /* Does the response come out of a cache, and no backend was asked? */
 
 static ngx_inline ngx_uint_t
-ngx_http_ws_bus_is_cached(ngx_http_request_t *r)
+ngx_http_ws_bus_compat_is_cached(ngx_http_request_t *r)
 {
 #if (NGX_HTTP_CACHE)
     return r->cached;
@@ -59,7 +59,7 @@ ngx_http_ws_bus_is_cached(ngx_http_request_t *r)
  */
 
 static ngx_inline ngx_int_t
-ngx_http_ws_bus_shutdown(ngx_connection_t *c)
+ngx_http_ws_bus_compat_shutdown(ngx_connection_t *c)
 {
 #if (NGX_HTTP_SSL)
     if (c->ssl) {
@@ -78,7 +78,7 @@ ngx_http_ws_bus_shutdown(ngx_connection_t *c)
 /* 127.0.0.0/8, ::1, the former mapped into IPv6, or a unix socket. */
 
 static ngx_inline ngx_uint_t
-ngx_http_ws_bus_is_loopback(struct sockaddr *sa)
+ngx_http_ws_bus_compat_is_loopback(struct sockaddr *sa)
 {
     struct sockaddr_in   *sin;
 #if (NGX_HAVE_INET6)

@@ -64,7 +64,7 @@ ngx_http_ws_bus_http_local(ngx_http_request_t *r)
     socklen_t       len;
     ngx_sockaddr_t  peer;
 
-    if (!ngx_http_ws_bus_is_loopback(r->connection->sockaddr)) {
+    if (!ngx_http_ws_bus_compat_is_loopback(r->connection->sockaddr)) {
         return 0;
     }
 
@@ -74,7 +74,7 @@ ngx_http_ws_bus_http_local(ngx_http_request_t *r)
         return 0;
     }
 
-    return ngx_http_ws_bus_is_loopback(&peer.sockaddr);
+    return ngx_http_ws_bus_compat_is_loopback(&peer.sockaddr);
 }
 
 

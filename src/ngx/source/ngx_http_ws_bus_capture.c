@@ -270,7 +270,7 @@ ngx_http_ws_bus_capture_starts(ngx_http_request_t *r)
 
     slcf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_source_module);
 
-    if (slcf->capture == NULL || ngx_http_ws_bus_is_cached(r)
+    if (slcf->capture == NULL || ngx_http_ws_bus_compat_is_cached(r)
         || r->headers_out.status < 200 || r->headers_out.status > 299)
     {
         return 0;

@@ -620,7 +620,7 @@ ngx_http_ws_bus_upgrade_free_buffers(ngx_connection_t *c,
         c->buffer = NULL;
     }
 
-    ngx_http_ws_bus_free_ssl_buffer(c);
+    ngx_http_ws_bus_compat_free_ssl_buffer(c);
 }
 
 

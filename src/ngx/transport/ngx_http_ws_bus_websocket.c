@@ -369,7 +369,7 @@ ngx_http_ws_bus_websocket_written(ngx_http_ws_bus_client_t *wc)
         return;
     }
 
-    ngx_http_ws_bus_free_ssl_buffer(wc->connection);
+    ngx_http_ws_bus_compat_free_ssl_buffer(wc->connection);
 }
 
 
@@ -386,7 +386,7 @@ ngx_http_ws_bus_websocket_shut(ngx_http_ws_bus_websocket_t *ws)
         return;
     }
 
-    if (ngx_http_ws_bus_shutdown(c) != NGX_OK) {
+    if (ngx_http_ws_bus_compat_shutdown(c) != NGX_OK) {
         ngx_http_ws_bus_client_close(&ws->client);
         return;
     }
