@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # make            build/ngx_http_ws_bus_module.so for the installed nginx
 # make unit       build/unit/*: tests of the folders that know no nginx
 # make install    copies the module to nginx's modules directory

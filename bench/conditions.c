@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * What the conditions of one client cost: clients that each have as many of
  * one kind as the default limits let them have, and one event for all.

@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * The load generator: WebSockets in great number, publishers, and a count of
  * what arrives.  It speaks to anything that takes events by POST and sends

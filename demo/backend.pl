@@ -1,4 +1,5 @@
 #!/usr/bin/perl
+# SPDX-License-Identifier: BSD-2-Clause
 # A small REST backend: orders, invoices and payments, in memory. It knows nothing of WebSockets, of
 # events or of ws_bus: nginx, which passes the requests on to it, sees what they change.
 #

@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * Messages of clients of the bus protocol.  Whatever they say, the answer is
  * strict JSON, and what is repeated in it would be understood again.

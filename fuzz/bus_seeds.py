@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
 """Writes the seeds of the json, publish, bus_codec, where and jwt targets."""
 """Writes the seeds of the json, publish, bus_codec, tenant_codec and where
 targets."""

@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /* What the fuzz targets share. */
 
 #ifndef FUZZ_H

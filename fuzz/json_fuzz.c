@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * Strict JSON.  What is taken is walked, compared with cJSON's tree, and
  * taken again when it is written from the walk.

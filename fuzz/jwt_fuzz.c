@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * Tokens and keys.  The first byte says what the rest is: `k` a key file,
  * `s` a header and, in the next line, claims, which are signed here; anything

@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * A mutation that was captured: a byte of method and switches, then lines of
  * the raw path, the path, the prefix, Location, the path of the id, the

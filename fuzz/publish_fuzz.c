@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * Bodies of publish requests.  The first byte has the format, a forced tenant
  * and the limits.  Each event of what is taken can be decoded, and rendered

@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * Feeds each file to a fuzz target, as a test: what once was found, and the
  * seeds, without a fuzzer.

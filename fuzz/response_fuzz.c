@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * A response after an interim one: in one piece or in others, the same is
  * found in it, and it is over at the same byte.

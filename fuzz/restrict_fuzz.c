@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * Forced conditions: the first line is "field operator value", the second the
  * same again or nothing, the third a client's conditions or nothing, then an

@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * The first byte says what the rest is: a message of a client of the tenant
  * protocol, or the query string of its handshake.

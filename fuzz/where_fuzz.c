@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * Conditions and rows: the first line of the input is an array of conditions,
  * the second an event's data, the third its old.

@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * Inflating anything, and deflating what must come back.  The first byte has
  * the flags and the window, the second the level or the limit.

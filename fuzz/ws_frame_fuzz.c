@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * The reader.  The first byte has the flags, the second says how the others
  * are cut: messages and errors must be those of the input as a whole.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # The unit tests of the pure folders: their programs, each as a subtest.
 
 use strict;

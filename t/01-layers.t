@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # The sources keep to the layers, to 80 columns and to their documents; files
 # stand in no circle, are not long, and are named as what is in them.
 

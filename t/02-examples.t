@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # Each configuration of conf.example passes nginx -t, both within the
 # nginx.conf that stands beside them and in /etc/nginx/conf.d of Debian; so do
 # the files that the README shows.

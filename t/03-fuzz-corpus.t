@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # The corpus of each fuzz target, replayed.
 
 use strict;

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # The upgrade request: what is accepted, and the status of what is not.
 
 use strict;

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # Who may publish, read the status and connect: loopback, realip, and the
 # access rules of nginx in front.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # The status page of one tenant: its own figures, and nothing of others.
 
 use strict;

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # Each limit of docs/limits.md: what it just lets through, what it does not,
 # with which code, and what counts it.
 

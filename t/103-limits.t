@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # Limits of connections and subscriptions, for the zone and for each value of
 # a key, over all workers; of the rate of messages; and of what one client can
 # cost in memory, in the registry and in a turn.

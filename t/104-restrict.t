@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # ws_bus_restrict: whatever a client asks for, live or of the past, it gets
 # nothing that the conditions of its location do not let through.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # Nobody gets anything of another tenant, or beyond what a restriction lets
 # through, whatever is sent.
 

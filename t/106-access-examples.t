@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # The examples about access do what they say.
 
 use strict;

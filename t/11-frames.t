@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # RFC 6455 frames: what a client may send, and what closes the connection.
 
 use strict;

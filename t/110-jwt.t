@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # Tokens of every algorithm and from every kind of key file are taken; whatever
 # is wrong with one, it is refused before the upgrade.
 

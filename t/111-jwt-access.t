@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # Where a token comes from, in front of what it stands, what it gives to
 # variables; and that it is in no log.
 

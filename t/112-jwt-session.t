@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # A connection ends with its token, unless a new one of the same rights comes
 # before; keys are rotated by a reload.
 

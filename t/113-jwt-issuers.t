@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # Keys that are bound to issuers, claims after a change of keys, where tokens
 # hide, and what nginx -t says of it all.
 

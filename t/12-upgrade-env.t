@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # The upgrade among other modules of nginx, and at the end of a worker.
 
 use strict;

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # The tenant protocol, as a client of EasySale knows it.
 
 use strict;

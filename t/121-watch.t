@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # Files that change are events: each change once, whoever looks after them.
 
 use strict;

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # Many workers and many reloads: whoever was started when, each is woken as
 # soon as something concerns it, and none is lost for want of descriptors.
 #

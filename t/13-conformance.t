@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # The sections of the Autobahn test suite, strictly: what is not exactly as
 # expected fails. A case is one connection: the frames that come back, with
 # type and payload, the code of the Close frame, and the end of TCP.

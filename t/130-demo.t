@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # The demo: its configuration, its backend, and the two accidents that its
 # page's buttons ask for.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # permessage-deflate, RFC 7692: what is negotiated, what goes over the wire,
 # what is refused, and what events cost.
 

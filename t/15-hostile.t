@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # Peers that mean no good, thousands of each. All are served by one worker:
 # who behaves is answered meanwhile, and afterwards the worker has no more
 # memory than before.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # ws_bus_origin: which pages may open a connection.
 
 use strict;

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # Event methods of nginx: what epoll tells once, poll and select tell again and
 # again until it is done. No state of a connection keeps a worker busy that has
 # nothing to do.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # What one client may cost: the CPU time of its worker, against that of a client
 # that does the same and reads. Times are of the worker alone, and compared
 # within one run.

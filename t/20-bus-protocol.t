@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # The "bus" protocol: messages of clients, answers, errors and their order.
 
 use strict;

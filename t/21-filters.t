@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # Which event reaches which subscription.
 
 use strict;

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # Conditions on the payload: which row reaches which subscription, and what
 # comes in and goes out when rows change.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # Each of the usual mistakes is typed, and what comes back says what it is.
 
 use strict;

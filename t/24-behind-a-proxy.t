@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # Behind another proxy: the nginx of docs/behind-a-proxy.md, as it stands
 # there, in front of ws_bus.
 

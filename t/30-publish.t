@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # The publish endpoint: who may, what it takes, what it answers.
 
 use strict;

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # What JSON.parse of a browser refuses is refused, and disturbs nobody.
 
 use strict;

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # The body of a publish request: gzip is decoded, within limits, and what
 # cannot be read is refused by its name.
 

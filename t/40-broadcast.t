@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # Every subscriber of every worker has every event, once, in the same order.
 
 use strict;

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # The zone outlives reloads and workers, and zones know nothing of each other.
 
 use strict;

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # The status of all zones as JSON.
 
 use strict;

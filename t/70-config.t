@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # nginx -t refuses what is wrong with a sentence that says what to write.
 
 use strict;

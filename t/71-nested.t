@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # Our locations with "if", "limit_except" and nested locations.
 
 use strict;

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # What an idle plain connection costs its worker.
 
 use strict;

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # Capture: which row a mutation is about.
 
 use strict;

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # Capture: what of the bodies becomes data, and when a response counts.
 
 use strict;

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # Capture: who answers in the end, and in whose name.
 
 use strict;

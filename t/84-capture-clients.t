@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # Capture: clients that leave, that speak other versions of HTTP, and many at
 # once.
 

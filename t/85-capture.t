@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # Mutations that nginx proxies become events, and the responses stay what
 # they are.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # conf.example/capture-json-server.conf before a REST backend that nobody here
 # has written: each mutation is one event.
 

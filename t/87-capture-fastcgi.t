@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # Capture before backends that speak FastCGI and uwsgi: the same events.
 
 use strict;

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # Capture before a backend that begins with 100 Continue or 103 Early Hints:
 # what it answers then is the mutation.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # A subscription goes on after any event that is still in the history; what
 # is no longer there is told.
 

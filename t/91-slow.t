@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # Who does not read costs the same whatever it misses, is told what it has
 # missed, and holds up nobody.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # A fan-out to as many connections as may be opened does not hold up the
 # worker: its turns are short, and pings and publishes are answered meanwhile.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # Who gives no sign of life is pinged, and then is gone; who resumes is told
 # its position meanwhile; and the time of day has no part in it.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # A reload under load: the old workers deliver while they drain, close their
 # clients one by one, and these go on where they were. Then the ways to end.
 

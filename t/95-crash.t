@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # Workers that are killed take nothing with them but their connections.
 
 use strict;

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # What is full, too large or too many is refused by itself, and nothing else
 # changes; publishing never fails for want of room.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # A publish that is sent again under its Idempotency-Key is answered as it was
 # and publishes nothing.
 

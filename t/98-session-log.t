@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # One line for each connection, at its close: what the request said, and how
 # it ended.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # A short run of t/chaos/run, with a seed that does not change.
 
 use strict;

@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * base64url without padding, as JOSE has it (RFC 7515, section 2).
  */

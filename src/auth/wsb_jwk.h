@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * A key that verifies tokens, and what a JWK (RFC 7517) says of one.
  *

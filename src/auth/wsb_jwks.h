@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * A set of keys, and the files that they come from: RFC 7517 (JWK), PEM, or the
  * bytes of a secret.

@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * Signed tokens: a JWS in compact form (RFC 7515) whose payload is a set of
  * claims (RFC 7519), as RFC 8725 advises to read it.

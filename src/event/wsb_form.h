@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * Names and values of a query string, as an HTML form has them:
  * application/x-www-form-urlencoded.

@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * Event ids: UUIDs of version 8 (RFC 9562), in lower case.
  *

@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * The fields of a message that nobody looks at, told to who sent it: a typo
  * would else go unseen.

@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * What a method, a URI, a status and a body say about a row: a mutation that
  * has succeeded, made into events.

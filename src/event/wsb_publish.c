@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * The forms of a body: which events it has, and where one lies that is in an
  * envelope.  What such an event says is read by wsb_publish_fields.c.

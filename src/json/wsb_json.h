@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * Strict JSON: RFC 8259, and no more than what a browser's JSON.parse takes.
  *

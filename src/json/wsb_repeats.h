@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * Does a JSON text say the same thing twice?  Parsers differ in which of two
  * members with one key they believe.

@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * A growing text that is malloc'd.  After a failed allocation it stays empty
  * and failed: whoever built it looks once, at the end.

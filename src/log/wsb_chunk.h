@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * Chunks of a zone: 4096 bytes, each owned by at most one slot.
  *

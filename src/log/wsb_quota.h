@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * Quotas: how many connections, keys of subscriptions, or comparisons a key
  * may have in a zone; and what is kept of the registry for those who have

@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE                       /* memrchr(), qsort_r() */
 #endif

@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * Files of a directory: which of them count, what has changed since they were
  * last looked at, and when to look again.

@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * Groups of the match index: what hangs below a key besides the nodes that
  * are linked under it.

@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * Patterns of SQL's LIKE, over the whole of a text: % is any run, _ is one
  * code point, and a backslash takes the meaning of %, _ and of itself.  Before

@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * A hash of links by 128-bit keys, of which there may be several with one
  * key.  It grows and shrinks a bucket at a time (linear hashing), so that no

@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * Forced conditions: what every subscription of a connection must meet, and
  * no client can widen.

@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * The rows of one event, its `data` and its `old`, and the columns that are
  * looked for in them.

@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * The tenant protocol: what EasySale speaks.  A connection belongs to the
  * tenant that its URL names, and hears that something of it has changed;

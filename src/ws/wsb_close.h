@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * Close codes: RFC 6455, section 7.4, and the registered ones that this
  * server sends.

@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * permessage-deflate (RFC 7692), the way out: always without context
  * takeover.

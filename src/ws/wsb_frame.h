@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * RFC 6455, section 5: the header of a frame, as clients write it and as the
  * server does.

@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * The parts of the opening handshake that are text: RFC 6455, section 4.2.1,
  * RFC 7230 lists, RFC 7692 offers.

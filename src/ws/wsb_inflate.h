@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * permessage-deflate (RFC 7692), the way in: always without context takeover.
  *

@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * What a client offers in Sec-WebSocket-Extensions, and what is answered:
  * RFC 6455, section 9.1, and RFC 7692, section 7.1.

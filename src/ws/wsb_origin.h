@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * The Origin of a handshake (RFC 6455, section 4.2.1; RFC 6454, section 7),
  * and patterns of it.

@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * UTF-8 as RFC 3629 has it (no surrogates, nothing overlong, nothing above
  * U+10FFFF), validated as it streams in: RFC 6455, section 8.1.

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
 # run.sh                              the main verifications, minutes
 # run.sh model.pml "-DFLAGS" ["gcc"]  one of them: one line of result
 #

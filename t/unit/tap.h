@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * Just enough TAP for the unit tests.  A test program calls ok() and the
  * like, and returns tap_done().

@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * Clients that are behind: each is a cursor of its own over the records of
  * the log, until it has reached its worker and is pushed to again.

@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * A client's life: made at the handshake, opened when its transport is ready,
  * ended by the engine or by its transport, closed.

@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * A client is who is served: its tenant and rights, its subscriptions, its
  * position in the log, its queues and limits.  How its bytes go is the

@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * The room's module, ngx_http_ws_bus_client_module: who is served, and how.
  */

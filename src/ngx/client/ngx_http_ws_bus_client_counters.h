@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * What this room counts.  A new one is one line here; the status page shows
  * it by itself, and docs/directives.md must name it.

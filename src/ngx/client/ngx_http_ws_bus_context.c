@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * Who a client is, as far as its protocol or its location wants to know: kept
  * for as long as the client lives, since the request is freed before.  Where

@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * The heartbeat of all connections of this process: one timer, and a wheel of
  * ticks, four a second, in which each connection stands where it is due next.

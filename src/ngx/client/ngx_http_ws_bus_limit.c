@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * Limits: of connections, subscriptions and comparisons, which are counted in
  * the zone, and of the rate of messages, which is each connection's own.

@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * Where a client stands: from its queue, its cursor or its worker.  What that
  * means for its subscriptions is the arithmetic of wsb_position.h.

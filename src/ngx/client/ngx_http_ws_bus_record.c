@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * Records of the log in this process: recent ones are cached, and each is
  * rendered once for each codec, whoever gets it.

@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * ws_bus_restrict: conditions that every subscription of a connection gets.
  * The values are taken once, at the handshake.

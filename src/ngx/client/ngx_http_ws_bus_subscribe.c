@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * Subscriptions of a connection: made, started from where the client wants
  * them to, and taken out again.

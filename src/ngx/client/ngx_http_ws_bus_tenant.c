@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * Whose a request is: as the configuration says, else, of a handshake, if the
  * protocol lets the client say it, as the URL says.

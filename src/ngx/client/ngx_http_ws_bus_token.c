@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * The token of a connection.  One timer of the process looks once a second
  * at the token that expires first; a client may send a new one before.

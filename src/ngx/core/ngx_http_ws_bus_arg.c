@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * Arguments of the query string as values.  nginx's $arg_name is what stands
  * in the URL: "caf%C3%A9" is no name that anybody has.  So our directives

@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * The core: zones, this process's part in each of them, and what all rooms
  * need of nginx.  It knows no client, no transport and no source of events.

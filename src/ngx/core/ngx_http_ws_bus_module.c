@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * The module ngx_http_ws_bus_module: zones, and the worker's part in them.
  * The other rooms are modules of their own in the same file.

@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * Places of the configuration: what is found out when all of it has been read
  * is told at the line that it is about.

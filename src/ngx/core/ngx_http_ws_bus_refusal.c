@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * A refusal that an operator looks for in the error log: why, where, and
  * which page it came from.

@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * How long a turn of the event loop takes: the longest one tells an operator
  * what a client may have waited for because of others.

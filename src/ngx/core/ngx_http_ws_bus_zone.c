@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * Zones: declared in the configuration, laid out once in shared memory, and
  * the same memory from reload to reload.

@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * The token of a request.  It is looked at once: by whoever needs a claim
  * first, at the latest in the access phase.  So claims are there for

@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * What is wrong with the directives of tokens only taken together: known when
  * a location has all of them, and told at the line of one of them.

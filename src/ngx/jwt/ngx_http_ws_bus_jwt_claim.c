@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * Claims as variables.  Which ones are asked for is remembered with the
  * request: see ngx_http_ws_bus_jwt_attach().

@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * What the files of capture share: capture watches the response, mutation
  * makes the event, capture_cause says whose it is.

@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * Who caused a captured mutation: so that a client knows its own when it
  * comes back, as an event.

@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * From a captured response to its events: what nginx knows of it goes to
  * wsb_mutation.c, and what that makes of it to the log.

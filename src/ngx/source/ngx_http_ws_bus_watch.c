@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * Directories whose files are watched: a change becomes an event of the
  * tenant that the file stands for.

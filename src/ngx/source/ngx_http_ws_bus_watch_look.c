@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * A look at a watched directory: what is there is listed, compared with what
  * was there before, and the differences are published.

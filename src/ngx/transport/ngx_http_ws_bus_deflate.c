@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * The compressors of this process: one for each level and window that some
  * location and client agree on, made when it is first needed, and one that

@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * A WebSocket that answers each message with itself: for conformance tests
  * and the checks of load balancers.  It is of no bus.

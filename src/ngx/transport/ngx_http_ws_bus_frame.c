@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * An event's message as a frame: its header and the codec's prefix in front
  * of the body, which is rendered, and compressed, once for all.

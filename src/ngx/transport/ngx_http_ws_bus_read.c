@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * Reading a WebSocket: what it sends is parsed as it comes, and given to its
  * message function.

@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * The opening handshake (RFC 6455, section 4.2), and the detachment: once the
  * 101 has been written and nothing else uses the request, the request is

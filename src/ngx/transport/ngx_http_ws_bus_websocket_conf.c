@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * The room's module, ngx_http_ws_bus_websocket_module: the directives that
  * make a location a WebSocket, and those that say how it is one.

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: BSD-2-Clause
+
 package WSBus::Backend;
 
 # Backends that know nothing of ws_bus, in a process of their own.

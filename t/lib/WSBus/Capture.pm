@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: BSD-2-Clause
+
 package WSBus::Capture;
 
 # What the tests of capture share: one nginx with a location for each case,

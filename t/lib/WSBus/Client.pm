@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: BSD-2-Clause
+
 package WSBus::Client;
 
 # Subscribers and publishers over Mojo::UserAgent, all in one event loop.

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: BSD-2-Clause
+
 package WSBus::EasySale;
 
 # A client of the tenant protocol that knows nothing of ws_bus: it does what

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: BSD-2-Clause
+
 package WSBus::Example;
 
 # An nginx that runs a configuration of conf.example, on ports of its own.

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: BSD-2-Clause
+
 package WSBus::Follower;
 
 # A client that follows the documented rule, and keeps account of it.

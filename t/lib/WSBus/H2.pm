@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: BSD-2-Clause
+
 package WSBus::H2;
 
 # As much of an HTTP/2 client as these tests need: many requests at once over

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: BSD-2-Clause
+
 package WSBus::Id;
 
 # Event ids: a UUID of version 8, of an epoch (12 hex digits, as the status

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: BSD-2-Clause
+
 package WSBus::JWT;
 
 # Keys and tokens, made by the openssl command: nothing of what is tested.

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: BSD-2-Clause
+
 package WSBus::JsonServer;
 
 # json-server from npm, or a stand-in that answers as it is documented to.

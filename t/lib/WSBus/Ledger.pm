@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: BSD-2-Clause
+
 package WSBus::Ledger;
 
 # What was published, against what each follower got and was told.

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: BSD-2-Clause
+
 package WSBus::Nginx;
 
 # A private nginx for one test file: own prefix, own ports, own error log.

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: BSD-2-Clause
+
 package WSBus::Raw;
 
 # A WebSocket and HTTP client that sends any bytes over a plain socket.

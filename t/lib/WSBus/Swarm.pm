@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: BSD-2-Clause
+
 package WSBus::Swarm;
 
 # Many followers in one process, driven by poll().

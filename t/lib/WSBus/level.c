@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * "use level;": an event method that tells of what can be read or written as
  * long as it can be, as poll and select do. For tests: Debian's nginx has

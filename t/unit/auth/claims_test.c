@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /* Claims: dates, issuers and audiences; paths; values as text. */
 
 #include "tap.h"

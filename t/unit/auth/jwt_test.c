@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * Keys and signatures: the examples of RFC 7515 and RFC 8037, and tokens
  * that are signed here by keys that are made here.

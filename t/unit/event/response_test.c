@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /* Responses in one piece and byte by byte. */
 
 #include "event/wsb_response.h"

@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /* Segments of paths, as sent and as a server has put them in order. */
 
 #include "event/wsb_uri.h"

@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * Strict JSON: what RFC 8259 takes, what it does not, and the walk over it.
  * The two large tables have the categories of JSONTestSuite.

@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * Interest tables against a reference: growth, exhaustion, removal, texts.
  * The file under test is included, so that its tables can be walked.

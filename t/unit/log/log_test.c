@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * The log: appends, evictions and reads at every offset against a simple
  * reference, broken memory, and a writer that races and is killed.

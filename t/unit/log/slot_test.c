@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * Slots, and deaths: whatever a process was doing in the zone, and wherever
  * in it SIGKILL has hit, the next one finds the old state or the new.

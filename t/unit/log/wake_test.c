@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * The wake-up protocol: the code as it is, under a scheduler that tries every
  * order.

@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * Files of a directory: which count, what has changed, when to look, and
  * whose the directory is.

@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * The zone: what it is cut into, its chunks, and what an append does for
  * those who subscribed.

@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * The match index against brute force.  The file under test is included, so
  * that its buckets can be walked and its allocations fail.

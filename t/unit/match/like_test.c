@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * Patterns: the escape, one form for all that mean the same, and random ones
  * against a table of what matches what.

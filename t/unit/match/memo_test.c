@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * Costly conditions: each distinct one is kept once and asked once for each
  * row of an event, and a long list says what it says when it is looked

@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * What conditions mean, said in the plainest way: over a few values whose
  * numbers a double can hold, without hashes, caches and canonical forms.

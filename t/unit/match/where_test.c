@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * Conditions: values against a plain reference, what is refused, and that
  * equal conditions are one.

@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 #include "alloc.h"
 #include "ws/wsb_deflate.c"
 #include "ws/wsb_inflate.c"

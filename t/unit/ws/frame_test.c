@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * The Autobahn categories as far as a reader can show them.  Each case is
  * delivered whole, byte by byte and at every split, and must give the same.

@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /* The negotiation matrix of RFC 7692, section 7.1. */
 
 #include "ws/wsb_offer.h"

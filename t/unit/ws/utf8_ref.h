@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 /*
  * UTF-8 after RFC 3629, the slow and obvious way: what the unit test and the
  * fuzz targets compare with.

@@ -1,3 +1,6 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
 #include "ws/wsb_utf8.h"
 #include "tap.h"
 #include "utf8_ref.h"
