@@ -44,7 +44,8 @@ typedef enum {
 
 /*
  * Who sends the messages, as far as a protocol may want to know.  Lives as
- * long as its client; absent where the location says nothing.
+ * long as its client.  NULL where neither the protocol nor the location has a
+ * use for one; a string of it is empty where the location does not say it.
  */
 
 typedef struct {
@@ -165,6 +166,9 @@ typedef struct {
     /* Requests of a connection run one at a time, in their order. */
     int                   ordered;
 
+    /* decode() has use for a context. */
+    int                   context;
+
     /*
      * A protocol in which the client names its tenant: takes it out of the
      * query string, decoded to dst, which has room for args.len bytes.
@@ -181,8 +185,9 @@ typedef struct {
     const char         *(*refuse_tenant)(wsb_str_t tenant);
 
     /*
-     * Decodes one text message of this client.  op is zeroed before.  WSB_NOMEM: close with
-     * 1011; everything else, errors of the client too, is an operation.
+     * Decodes one text message of this client.  op is zeroed before.
+     * WSB_NOMEM: the client is ended; everything else, errors of the client
+     * too, is an operation.
      */
     wsb_rc_t            (*decode)(const wsb_context_t *context,
                                   wsb_str_t message, wsb_op_t *op);
