@@ -401,7 +401,7 @@ ngx_http_ws_bus_call_resumed(ngx_http_request_t *r)
 
     call = ngx_http_get_module_ctx(r, ngx_http_ws_bus_call_module);
 
-    if (call->request == NULL || !call->request->done) {
+    if (call->request == NULL || !call->request->done || call->finished) {
         return;
     }
 
