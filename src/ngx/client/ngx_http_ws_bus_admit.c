@@ -16,7 +16,11 @@ ngx_int_t
 ngx_http_ws_bus_admit(ngx_http_request_t *r, ngx_http_ws_bus_client_t *wc,
     ngx_str_t *tenant)
 {
-    ngx_int_t  rc;
+    ngx_int_t     rc;
+    ngx_uint_t    n;
+    wsb_forced_t  forced[WSB_RESTRICT_CONDITIONS];
+
+    n = 0;
 
     if (wc->fan->worker == NULL) {
         /* of no bus: there is nothing to be seen, and nothing to be had */
@@ -26,7 +30,7 @@ ngx_http_ws_bus_admit(ngx_http_request_t *r, ngx_http_ws_bus_client_t *wc,
     rc = ngx_http_ws_bus_admit_tenant(wc, tenant);
 
     if (rc == NGX_OK) {
-        rc = ngx_http_ws_bus_restrict_force(r, wc);
+        rc = ngx_http_ws_bus_restrict_force(r, wc, forced, &n);
     }
 
     if (rc == NGX_OK) {
@@ -35,6 +39,12 @@ ngx_http_ws_bus_admit(ngx_http_request_t *r, ngx_http_ws_bus_client_t *wc,
 
     if (rc == NGX_OK) {
         rc = ngx_http_ws_bus_limit(r, wc);
+    }
+
+    if (rc == NGX_OK && wc->conf->requests != NULL
+        && wc->fan->worker != NULL)
+    {
+        rc = wc->conf->requests->admit(r, wc, forced, n);
     }
 
     return rc;
@@ -82,5 +92,5 @@ ngx_http_ws_bus_admit_tenant(ngx_http_ws_bus_client_t *wc, ngx_str_t *tenant)
 u_char *
 ngx_http_ws_bus_admit_id(ngx_http_request_t *r)
 {
-    return ngx_http_get_module_ctx(r, ngx_http_ws_bus_client_module);
+    return ngx_http_get_module_ctx(r->main, ngx_http_ws_bus_client_module);
 }

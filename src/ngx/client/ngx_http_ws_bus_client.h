@@ -62,6 +62,12 @@ void ngx_http_ws_bus_client_stop(ngx_http_ws_bus_client_t *wc);
 void ngx_http_ws_bus_client_last(ngx_http_ws_bus_client_t *wc,
     u_char id[WSB_ID_LEN + 1]);
 
+/* It is not read any more, until it is released of all that holds it. */
+void ngx_http_ws_bus_client_hold(ngx_http_ws_bus_client_t *wc,
+    ngx_uint_t why);
+void ngx_http_ws_bus_client_release(ngx_http_ws_bus_client_t *wc,
+    ngx_uint_t why);
+
 /* The end: wc is a husk afterwards. */
 void ngx_http_ws_bus_client_close(ngx_http_ws_bus_client_t *wc);
 
@@ -150,8 +156,17 @@ char *ngx_http_ws_bus_restrict(ngx_conf_t *cf, ngx_command_t *cmd,
 ngx_int_t ngx_http_ws_bus_restrict_merge(ngx_conf_t *cf,
     ngx_http_ws_bus_client_loc_conf_t *prev,
     ngx_http_ws_bus_client_loc_conf_t *conf);
+
+/* *n conditions of WSB_RESTRICT_CONDITIONS, in the request's pool. */
 ngx_int_t ngx_http_ws_bus_restrict_force(ngx_http_request_t *r,
-    ngx_http_ws_bus_client_t *wc);
+    ngx_http_ws_bus_client_t *wc, wsb_forced_t *forced, ngx_uint_t *n);
+
+/*
+ * Does an event, or a row that is told as one, meet these conditions?
+ * NGX_DECLINED: it does not.  NGX_ERROR: no memory.
+ */
+ngx_int_t ngx_http_ws_bus_restrict_meets(const uint8_t key[16],
+    const wsb_forced_t *forced, ngx_uint_t n, const wsb_event_t *ev);
 
 
 /* limit */

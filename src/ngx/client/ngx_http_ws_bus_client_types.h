@@ -59,6 +59,8 @@ typedef struct ngx_http_ws_bus_record_s     ngx_http_ws_bus_record_t;
 typedef struct ngx_http_ws_bus_form_s       ngx_http_ws_bus_form_t;
 typedef struct ngx_http_ws_bus_origins_s    ngx_http_ws_bus_origins_t;
 typedef struct ngx_http_ws_bus_token_s      ngx_http_ws_bus_token_t;
+typedef struct ngx_http_ws_bus_requests_s   ngx_http_ws_bus_requests_t;
+typedef struct ngx_http_ws_bus_asker_s      ngx_http_ws_bus_asker_t;
 
 
 typedef struct {
@@ -87,6 +89,9 @@ typedef struct {
     ngx_http_complex_value_t    *section;
     ngx_uint_t                   context;     /* clients keep one: set when
                                                  merging, by any room */
+
+    const ngx_http_ws_bus_requests_t  *requests;  /* NULL: there is nobody to
+                                                 ask; set when merging */
 
     ngx_http_ws_bus_origins_t   *origins;     /* NULL: any */
     ngx_array_t                 *names;       /* of the server, see origin */
@@ -260,6 +265,39 @@ struct ngx_http_ws_bus_op_s {
 };
 
 
+/*
+ * Who answers requests for records: the room of calls, which is known here by
+ * this table alone.  What it keeps of a client is wc->asker.
+ */
+
+struct ngx_http_ws_bus_requests_s {
+
+    /* At the handshake.  The conditions live as long as the request. */
+    ngx_int_t                  (*admit)(ngx_http_request_t *r,
+                                    ngx_http_ws_bus_client_t *wc,
+                                    const wsb_forced_t *forced,
+                                    ngx_uint_t n);
+
+    /* It keeps the operation, or has refused it. */
+    void                       (*request)(ngx_http_ws_bus_client_t *wc,
+                                    wsb_op_t *op);
+
+    /* A client that was stalled has read its answers. */
+    void                       (*resume)(ngx_http_ws_bus_client_t *wc);
+
+    void                       (*free)(ngx_http_ws_bus_client_t *wc);
+
+    /* Of the client that this request is made for; NULL: it is no call. */
+    ngx_str_t                 *(*tenant)(ngx_http_request_t *r);
+};
+
+
+/* Why a client is not read, besides answers that wait. */
+
+#define NGX_HTTP_WS_BUS_HELD_REQUESTS  1      /* it has asked for too much */
+#define NGX_HTTP_WS_BUS_HELD_LEAVING   2      /* it only awaits answers */
+
+
 /* A message for one client that is no event. */
 
 typedef enum {
@@ -349,6 +387,9 @@ struct ngx_http_ws_bus_client_s {
     unsigned                     closing:1;   /* its end is queued */
     unsigned                     closed:1;    /* a husk */
     unsigned                     paused:1;    /* not read: answers wait */
+    unsigned                     held:2;      /* not read for these reasons */
+    unsigned                     stalled:1;   /* the room of calls waits until
+                                                 its answers are read */
     unsigned                     counted:1;
     unsigned                     overflowed:1;       /* counted as such */
     unsigned                     beating:1;   /* in the wheel */
@@ -394,6 +435,7 @@ struct ngx_http_ws_bus_client_s {
     ngx_http_ws_bus_token_t     *token;       /* NULL: none */
     wsb_context_t               *context;     /* NULL: nobody asks for it */
     ngx_http_ws_bus_op_t        *ops;         /* those that wait */
+    ngx_http_ws_bus_asker_t     *asker;       /* NULL: nobody to ask */
 
     ngx_queue_t                  clients;
     ngx_queue_t                  leaving;     /* while nleft is not 0 */

@@ -15,6 +15,8 @@ static void ngx_http_ws_bus_op_ignore(ngx_http_ws_bus_client_t *wc,
     const char *why);
 static void ngx_http_ws_bus_op_pong(ngx_http_ws_bus_client_t *wc, wsb_op_t *op);
 static void ngx_http_ws_bus_op_auth(ngx_http_ws_bus_client_t *wc, wsb_op_t *op);
+static void ngx_http_ws_bus_op_request(ngx_http_ws_bus_client_t *wc,
+    wsb_op_t *op);
 static void ngx_http_ws_bus_op_link(ngx_http_ws_bus_op_t *kept,
     ngx_http_ws_bus_client_t *wc);
 static void ngx_http_ws_bus_op_unlink(ngx_http_ws_bus_op_t *kept);
@@ -135,6 +137,10 @@ ngx_http_ws_bus_op_text(ngx_http_ws_bus_client_t *wc, wsb_str_t message)
 
     case WSB_OP_AUTH:
         ngx_http_ws_bus_op_auth(wc, &op);
+        break;
+
+    case WSB_OP_REQUEST:
+        ngx_http_ws_bus_op_request(wc, &op);
         break;
 
     case WSB_OP_REFUSE:
@@ -338,6 +344,21 @@ ngx_http_ws_bus_op_auth(ngx_http_ws_bus_client_t *wc, wsb_op_t *op)
                                    "no memory");
         return;
     }
+
+    ngx_http_ws_bus_op_refuse(wc, op);
+}
+
+
+static void
+ngx_http_ws_bus_op_request(ngx_http_ws_bus_client_t *wc, wsb_op_t *op)
+{
+    if (wc->asker != NULL) {
+        wc->conf->requests->request(wc, op);
+        return;
+    }
+
+    wsb_op_refuse(op, "unsupported",
+                  "This location has no backend to ask for records");
 
     ngx_http_ws_bus_op_refuse(wc, op);
 }

@@ -32,6 +32,9 @@ typedef struct {
 static void ngx_http_ws_bus_mutation_inflate(ngx_http_ws_bus_captured_t *cap);
 static ngx_uint_t ngx_http_ws_bus_mutation_fields(
     ngx_http_ws_bus_mutation_t *m);
+static void ngx_http_ws_bus_mutation_known(ngx_http_ws_bus_mutation_t *m);
+static void ngx_http_ws_bus_mutation_default(wsb_mutation_t *row,
+    wsb_field_t field, const ngx_str_t *value);
 static ngx_uint_t ngx_http_ws_bus_mutation_value(
     ngx_http_ws_bus_mutation_t *m, const ngx_http_ws_bus_field_t *f);
 static void ngx_http_ws_bus_mutation_bodies(ngx_http_ws_bus_mutation_t *m);
@@ -107,13 +110,41 @@ ngx_http_ws_bus_mutation_emit(ngx_http_request_t *r,
         }
 
         if (m.row.batch.nentries != 0) {
-            ngx_http_ws_bus_append_submit(cap->conf->capture, &m.row.batch,
+            ngx_http_ws_bus_append_submit(cap->bus, &m.row.batch,
                                           NULL, NULL, &m.done);
         }
     }
 
     wsb_batch_done(&m.row.batch);
     wsb_text_done(&cap->body);
+}
+
+
+void
+ngx_http_ws_bus_mutation_called(ngx_http_request_t *r,
+    const ngx_http_ws_bus_called_t *called)
+{
+    ngx_http_ws_bus_captured_t  cap;
+
+    ngx_memzero(&cap, sizeof(ngx_http_ws_bus_captured_t));
+
+    cap.conf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_source_module);
+    cap.client = ngx_http_get_module_loc_conf(r,
+                                              ngx_http_ws_bus_client_module);
+    cap.clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+    cap.bus = called->bus;
+    cap.called = called;
+    cap.method = called->method;
+    cap.location = called->location;
+    cap.lost = called->lost || called->response.len
+                               > cap.conf->capture_max_body;
+
+    if (!cap.lost) {
+        wsb_text_add(&cap.body, called->response.data, called->response.len);
+        cap.lost = cap.body.failed;
+    }
+
+    ngx_http_ws_bus_mutation_emit(r, &cap);
 }
 
 
@@ -169,9 +200,20 @@ ngx_http_ws_bus_mutation_fields(ngx_http_ws_bus_mutation_t *m)
     row->id_path = id;
 
     for (f = ngx_http_ws_bus_mutation_values; f->directive != NULL; f++) {
+
+        if (m->cap->called != NULL && f->client) {
+            /* whose it is the connection says */
+            continue;
+        }
+
         if (!ngx_http_ws_bus_mutation_value(m, f)) {
             return 0;
         }
+    }
+
+    if (m->cap->called != NULL) {
+        ngx_http_ws_bus_mutation_known(m);
+        return 1;
     }
 
     if (m->cap->client->tenant != NULL
@@ -194,6 +236,39 @@ ngx_http_ws_bus_mutation_fields(ngx_http_ws_bus_mutation_t *m)
     row->location = ngx_http_ws_bus_mutation_str(&m->cap->location);
 
     return 1;
+}
+
+
+/* What a call knows without its location. */
+
+static void
+ngx_http_ws_bus_mutation_known(ngx_http_ws_bus_mutation_t *m)
+{
+    wsb_mutation_t                  *row;
+    const ngx_http_ws_bus_called_t  *called;
+
+    row = &m->row;
+    called = m->cap->called;
+
+    ngx_http_ws_bus_mutation_default(row, WSB_TENANT, &called->tenant);
+    ngx_http_ws_bus_mutation_default(row, WSB_SCHEMA, &called->schema);
+    ngx_http_ws_bus_mutation_default(row, WSB_ENTITY_TYPE, &called->entity);
+    ngx_http_ws_bus_mutation_default(row, WSB_ENTITY_ID, &called->id);
+    ngx_http_ws_bus_mutation_default(row, WSB_CAUSE, &called->cause);
+
+    row->request_id = ngx_http_ws_bus_mutation_str(&called->request_id);
+    row->method = ngx_http_ws_bus_mutation_method(m->cap->method);
+    row->location = ngx_http_ws_bus_mutation_str(&m->cap->location);
+}
+
+
+static void
+ngx_http_ws_bus_mutation_default(wsb_mutation_t *row, wsb_field_t field,
+    const ngx_str_t *value)
+{
+    if (row->event.field[field].data == NULL && value->len != 0) {
+        row->event.field[field] = ngx_http_ws_bus_mutation_str(value);
+    }
 }
 
 
@@ -266,7 +341,7 @@ ngx_http_ws_bus_mutation_bodies(ngx_http_ws_bus_mutation_t *m)
 
     row = &m->row;
 
-    wsb_zone_batch(m->cap->conf->capture->zone, &row->conf);
+    wsb_zone_batch(m->cap->bus->zone, &row->conf);
 
     row->response.data = m->cap->body.data;
     row->response.len = m->cap->body.len;
@@ -301,6 +376,13 @@ ngx_http_ws_bus_mutation_request(ngx_http_ws_bus_mutation_t *m)
     size_t            max;
     wsb_str_t         body;
     ngx_table_elt_t  *type;
+
+    if (m->cap->called != NULL) {
+        m->row.request = ngx_http_ws_bus_mutation_str(
+                                              &m->cap->called->request);
+
+        return m->row.request.len != 0;
+    }
 
     max = m->cap->conf->capture_max_body;
     type = m->request->headers_in.content_type;
@@ -354,7 +436,7 @@ ngx_http_ws_bus_mutation_done(ngx_http_ws_bus_done_t *done, wsb_rc_t rc,
     ngx_http_ws_bus_mutation_t  *m;
 
     m = (ngx_http_ws_bus_mutation_t *) done;
-    bus = m->cap->conf->capture;
+    bus = m->cap->bus;
     log = m->request->connection->log;
 
     if (rc != WSB_OK) {
