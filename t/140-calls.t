@@ -364,7 +364,9 @@ subtest "$workers: nothing leaves its place" => sub {
     my $ws = $c->open('/ws/rest');
     my $long = 'x' x 256;
 
-    for my $id ('../../secret', '..', '.', 'a/b', "a\0b", "a\r\nb") {
+    for my $id ('../../secret', '..', '.', 'a/b', '..;', 'a\\b', "a\0b",
+                "a\r\nb")
+    {
         my $got = $ws->ask({ type => 'request', id => 'x', operation => 'read',
                              entity_type => 'o', entity_id => $id });
         my $code = $got->{code} // $got->{error}{code} // 'success';
@@ -380,7 +382,7 @@ subtest "$workers: nothing leaves its place" => sub {
     is(line($ws, read => 'o', entity_id => '%2e%2e%2fsecret'),
        'GET /echo/o/%252e%252e%252fsecret HTTP/1.1', 'twice encoded');
 
-    for my $entity ('..', '../x', 'a/b', '.') {
+    for my $entity ('..', '../x', 'a/b', '.', '..;') {
         like(line($ws, read => $entity), qr/^invalid_message: /,
              "entity $entity");
     }

@@ -87,7 +87,8 @@ wsb_rest_query(const wsb_rest_t *rest, wsb_rest_style_t style, wsb_str_t id,
 
 /*
  * nginx decodes a path and collapses it: what would not be there afterwards
- * as it was sent is refused.
+ * as it was sent is refused; so is what some servers take for the end of a
+ * segment, since nginx sends it on as it is.
  */
 
 static wsb_rc_t
@@ -114,10 +115,13 @@ wsb_rest_id(wsb_rest_write_t *w, wsb_str_t id, wsb_text_t *path)
     }
 
     if (memchr(id.data, '/', id.len) != NULL
+        || memchr(id.data, '\\', id.len) != NULL
+        || memchr(id.data, ';', id.len) != NULL
         || (id.len <= 2 && id.data[0] == '.' && id.data[id.len - 1] == '.'))
     {
         return wsb_rest_cannot(w, "record_id cannot be carried in a path: it "
-                               "has a slash, or is . or ..");
+                               "has a slash, a backslash or a semicolon, or "
+                               "is . or ..");
     }
 
     wsb_text_lit(path, "/");

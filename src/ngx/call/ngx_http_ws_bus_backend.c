@@ -591,7 +591,7 @@ static ngx_int_t
 ngx_http_ws_bus_backend_rights_data(ngx_http_ws_bus_backend_t *b)
 {
     size_t            len;
-    uint8_t           name[WSB_REST_NAME + 1];
+    uint8_t           name[6 * WSB_REST_NAME + 2];   /* all escaped */
     ngx_int_t         rc;
     wsb_str_t         key, column;
     ngx_uint_t        i, n;
@@ -630,10 +630,14 @@ ngx_http_ws_bus_backend_rights_data(ngx_http_ws_bus_backend_t *b)
 
     while (wsb_json_member(&walk, &member, &value) == WSB_OK) {
 
-        if (member.text.len > sizeof(name)
-            || wsb_json_decode(&member, name, &len) != WSB_OK)
-        {
-            /* longer than any column, or no text: of no condition */
+        if (member.text.len > sizeof(name)) {
+            return ngx_http_ws_bus_backend_refuse(b, "unauthorized",
+                        "this connection is restricted, and cannot change a "
+                        "column with a name of that length");
+        }
+
+        if (wsb_json_decode(&member, name, &len) != WSB_OK) {
+            /* no text: of no condition */
             len = 0;
         }
 
@@ -697,7 +701,8 @@ ngx_http_ws_bus_backend_force(ngx_http_ws_bus_backend_t *b)
 /*
  * nginx takes the URI of a subrequest as it is after decoding, and does not
  * collapse it.  So what would be another path to the location, or to the
- * backend, is looked for here, whoever has written it.
+ * backend, is looked for here, whoever has written it: for some a semicolon
+ * ends a segment, and "..;" goes up.
  */
 
 static ngx_int_t
@@ -708,8 +713,8 @@ ngx_http_ws_bus_backend_uri(ngx_http_ws_bus_backend_t *b)
     ngx_http_ws_bus_call_t  *call;
 
     static const char  text[] =
-        "entity or id cannot be carried in a path: it has a slash, a NUL, or "
-        "is . or ..";
+        "entity or id cannot be carried in a path: it has a slash, a "
+        "backslash, a semicolon or a NUL, or is . or ..";
 
     call = b->call;
     uri = &call->uri;
@@ -726,6 +731,8 @@ ngx_http_ws_bus_backend_uri(ngx_http_ws_bus_backend_t *b)
     for (p = b->path.data; p + 2 < last; p++) {
         if (p[0] == '%'
             && ((p[1] == '2' && (p[2] | 0x20) == 'f')
+                || (p[1] == '3' && (p[2] | 0x20) == 'b')
+                || (p[1] == '5' && (p[2] | 0x20) == 'c')
                 || (p[1] == '0' && p[2] == '0')))
         {
             return ngx_http_ws_bus_backend_refuse(b, "invalid_message", text);

@@ -90,6 +90,7 @@ ngx_http_ws_bus_call_connection(ngx_http_ws_bus_call_t *call,
     call->log.handler = ngx_http_ws_bus_call_log_error;
     call->log.data = &call->log_ctx;
     call->log.action = "calling for a websocket client";
+    call->log.connection = caller->number;
 
     c = &call->connection;
 

@@ -213,6 +213,11 @@ ngx_http_ws_bus_heartbeat_beat(ngx_http_ws_bus_client_t *wc)
         return;
     }
 
+    if (wc->held) {
+        /* it is not read: that it is silent is not its fault */
+        wc->heard = (uint32_t) ngx_current_msec;
+    }
+
     rc = wc->conf->codec->life == WSB_LIFE_CONTROL
              ? ngx_http_ws_bus_heartbeat_steady(wc, &wait)
              : ngx_http_ws_bus_heartbeat_silent(wc, &wait);

@@ -358,7 +358,7 @@ ngx_http_ws_bus_op_request(ngx_http_ws_bus_client_t *wc, wsb_op_t *op)
     }
 
     wsb_op_refuse(op, "unsupported",
-                  "This location has no backend to ask for records");
+                  "This location answers no request: it has no backend");
 
     ngx_http_ws_bus_op_refuse(wc, op);
 }
