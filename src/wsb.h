@@ -4,7 +4,7 @@
 /*
  * The few words that the pure folders share.
  *
- * None of the four includes an nginx header: the same sources are
+ * None of them includes an nginx header: the same sources are
  * unit-tested, fuzzed and sanitized without nginx.
  */
 

@@ -181,8 +181,10 @@ struct ngx_http_ws_bus_transport_s {
     void                       (*resume)(ngx_http_ws_bus_client_t *wc);
 
     /*
-     * Ends it: by words of its own, with a text for the peer or NULL, or at
-     * once.  The client has been stopped; its transport closes it.
+     * Ends it: at once, by client_close(), or by words of its own, with a
+     * text for the peer or NULL.  Then it calls client_stop() first, and
+     * client_close() within a bounded time.  Not every end comes this way:
+     * who is silent, or cannot be written to, is closed.
      */
     void                       (*end)(ngx_http_ws_bus_client_t *wc,
                                     ngx_http_ws_bus_end_e why,

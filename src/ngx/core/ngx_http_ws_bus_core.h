@@ -221,7 +221,11 @@ ngx_http_ws_bus_worker_t *ngx_http_ws_bus_worker_next(ngx_uint_t *i);
 /* What is pending gets into the hand; only with a slot. */
 void ngx_http_ws_bus_worker_take(ngx_http_ws_bus_worker_t *w);
 
-/* A source waits until delivery has caught up, or does not any more. */
+/*
+ * A source waits until this worker's delivery has caught up, or does not any
+ * more.  Another worker may lag still, and nobody tells when it has caught up:
+ * so a source also has a timer of its own.
+ */
 void ngx_http_ws_bus_worker_pause(ngx_http_ws_bus_worker_t *w,
     ngx_http_ws_bus_paused_t *paused);
 void ngx_http_ws_bus_worker_unpause(ngx_http_ws_bus_paused_t *paused);

@@ -411,11 +411,21 @@ ngx_http_ws_bus_worker_unpause(ngx_http_ws_bus_paused_t *paused)
 void
 ngx_http_ws_bus_worker_resume(ngx_http_ws_bus_worker_t *w)
 {
-    ngx_queue_t               *q;
+    ngx_queue_t               *q, waiting;
     ngx_http_ws_bus_paused_t  *paused;
 
-    while (!ngx_queue_empty(&w->paused)) {
-        q = ngx_queue_head(&w->paused);
+    if (ngx_queue_empty(&w->paused)) {
+        return;
+    }
+
+    /* who pauses again in its resume() waits until the next time */
+
+    ngx_queue_init(&waiting);
+    ngx_queue_add(&waiting, &w->paused);
+    ngx_queue_init(&w->paused);
+
+    while (!ngx_queue_empty(&waiting)) {
+        q = ngx_queue_head(&waiting);
 
         paused = ngx_queue_data(q, ngx_http_ws_bus_paused_t, queue);
 

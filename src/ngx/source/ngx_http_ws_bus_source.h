@@ -101,7 +101,7 @@ void ngx_http_ws_bus_append_submit(ngx_http_ws_bus_zone_t *bus,
 
 /*
  * Is delivery so far behind that a source which can wait should?  Then
- * ngx_http_ws_bus_worker_pause() says when it may go on.
+ * ngx_http_ws_bus_worker_pause() and a timer say when it may try again.
  */
 ngx_uint_t ngx_http_ws_bus_append_busy(ngx_http_ws_bus_zone_t *bus);
 
