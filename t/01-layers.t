@@ -34,7 +34,7 @@ my %room = (
     client    => [qw(jwt core)],
     transport => [qw(client jwt core)],
     source    => [qw(client jwt core)],
-    call      => [qw(client jwt core)],
+    call      => [qw(source client jwt core)],
     status    => [qw(client jwt core)],
 );
 

@@ -74,6 +74,13 @@ ngx_http_ws_bus_call_create(ngx_http_ws_bus_caller_t *caller, ngx_log_t *log)
 }
 
 
+ngx_http_ws_bus_call_t *
+ngx_http_ws_bus_call_of(ngx_http_request_t *r)
+{
+    return ngx_http_get_module_ctx(r->main, ngx_http_ws_bus_call_module);
+}
+
+
 /*
  * A connection that is no connection: it has no descriptor, its events look
  * as if they were registered, and what is written to it is gone.

@@ -10,7 +10,7 @@
  *   request   the request that is made
  *   response  the answer that is caught
  *   asker     a client's requests for records: which of them runs when
- *   backend   such a request, as a call
+ *   backend   such a request, as a call; backend_rights: what the client may
  *   answer    the call's answer, as the client's
  *   conf      directives; the room's module
  *   value     variables
@@ -186,6 +186,9 @@ ngx_http_ws_bus_caller_t *ngx_http_ws_bus_caller_create(
 ngx_http_ws_bus_call_t *ngx_http_ws_bus_call_create(
     ngx_http_ws_bus_caller_t *caller, ngx_log_t *log);
 
+/* The call whose request this is; NULL: it is none. */
+ngx_http_ws_bus_call_t *ngx_http_ws_bus_call_of(ngx_http_request_t *r);
+
 /* Starts it; done is called later, never before this has returned. */
 void ngx_http_ws_bus_call_start(ngx_http_ws_bus_call_t *call);
 
@@ -212,9 +215,6 @@ ngx_int_t ngx_http_ws_bus_request_body(ngx_http_ws_bus_call_t *call,
 /* response */
 
 ngx_int_t ngx_http_ws_bus_response_init(ngx_conf_t *cf);
-
-/* The call whose request this is; NULL: it is none. */
-ngx_http_ws_bus_call_t *ngx_http_ws_bus_call_of(ngx_http_request_t *r);
 
 /* What came behind a 1xx is the answer.  NGX_DECLINED: it is none. */
 ngx_int_t ngx_http_ws_bus_response_proper(ngx_http_ws_bus_call_t *call);

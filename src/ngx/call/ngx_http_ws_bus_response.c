@@ -39,13 +39,6 @@ ngx_http_ws_bus_response_init(ngx_conf_t *cf)
 }
 
 
-ngx_http_ws_bus_call_t *
-ngx_http_ws_bus_call_of(ngx_http_request_t *r)
-{
-    return ngx_http_get_module_ctx(r->main, ngx_http_ws_bus_call_module);
-}
-
-
 /*
  * Only of the call's own request: one that a handler there makes in memory
  * (js) or puts into its answer (SSI) goes on to who has asked for it.

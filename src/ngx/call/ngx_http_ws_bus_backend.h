@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
+/*
+ * A request that is being made a call of, for the files that do it.
+ */
+
+#ifndef NGX_HTTP_WS_BUS_BACKEND_H
+#define NGX_HTTP_WS_BUS_BACKEND_H
+
+
+#include "ngx_http_ws_bus_call.h"
+
+
+typedef struct {
+    ngx_http_ws_bus_ask_t       *ask;
+    ngx_http_ws_bus_call_t      *call;
+    const wsb_op_request_t      *req;
+    wsb_result_t                *result;
+    wsb_rest_t                   rest;
+    wsb_text_t                   path;
+    wsb_text_t                   args;
+} ngx_http_ws_bus_backend_t;
+
+
+/* NGX_DECLINED: it is refused, and the result says why. */
+ngx_int_t ngx_http_ws_bus_backend_rights(ngx_http_ws_bus_backend_t *b);
+
+/* NGX_DECLINED.  text is static, or outlives the result. */
+ngx_int_t ngx_http_ws_bus_backend_refuse(ngx_http_ws_bus_backend_t *b,
+    const char *code, const char *text);
+
+
+#endif /* NGX_HTTP_WS_BUS_BACKEND_H */
