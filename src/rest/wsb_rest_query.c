@@ -5,52 +5,24 @@
  * Options of a request, written as a query in the backend's style.
  */
 
-#include "wsb_rest.h"
+#include "wsb_rest_write.h"
 
 #include <stdarg.h>
 #include <stdio.h>
-
-
-typedef struct {
-    const wsb_rest_t     *rest;
-    wsb_rest_style_t      style;
-    wsb_text_t           *args;
-    wsb_text_t            value;          /* one, decoded */
-    wsb_rest_error_t     *err;
-} wsb_rest_write_t;
 
 
 static wsb_rc_t wsb_rest_id(wsb_rest_write_t *w, wsb_str_t id,
     wsb_text_t *path);
 static wsb_rc_t wsb_rest_write(wsb_rest_write_t *w);
 static wsb_rc_t wsb_rest_write_plain(wsb_rest_write_t *w, unsigned i);
-static wsb_rc_t wsb_rest_write_json_server(wsb_rest_write_t *w, unsigned i);
-static wsb_rc_t wsb_rest_write_regex(wsb_rest_write_t *w,
-    const wsb_rest_filter_t *f);
-static wsb_rc_t wsb_rest_write_postgrest(wsb_rest_write_t *w, unsigned *i);
-static wsb_rc_t wsb_rest_postgrest_value(wsb_rest_write_t *w,
-    const wsb_rest_filter_t *f, int quoted);
-static wsb_rc_t wsb_rest_postgrest_in(wsb_rest_write_t *w,
-    const wsb_rest_filter_t *f);
-static void wsb_rest_quote(wsb_text_t *t, wsb_str_t s);
 static wsb_rc_t wsb_rest_write_rest(wsb_rest_write_t *w);
-static void wsb_rest_begin(wsb_text_t *args);
-static wsb_rc_t wsb_rest_value(wsb_rest_write_t *w,
-    const wsb_rest_filter_t *f, const wsb_json_t *value);
-static int wsb_rest_next(const wsb_rest_filter_t *f, wsb_json_walk_t *walk,
-    unsigned n, wsb_json_t *value);
 static int wsb_rest_column(const wsb_rest_write_t *w, wsb_str_t name);
-static int wsb_rest_bracket(wsb_str_t name);
-static int wsb_rest_plain(wsb_str_t name);
-static int wsb_rest_listed(wsb_str_t name, const char *const *list);
-static wsb_rc_t wsb_rest_cannot(wsb_rest_write_t *w, const char *fmt, ...)
-    __attribute__((format(printf, 2, 3)));
 
 
 static const char *const  wsb_rest_names[] = { "rest", "postgrest",
                                                "json-server" };
 
-static const char *const  wsb_rest_ops[] = {
+const char *const  wsb_rest_ops[] = {
     "", "eq", "neq", "gt", "gte", "lt", "lte", "like", "ilike", "in"
 };
 
@@ -236,361 +208,6 @@ wsb_rest_write_plain(wsb_rest_write_t *w, unsigned i)
 }
 
 
-static wsb_rc_t
-wsb_rest_write_json_server(wsb_rest_write_t *w, unsigned i)
-{
-    wsb_rc_t                  rc;
-    unsigned                  n, k;
-    wsb_str_t                 s;
-    wsb_json_t                value;
-    wsb_json_walk_t           walk;
-    const char               *suffix;
-    const wsb_rest_filter_t  *f, *other;
-
-    static const char *const  taken[] = { "q", NULL };
-    static const char *const  ends[] = { "_ne", "_gte", "_lte", "_like",
-                                         NULL };
-
-    f = &w->rest->filter[i];
-
-    /* it ORs what names one column twice */
-
-    for (k = 0; k < i; k++) {
-        other = &w->rest->filter[k];
-
-        if (wsb_rest_same(other->column, f->column)) {
-            return wsb_rest_cannot(w, "two conditions on one column");
-        }
-    }
-
-    if (f->column.data[0] == '_' || wsb_rest_listed(f->column, taken)
-        || wsb_rest_bracket(f->column))
-    {
-        return wsb_rest_cannot(w, "a condition on a column of that name");
-    }
-
-    for (k = 0; k < f->column.len; k++) {
-        s.data = f->column.data + k;
-        s.len = f->column.len - k;
-
-        if (wsb_rest_listed(s, ends)) {
-            return wsb_rest_cannot(w, "a condition on a column of that name");
-        }
-    }
-
-    switch (f->op) {
-
-    case WSB_WHERE_EQ:
-    case WSB_WHERE_IN:
-        suffix = "=";
-        break;
-
-    case WSB_WHERE_NEQ:
-        suffix = "_ne=";
-        break;
-
-    case WSB_WHERE_GTE:
-        suffix = "_gte=";
-        break;
-
-    case WSB_WHERE_LTE:
-        suffix = "_lte=";
-        break;
-
-    case WSB_WHERE_ILIKE:
-        return wsb_rest_write_regex(w, f);
-
-    default:
-        return wsb_rest_cannot(w, "the operator %s", wsb_rest_ops[f->op]);
-    }
-
-    if (f->forced && f->op == WSB_WHERE_IN && f->text.len != 0
-        && memchr(f->text.data, ',', f->text.len) != NULL)
-    {
-        /* split at its commas */
-
-        s = f->text;
-
-        while (s.data != NULL) {
-            value.text = s;
-            n = 0;
-
-            while (n < s.len && s.data[n] != ',') {
-                n++;
-            }
-
-            wsb_rest_begin(w->args);
-            wsb_rest_encode(w->args, f->column);
-            wsb_text_lit(w->args, suffix);
-
-            value.text.len = n;
-            wsb_rest_encode(w->args, value.text);
-
-            if (n == s.len) {
-                return WSB_OK;
-            }
-
-            s.data += n + 1;
-            s.len -= n + 1;
-        }
-    }
-
-    for (n = 0; wsb_rest_next(f, &walk, n, &value); n++) {
-
-        rc = wsb_rest_value(w, f, &value);
-        if (rc != WSB_OK) {
-            return rc;
-        }
-
-        s.data = w->value.data;
-        s.len = w->value.len;
-
-        wsb_rest_begin(w->args);
-        wsb_rest_encode(w->args, f->column);
-        wsb_text_lit(w->args, suffix);
-        wsb_rest_encode(w->args, s);
-    }
-
-    return n == 0 ? wsb_rest_cannot(w, "an in without values") : WSB_OK;
-}
-
-
-/* _like of json-server is a regular expression that ignores case. */
-
-static wsb_rc_t
-wsb_rest_write_regex(wsb_rest_write_t *w, const wsb_rest_filter_t *f)
-{
-    size_t      i;
-    uint8_t     c;
-    wsb_rc_t    rc;
-    wsb_str_t   s;
-    wsb_text_t  regex;
-
-    rc = wsb_rest_value(w, f, &f->value);
-    if (rc != WSB_OK) {
-        return rc;
-    }
-
-    memset(&regex, 0, sizeof(wsb_text_t));
-
-    wsb_text_lit(&regex, "^");
-
-    for (i = 0; i < w->value.len; i++) {
-        c = w->value.data[i];
-
-        if (c == '%') {
-            wsb_text_lit(&regex, "[^]*");
-
-        } else if (c == '_') {
-            wsb_text_lit(&regex, "[^]");
-
-        } else {
-
-            if (c == '\\' && i + 1 < w->value.len
-                && (w->value.data[i + 1] == '%'
-                    || w->value.data[i + 1] == '_'
-                    || w->value.data[i + 1] == '\\'))
-            {
-                c = w->value.data[++i];
-            }
-
-            if (strchr("\\^$.|?*+()[]{}/-", c) != NULL) {
-                wsb_text_lit(&regex, "\\");
-            }
-
-            wsb_text_add(&regex, &c, 1);
-        }
-    }
-
-    wsb_text_lit(&regex, "$");
-
-    s.data = regex.data;
-    s.len = regex.len;
-
-    wsb_rest_begin(w->args);
-    wsb_rest_encode(w->args, f->column);
-    wsb_text_lit(w->args, "_like=");
-    wsb_rest_encode(w->args, s);
-
-    rc = regex.failed ? WSB_NOMEM : WSB_OK;
-
-    wsb_text_done(&regex);
-
-    return rc;
-}
-
-
-/* A condition, or a group of those joined by OR. */
-
-static wsb_rc_t
-wsb_rest_write_postgrest(wsb_rest_write_t *w, unsigned *i)
-{
-    int                       group;
-    wsb_rc_t                  rc;
-    unsigned                  first;
-    const wsb_rest_filter_t  *f;
-
-    static const char *const  taken[] = { "select", "order", "limit",
-                                          "offset", "or", "and", "columns",
-                                          "on_conflict", NULL };
-
-    first = *i;
-    group = first + 1 < w->rest->nfilters && w->rest->filter[first + 1].joined;
-
-    wsb_rest_begin(w->args);
-
-    if (group) {
-        wsb_text_lit(w->args, "or=(");
-    }
-
-    do {
-        f = &w->rest->filter[*i];
-
-        if (wsb_rest_listed(f->column, taken) || !wsb_rest_plain(f->column)) {
-            return wsb_rest_cannot(w, "a condition on a column of that name");
-        }
-
-        if (*i != first) {
-            wsb_text_lit(w->args, ",");
-        }
-
-        wsb_rest_encode(w->args, f->column);
-        wsb_text_lit(w->args, group ? "." : "=");
-        wsb_text_lit(w->args, wsb_rest_ops[f->op]);
-        wsb_text_lit(w->args, ".");
-
-        rc = f->op == WSB_WHERE_IN ? wsb_rest_postgrest_in(w, f)
-                                   : wsb_rest_postgrest_value(w, f, group);
-        if (rc != WSB_OK) {
-            return rc;
-        }
-
-        (*i)++;
-
-    } while (*i < w->rest->nfilters && w->rest->filter[*i].joined);
-
-    if (group) {
-        wsb_text_lit(w->args, ")");
-    }
-
-    return WSB_OK;
-}
-
-
-static wsb_rc_t
-wsb_rest_postgrest_value(wsb_rest_write_t *w, const wsb_rest_filter_t *f,
-    int quoted)
-{
-    wsb_rc_t   rc;
-    wsb_str_t  s;
-
-    rc = wsb_rest_value(w, f, &f->value);
-    if (rc != WSB_OK) {
-        return rc;
-    }
-
-    s.data = w->value.data;
-    s.len = w->value.len;
-
-    if ((f->op == WSB_WHERE_LIKE || f->op == WSB_WHERE_ILIKE)
-        && s.len != 0 && memchr(s.data, '*', s.len) != NULL)
-    {
-        /* there it stands for any run of characters */
-        return wsb_rest_cannot(w, "a pattern that has an asterisk");
-    }
-
-    if (quoted) {
-        wsb_rest_quote(w->args, s);
-
-    } else {
-        wsb_rest_encode(w->args, s);
-    }
-
-    return WSB_OK;
-}
-
-
-static wsb_rc_t
-wsb_rest_postgrest_in(wsb_rest_write_t *w, const wsb_rest_filter_t *f)
-{
-    size_t           n;
-    wsb_rc_t         rc;
-    unsigned         i;
-    wsb_str_t        s, part;
-    wsb_json_t       value;
-    wsb_json_walk_t  walk;
-
-    wsb_text_lit(w->args, "(");
-
-    if (f->forced) {
-        s = f->text;
-
-        for ( ;; ) {
-            for (n = 0; n < s.len && s.data[n] != ','; n++) { /* void */ }
-
-            part.data = s.data;
-            part.len = n;
-            wsb_rest_quote(w->args, part);
-
-            if (n == s.len) {
-                break;
-            }
-
-            wsb_text_lit(w->args, ",");
-            s.data += n + 1;
-            s.len -= n + 1;
-        }
-
-    } else {
-
-        for (i = 0; wsb_rest_next(f, &walk, i, &value); i++) {
-
-            rc = wsb_rest_value(w, f, &value);
-            if (rc != WSB_OK) {
-                return rc;
-            }
-
-            if (i != 0) {
-                wsb_text_lit(w->args, ",");
-            }
-
-            s.data = w->value.data;
-            s.len = w->value.len;
-            wsb_rest_quote(w->args, s);
-        }
-    }
-
-    wsb_text_lit(w->args, ")");
-
-    return WSB_OK;
-}
-
-
-/* In PostgREST's lists: between quotes, the quotes in it and \ escaped. */
-
-static void
-wsb_rest_quote(wsb_text_t *t, wsb_str_t s)
-{
-    size_t     i;
-    wsb_str_t  c;
-
-    wsb_text_lit(t, "%22");
-
-    for (i = 0; i < s.len; i++) {
-
-        if (s.data[i] == '"' || s.data[i] == '\\') {
-            wsb_text_lit(t, "%5C");
-        }
-
-        c.data = s.data + i;
-        c.len = 1;
-        wsb_rest_encode(t, c);
-    }
-
-    wsb_text_lit(t, "%22");
-}
-
-
 /* Columns, sort, limit, offset. */
 
 static wsb_rc_t
@@ -672,7 +289,7 @@ wsb_rest_write_rest(wsb_rest_write_t *w)
 }
 
 
-static void
+void
 wsb_rest_begin(wsb_text_t *args)
 {
     if (args->len != 0) {
@@ -681,9 +298,7 @@ wsb_rest_begin(wsb_text_t *args)
 }
 
 
-/* The text of a value: a string decoded, others as they are written. */
-
-static wsb_rc_t
+wsb_rc_t
 wsb_rest_value(wsb_rest_write_t *w, const wsb_rest_filter_t *f,
     const wsb_json_t *value)
 {
@@ -726,9 +341,7 @@ wsb_rest_value(wsb_rest_write_t *w, const wsb_rest_filter_t *f,
 }
 
 
-/* The n-th value: of an array one after the other, else the only one. */
-
-static int
+int
 wsb_rest_next(const wsb_rest_filter_t *f, wsb_json_walk_t *walk, unsigned n,
     wsb_json_t *value)
 {
@@ -761,9 +374,7 @@ wsb_rest_column(const wsb_rest_write_t *w, wsb_str_t name)
 }
 
 
-/* A server may take one for the name of an operator, or of an element. */
-
-static int
+int
 wsb_rest_bracket(wsb_str_t name)
 {
     return memchr(name.data, '[', name.len) != NULL
@@ -771,9 +382,7 @@ wsb_rest_bracket(wsb_str_t name)
 }
 
 
-/* What PostgREST takes for nothing but a column. */
-
-static int
+int
 wsb_rest_plain(wsb_str_t name)
 {
     size_t   i;
@@ -793,7 +402,7 @@ wsb_rest_plain(wsb_str_t name)
 }
 
 
-static int
+int
 wsb_rest_listed(wsb_str_t name, const char *const *list)
 {
     wsb_str_t  s;
@@ -845,7 +454,7 @@ wsb_rest_encode(wsb_text_t *t, wsb_str_t s)
 }
 
 
-static wsb_rc_t
+wsb_rc_t
 wsb_rest_cannot(wsb_rest_write_t *w, const char *fmt, ...)
 {
     int      n;

@@ -8,6 +8,8 @@
 #include "ws/alloc.h"
 #include "json/wsb_text.c"
 #include "rest/wsb_rest.c"
+#include "rest/wsb_rest_json_server.c"
+#include "rest/wsb_rest_postgrest.c"
 #include "rest/wsb_rest_query.c"
 
 #include "tap.h"
