@@ -215,6 +215,13 @@ ngx_int_t ngx_http_ws_bus_token_renew(ngx_http_ws_bus_client_t *wc,
 /* What the protocol says and does when a client opens. */
 void ngx_http_ws_bus_op_welcome(ngx_http_ws_bus_client_t *wc);
 
+/*
+ * Answers it: a text of the codec, which is freed.  Without memory the client
+ * is closed.
+ */
+
+void ngx_http_ws_bus_op_reply(ngx_http_ws_bus_client_t *wc, wsb_text_t *text);
+
 /* One more message of a client: NGX_DECLINED, it has been ended for it. */
 ngx_int_t ngx_http_ws_bus_op_count(ngx_http_ws_bus_client_t *wc);
 
@@ -336,10 +343,6 @@ ngx_int_t ngx_http_ws_bus_catch_serve(ngx_http_ws_bus_fan_t *fan,
 
 
 /* out */
-
-/* Queue an answer: a text of the codec, which is freed.  Without memory the
- * client is closed. */
-void ngx_http_ws_bus_out_text(ngx_http_ws_bus_client_t *wc, wsb_text_t *text);
 
 /*
  * For transports: a place for len bytes of an answer, to be filled from

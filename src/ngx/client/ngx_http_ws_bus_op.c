@@ -43,12 +43,27 @@ ngx_http_ws_bus_op_welcome(ngx_http_ws_bus_client_t *wc)
 
         wc->conf->codec->welcome(&text, id);
 
-        ngx_http_ws_bus_out_text(wc, &text);
+        ngx_http_ws_bus_op_reply(wc, &text);
     }
 
     if (wc->conf->codec->implicit && !wc->closed) {
         ngx_http_ws_bus_subscribe_by_itself(wc);
     }
+}
+
+
+void
+ngx_http_ws_bus_op_reply(ngx_http_ws_bus_client_t *wc, wsb_text_t *text)
+{
+    if (text->failed) {
+        wsb_text_done(text);
+        ngx_http_ws_bus_client_close(wc);
+        return;
+    }
+
+    wc->transport->answer(wc, text->data, text->len);
+
+    wsb_text_done(text);
 }
 
 
@@ -238,7 +253,7 @@ ngx_http_ws_bus_op_gap(ngx_http_ws_bus_client_t *wc, uint32_t ordinal,
     ngx_http_ws_bus_client_counters(wc->fan->worker)->gaps++;
     wc->gaps++;
 
-    ngx_http_ws_bus_out_text(wc, &text);
+    ngx_http_ws_bus_op_reply(wc, &text);
 }
 
 
@@ -269,7 +284,7 @@ ngx_http_ws_bus_op_position(ngx_http_ws_bus_client_t *wc)
 
     wc->conf->codec->position(&text, last_id);
 
-    ngx_http_ws_bus_out_text(wc, &text);
+    ngx_http_ws_bus_op_reply(wc, &text);
 }
 
 
@@ -298,7 +313,7 @@ ngx_http_ws_bus_op_pong(ngx_http_ws_bus_client_t *wc, wsb_op_t *op)
 
     wc->conf->codec->pong(&text, op, last_id);
 
-    ngx_http_ws_bus_out_text(wc, &text);
+    ngx_http_ws_bus_op_reply(wc, &text);
 }
 
 
@@ -319,7 +334,7 @@ ngx_http_ws_bus_op_auth(ngx_http_ws_bus_client_t *wc, wsb_op_t *op)
 
         wc->conf->codec->renewed(&text, op, expires);
 
-        ngx_http_ws_bus_out_text(wc, &text);
+        ngx_http_ws_bus_op_reply(wc, &text);
         return;
 
     case NGX_DONE:
@@ -398,7 +413,7 @@ ngx_http_ws_bus_op_error(ngx_http_ws_bus_client_t *wc, wsb_str_t id,
 
     wc->conf->codec->error(&text, id, code, message);
 
-    ngx_http_ws_bus_out_text(wc, &text);
+    ngx_http_ws_bus_op_reply(wc, &text);
 }
 
 
@@ -476,7 +491,7 @@ ngx_http_ws_bus_op_answer(ngx_http_ws_bus_op_t *kept, wsb_text_t *text)
 
     ngx_http_ws_bus_op_unlink(kept);
 
-    ngx_http_ws_bus_out_text(wc, text);
+    ngx_http_ws_bus_op_reply(wc, text);
 
     return ngx_http_ws_bus_op_answered(kept, wc);
 }

@@ -46,21 +46,6 @@ ngx_http_ws_bus_out_size(const ngx_http_ws_bus_out_t *out)
 static ngx_http_ws_bus_write_t  ngx_http_ws_bus_w;
 
 
-void
-ngx_http_ws_bus_out_text(ngx_http_ws_bus_client_t *wc, wsb_text_t *text)
-{
-    if (text->failed) {
-        wsb_text_done(text);
-        ngx_http_ws_bus_client_close(wc);
-        return;
-    }
-
-    wc->transport->answer(wc, text->data, text->len);
-
-    wsb_text_done(text);
-}
-
-
 ngx_http_ws_bus_out_t *
 ngx_http_ws_bus_out_new(ngx_http_ws_bus_client_t *wc, size_t len)
 {

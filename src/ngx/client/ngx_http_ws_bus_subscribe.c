@@ -398,7 +398,7 @@ ngx_http_ws_bus_subscribe_start(ngx_http_ws_bus_client_t *wc, wsb_sub_t *sub,
         wc->conf->codec->subscribed(&text, op, sub->ordinal, last,
                                     start.recovered);
 
-        ngx_http_ws_bus_out_text(wc, &text);
+        ngx_http_ws_bus_op_reply(wc, &text);
     }
 
     if (start.recovered == 0 && !wc->closed) {
@@ -451,7 +451,7 @@ ngx_http_ws_bus_subscribe_end(ngx_http_ws_bus_client_t *wc, wsb_op_t *op)
 
     wc->conf->codec->unsubscribed(&text, op);
 
-    ngx_http_ws_bus_out_text(wc, &text);
+    ngx_http_ws_bus_op_reply(wc, &text);
 }
 
 
