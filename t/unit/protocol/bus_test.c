@@ -14,6 +14,7 @@
 #include "match/wsb_where_parse.c"
 #include "protocol/wsb_op.c"
 #include "protocol/wsb_bus_decode.c"
+#include "protocol/wsb_bus_request.c"
 #include "protocol/wsb_bus.c"
 
 #include "tap.h"
