@@ -405,6 +405,12 @@ subtest 'a worker that is overtaken itself' => sub {
     $swarm->add(subs => [ { filter => $filter[ $_ % 4 ], since => 'now' },
                           { filter => $filter[ ($_ + 1) % 4 ],
                             since  => 'now' } ]) for 1 .. 24;
+
+    # and those who want little, which no slow reader of ours makes lag: so
+    # many that some are surely the other worker's
+    $swarm->add(subs => [ { filter => $filter[2], since => 'now' },
+                          { filter => $filter[3], since => 'now' } ])
+        for 1 .. 24;
     ok($swarm->all_subscribed, 'all are subscribed');
 
     my $pub;
@@ -427,7 +433,7 @@ subtest 'a worker that is overtaken itself' => sub {
     my $sum = $ledger->prove('stopped', $swarm);
     my @told = grep { $_->{gaps} } $swarm->followers;
     cmp_ok(scalar @told, '>', 0, 'its clients are told their gaps');
-    cmp_ok(scalar @told, '<', 24, 'those of the other worker have none');
+    cmp_ok(scalar @told, '<', 48, 'those of the other worker have none');
 
     $swarm->close_all;
     $pub->close;

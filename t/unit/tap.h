@@ -61,6 +61,8 @@ tap_ok(int pass, const char *file, int line, const char *fmt, ...)
     do {                                                                     \
         const char  *g_ = (const char *) (got), *w_ = (want);                \
         size_t  l_ = (len);                                                  \
+        /* nothing may be NULL, which memcmp() may not be given */           \
+        g_ = g_ ? g_ : "";                                                   \
         if (!tap_ok(l_ == strlen(w_) && memcmp(g_, w_, l_) == 0,             \
                     __FILE__, __LINE__, __VA_ARGS__)) {                      \
             printf("# got  %.*s\n# want %s\n", (int) l_, g_, w_);            \
