@@ -29,6 +29,7 @@ typedef enum {
     WSB_OP_UNSUBSCRIBE,
     WSB_OP_ASK_PONG,                /* a ping in the protocol's own words */
     WSB_OP_AUTH,                    /* a new token for this connection */
+    WSB_OP_REQUEST,                 /* of records, to the backend */
     WSB_OP_REFUSE                   /* answer with code and text */
 } wsb_op_type_t;
 
@@ -56,6 +57,59 @@ typedef struct {
 } wsb_context_t;
 
 
+/* What a request wants to be done. */
+
+typedef enum {
+    WSB_READ = 0,
+    WSB_CREATE,
+    WSB_UPDATE,
+    WSB_DELETE,
+    WSB_META
+} wsb_operation_t;
+
+
+/* data and options are JSON as it was sent; a data NULL: it is not there. */
+
+typedef struct {
+    wsb_operation_t       operation;
+    wsb_str_t             entity;
+    wsb_str_t             schema;         /* data NULL: that of the location */
+    wsb_str_t             record_id;      /* decoded; data NULL: none */
+    wsb_str_t             data;
+    wsb_str_t             options;
+} wsb_request_t;
+
+
+/*
+ * What has come of a request.  code, static, is NULL for a success; else it
+ * is one of these, which are the same in all protocols:
+ *
+ *   read_error create_error update_error delete_error
+ *                      the backend has failed, or has no such record
+ *   model_not_found    no backend has this entity
+ *   unauthorized       the backend says 401 or 403
+ *   validation_error   the backend says 400, 409, 412 or 422
+ *   invalid_message    options or record_id cannot be asked for
+ *   too_large          the request, or the answer
+ *   too_many_requests  here or there; retry_after
+ *   timeout            no answer in time: a mutation may have been made
+ */
+
+#define WSB_RESULT_NONE           UINT64_MAX
+
+typedef struct {
+    const char           *code;
+    wsb_str_t             text;           /* of a failure */
+    unsigned              status;         /* of the backend; 0: none */
+    wsb_str_t             data;           /* JSON; data NULL: none */
+    wsb_str_t             details;        /* JSON, of a failure; or NULL */
+    uint64_t              total;          /* rows, or WSB_RESULT_NONE */
+    uint64_t              count;          /* rows in data, or NONE */
+    uint64_t              retry_after;    /* seconds, or NONE */
+    uint64_t              time;           /* now, ms since 1970 */
+} wsb_result_t;
+
+
 /*
  * All strings are owned by the operation and live until wsb_op_done().
  */
@@ -74,6 +128,8 @@ typedef struct {
     wsb_str_t             subscription;   /* the same, as sent */
 
     wsb_str_t             token;          /* AUTH */
+
+    wsb_request_t         request;        /* REQUEST */
 
     wsb_str_t             id;             /* the client's, NULL: none */
 
@@ -105,6 +161,9 @@ typedef struct {
 
     /* A connection has one subscription by itself, to all of its tenant. */
     int                   implicit;
+
+    /* Requests of a connection run one at a time, in their order. */
+    int                   ordered;
 
     /*
      * A protocol in which the client names its tenant: takes it out of the
@@ -161,6 +220,13 @@ typedef struct {
                                  const char *code, wsb_str_t text);
 
     /*
+     * The one answer to a REQUEST.  Not NULL where decode() makes any.  Data
+     * and details are added as they are.
+     */
+    void                (*response)(wsb_text_t *t, const wsb_op_t *op,
+                                    const wsb_result_t *result);
+
+    /*
      * An event's message is a prefix, which names the subscription and how
      * the event changes what it selects, and a body, which is the same for
      * all.  The prefix is written at dst, at most WSB_PREFIX_MAX bytes; its
@@ -176,6 +242,15 @@ typedef struct {
 extern const wsb_codec_t  wsb_codec_bus;
 extern const wsb_codec_t  wsb_codec_tenant;
 
+
+/* "read", "create", ... */
+extern const char *const  wsb_operation_names[];
+
+/* The code of an operation that has failed: "read_error", ... */
+const char *wsb_operation_error(wsb_operation_t operation);
+
+/* A result of which nothing is known yet. */
+void wsb_result_init(wsb_result_t *result);
 
 /* Makes the operation a refusal with this code and text. */
 void wsb_op_refuse(wsb_op_t *op, const char *code, const char *fmt, ...)

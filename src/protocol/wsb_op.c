@@ -7,6 +7,34 @@
 #define WSB_REFUSAL_MAX  512
 
 
+const char *const  wsb_operation_names[] = {
+    "read", "create", "update", "delete", "meta"
+};
+
+
+const char *
+wsb_operation_error(wsb_operation_t operation)
+{
+    static const char *const  codes[] = {
+        "read_error", "create_error", "update_error", "delete_error",
+        "read_error"
+    };
+
+    return codes[operation];
+}
+
+
+void
+wsb_result_init(wsb_result_t *result)
+{
+    memset(result, 0, sizeof(wsb_result_t));
+
+    result->total = WSB_RESULT_NONE;
+    result->count = WSB_RESULT_NONE;
+    result->retry_after = WSB_RESULT_NONE;
+}
+
+
 void
 wsb_op_refuse(wsb_op_t *op, const char *code, const char *fmt, ...)
 {
