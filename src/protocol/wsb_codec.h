@@ -38,7 +38,8 @@ typedef enum {
 
 typedef enum {
     WSB_LIFE_ANY = 0,               /* a byte from it; it reads what waits */
-    WSB_LIFE_CONTROL                /* Ping and Pong frames, nothing else */
+    WSB_LIFE_CONTROL,               /* Ping and Pong frames, nothing else */
+    WSB_LIFE_PONG                   /* Pong frames alone */
 } wsb_life_t;
 
 
@@ -47,7 +48,10 @@ typedef enum {
  * long as its client; absent where the location says nothing.
  */
 
+#define WSB_CLIENT_LEN            16
+
 typedef struct {
+    const uint8_t        *client;         /* random bytes of its own */
     wsb_str_t             connection_id;  /* "conn_" and 32 hex digits */
     wsb_str_t             tenant;
     wsb_str_t             uri;            /* of the handshake, decoded */
@@ -152,8 +156,9 @@ typedef struct {
     /*
      * Milliseconds, where no directive sets them.  With WSB_LIFE_CONTROL each
      * client is pinged at each interval, and the timeout is how long it may
-     * be silent; else only who is silent for the interval is pinged, and the
-     * timeout is how long the answer may take.
+     * be silent when that is due; with WSB_LIFE_PONG likewise, but it is
+     * gone when the timeout is over.  Else only who is silent for the
+     * interval is pinged, and the timeout is how long the answer may take.
      */
     uint32_t              ping_interval;
     uint32_t              pong_timeout;
@@ -164,6 +169,12 @@ typedef struct {
 
     /* Requests of a connection run one at a time, in their order. */
     int                   ordered;
+
+    /*
+     * Subscriptions of different clients have different names, made of the
+     * client's random bytes and the ordinal: no frame serves two of them.
+     */
+    int                   own_names;
 
     /*
      * A protocol in which the client names its tenant: takes it out of the
@@ -181,8 +192,9 @@ typedef struct {
     const char         *(*refuse_tenant)(wsb_str_t tenant);
 
     /*
-     * Decodes one text message of this client.  op is zeroed before.  WSB_NOMEM: close with
-     * 1011; everything else, errors of the client too, is an operation.
+     * Decodes one text message of this client.  op is zeroed before.
+     * WSB_NOMEM: close with 1011; everything else, errors of the client too,
+     * is an operation.
      */
     wsb_rc_t            (*decode)(const wsb_context_t *context,
                                   wsb_str_t message, wsb_op_t *op);
@@ -193,8 +205,12 @@ typedef struct {
     /* What comes first on a connection. */
     void                (*welcome)(wsb_text_t *t, wsb_str_t connection_id);
 
-    /* recovered: 0, 1, or -1: not asked for. */
+    /*
+     * client: the WSB_CLIENT_LEN random bytes of whom it is for, here and
+     * below.  recovered: 0, 1, or -1: not asked for.
+     */
     void                (*subscribed)(wsb_text_t *t, const wsb_op_t *op,
+                                      const uint8_t *client,
                                       uint32_t ordinal, wsb_str_t last_id,
                                       int recovered);
     void                (*unsubscribed)(wsb_text_t *t, const wsb_op_t *op);
@@ -212,8 +228,9 @@ typedef struct {
      * is that of the connection, data NULL: none
      */
     void                (*gap)(wsb_text_t *t, wsb_str_t tenant,
-                               uint32_t ordinal, int aware, wsb_str_t from,
-                               wsb_str_t to, const char *reason);
+                               const uint8_t *client, uint32_t ordinal,
+                               int aware, wsb_str_t from, wsb_str_t to,
+                               const char *reason);
 
     /* id.data NULL: none */
     void                (*error)(wsb_text_t *t, wsb_str_t id,
@@ -232,9 +249,16 @@ typedef struct {
      * all.  The prefix is written at dst, at most WSB_PREFIX_MAX bytes; its
      * length is returned.  NULL: there is no prefix.
      */
-    size_t              (*prefix)(uint8_t *dst, uint32_t ordinal,
-                                  wsb_change_t change);
+    size_t              (*prefix)(uint8_t *dst, const uint8_t *client,
+                                  uint32_t ordinal, wsb_change_t change);
     void                (*body)(wsb_text_t *t, const wsb_event_t *ev,
+                                wsb_str_t event_id);
+
+    /*
+     * The body for a subscription that the event leaves, where that is
+     * another one.  ev is without its row.  NULL: body serves.
+     */
+    void                (*left)(wsb_text_t *t, const wsb_event_t *ev,
                                 wsb_str_t event_id);
 } wsb_codec_t;
 

@@ -95,6 +95,7 @@ typedef struct {
     ngx_http_complex_value_t    *tenant;
     ngx_http_complex_value_t    *schema;
     ngx_http_complex_value_t    *section;
+    ngx_str_t                    default_schema;      /* of who names none */
 
     ngx_http_ws_bus_origins_t   *origins;     /* NULL: any */
     ngx_array_t                 *names;       /* of the server, see origin */
@@ -427,8 +428,8 @@ struct ngx_http_ws_bus_record_s {
     wsb_event_t                  event;       /* points into copy */
     wsb_parts_t                  parts;
     ngx_http_ws_bus_render_t     render[NGX_HTTP_WS_BUS_CODECS];
-    ngx_http_ws_bus_render_t    *hidden;      /* the same without its row, or
-                                                 NULL */
+    ngx_http_ws_bus_render_t    *hidden;      /* the same without its row, for
+                                                 whom it leaves; or NULL */
     ngx_queue_t                  link;
 };
 
@@ -728,7 +729,7 @@ void ngx_http_ws_bus_record_release(ngx_http_ws_bus_fan_t *fan,
 /* The body as the codec renders it, with headroom; NULL: no memory. */
 ngx_http_ws_bus_form_t *ngx_http_ws_bus_record_plain(
     ngx_http_ws_bus_record_t *rec, ngx_http_ws_bus_client_loc_conf_t *conf,
-    ngx_uint_t hidden);
+    wsb_change_t change);
 
 
 /* heartbeat */
@@ -737,7 +738,7 @@ void ngx_http_ws_bus_heartbeat_init(ngx_cycle_t *cycle);
 void ngx_http_ws_bus_heartbeat_start(ngx_http_ws_bus_client_t *wc);
 void ngx_http_ws_bus_heartbeat_stop(ngx_http_ws_bus_client_t *wc);
 
-/* A sign of life: of a frame Ping or Pong, or of anything else. */
+/* A sign of life: a Pong frame, a Ping frame, or anything else. */
 void ngx_http_ws_bus_heartbeat_heard(ngx_http_ws_bus_client_t *wc,
     wsb_life_t life);
 

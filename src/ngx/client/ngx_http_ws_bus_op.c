@@ -64,7 +64,8 @@ ngx_http_ws_bus_op_count(ngx_http_ws_bus_client_t *wc)
 ngx_int_t
 ngx_http_ws_bus_op_control(ngx_http_ws_bus_client_t *wc, ngx_uint_t answer)
 {
-    ngx_http_ws_bus_heartbeat_heard(wc, WSB_LIFE_CONTROL);
+    ngx_http_ws_bus_heartbeat_heard(wc, answer ? WSB_LIFE_PONG
+                                               : WSB_LIFE_CONTROL);
 
     if (answer && wc->asked) {
         wc->asked = 0;
@@ -95,14 +96,22 @@ ngx_http_ws_bus_op_too_many(ngx_http_ws_bus_client_t *wc, const char *what)
 void
 ngx_http_ws_bus_op_text(ngx_http_ws_bus_client_t *wc, wsb_str_t message)
 {
-    wsb_rc_t  rc;
-    wsb_op_t  op;
+    wsb_rc_t       rc;
+    wsb_op_t       op;
+    wsb_context_t  context;
 
     ngx_http_ws_bus_counters(wc->fan->worker)->received++;
 
     ngx_memzero(&op, sizeof(wsb_op_t));
+    ngx_memzero(&context, sizeof(wsb_context_t));
 
-    rc = wc->conf->codec->decode(NULL, message, &op);
+    context.client = wc->id;
+    context.tenant.data = wc->tenant.data;
+    context.tenant.len = wc->tenant.len;
+    context.schema.data = wc->conf->default_schema.data;
+    context.schema.len = wc->conf->default_schema.len;
+
+    rc = wc->conf->codec->decode(&context, message, &op);
 
     if (rc != WSB_OK) {
         wsb_op_done(&op);
@@ -204,8 +213,8 @@ ngx_http_ws_bus_op_gap(ngx_http_ws_bus_client_t *wc, uint64_t to,
 
         ngx_memzero(&text, sizeof(wsb_text_t));
 
-        wc->conf->codec->gap(&text, tenant, sub->ordinal, wc->aware, from,
-                             end, reason);
+        wc->conf->codec->gap(&text, tenant, wc->id, sub->ordinal, wc->aware,
+                             from, end, reason);
 
         ngx_http_ws_bus_counters(wc->fan->worker)->gaps++;
         wc->gaps++;

@@ -392,7 +392,7 @@ ngx_http_ws_bus_subscribe_start(ngx_http_ws_bus_client_t *wc, wsb_sub_t *sub,
 
         ngx_memzero(&text, sizeof(wsb_text_t));
 
-        wc->conf->codec->subscribed(&text, op, sub->ordinal, last,
+        wc->conf->codec->subscribed(&text, op, wc->id, sub->ordinal, last,
                                     start.recovered);
 
         ngx_http_ws_bus_out_text(wc, &text);
@@ -410,8 +410,8 @@ ngx_http_ws_bus_subscribe_start(ngx_http_ws_bus_client_t *wc, wsb_sub_t *sub,
     tenant.data = wc->tenant.data;
     tenant.len = wc->tenant.len;
 
-    wc->conf->codec->gap(&text, tenant, sub->ordinal, 1, op->since_text, end,
-                         "history");
+    wc->conf->codec->gap(&text, tenant, wc->id, sub->ordinal, 1,
+                         op->since_text, end, "history");
 
     ngx_http_ws_bus_counters(wc->fan->worker)->gaps++;
     wc->gaps++;
