@@ -133,7 +133,8 @@ typedef struct {
 
     wsb_str_t             token;          /* AUTH */
 
-    wsb_request_t         request;        /* REQUEST */
+    wsb_request_t         request;        /* REQUEST; of SUBSCRIBE entity and
+                                             schema, as they are answered */
 
     wsb_str_t             id;             /* the client's, NULL: none */
 
@@ -265,6 +266,7 @@ typedef struct {
 
 extern const wsb_codec_t  wsb_codec_bus;
 extern const wsb_codec_t  wsb_codec_tenant;
+extern const wsb_codec_t  wsb_codec_resource;
 
 
 /* "read", "create", ... */

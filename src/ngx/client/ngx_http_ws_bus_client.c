@@ -9,6 +9,9 @@
 #include <sys/random.h>
 
 
+#define NGX_HTTP_WS_BUS_SCHEMA_MAX  256   /* bytes, as of other fields */
+
+
 static ngx_int_t ngx_http_ws_bus_client_init_process(ngx_cycle_t *cycle);
 static void *ngx_http_ws_bus_client_create_main_conf(ngx_conf_t *cf);
 static void *ngx_http_ws_bus_client_create_loc_conf(ngx_conf_t *cf);
@@ -16,6 +19,8 @@ static char *ngx_http_ws_bus_client_merge_loc_conf(ngx_conf_t *cf,
     void *parent, void *child);
 static char *ngx_http_ws_bus_client_protocol(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+static char *ngx_http_ws_bus_client_default_schema(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
 static char *ngx_http_ws_bus_client_on_gap(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static void ngx_http_ws_bus_client_husk_handler(ngx_event_t *ev);
@@ -23,7 +28,8 @@ static void ngx_http_ws_bus_client_husk_handler(ngx_event_t *ev);
 
 static const wsb_codec_t  *ngx_http_ws_bus_codecs[] = {
     &wsb_codec_bus,
-    &wsb_codec_tenant
+    &wsb_codec_tenant,
+    &wsb_codec_resource
 };
 
 static size_t  ngx_http_ws_bus_subscriptions =
@@ -74,6 +80,13 @@ static ngx_command_t  ngx_http_ws_bus_client_commands[] = {
       ngx_http_ws_bus_arg_complex,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_ws_bus_client_loc_conf_t, schema),
+      NULL },
+
+    { ngx_string("ws_bus_default_schema"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_ws_bus_client_default_schema,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
       NULL },
 
     { ngx_string("ws_bus_section"),
@@ -482,6 +495,7 @@ ngx_http_ws_bus_client_create_loc_conf(ngx_conf_t *cf)
      *     clcf->tenant = NULL;
      *     clcf->schema = NULL;
      *     clcf->section = NULL;
+     *     clcf->default_schema = { 0, NULL };
      *     clcf->conditions = NULL;
      *     clcf->connection_limits = NULL;
      *     clcf->subscription_limits = NULL;
@@ -535,6 +549,7 @@ ngx_http_ws_bus_client_merge_loc_conf(ngx_conf_t *cf, void *parent,
 
     ngx_http_ws_bus_conf_merge_value(&conf->schema, prev->schema);
     ngx_http_ws_bus_conf_merge_value(&conf->section, prev->section);
+    ngx_conf_merge_str_value(conf->default_schema, prev->default_schema, "");
 
     ngx_conf_merge_value(conf->max_subscriptions,
                          prev->max_subscriptions, 128);
@@ -630,6 +645,45 @@ ngx_http_ws_bus_client_protocol(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
                        (size_t) (p - names), names);
 
     return NGX_CONF_ERROR;
+}
+
+
+/* A name that an event can have, or "" for none. */
+
+static char *
+ngx_http_ws_bus_client_default_schema(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_http_ws_bus_client_loc_conf_t  *clcf = conf;
+
+    wsb_str_t   name;
+    ngx_str_t  *value;
+
+    if (clcf->default_schema.data != NULL) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    name.data = value[1].data;
+    name.len = value[1].len;
+
+    if (name.len > NGX_HTTP_WS_BUS_SCHEMA_MAX
+        || !wsb_text_valid(name)
+        || ngx_strlchr(value[1].data, value[1].data + value[1].len, '$'))
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid value \"%V\" in "
+                           "\"ws_bus_default_schema\": expected a name of at "
+                           "most %d bytes without variables, such as "
+                           "\"public\"",
+                           &value[1], NGX_HTTP_WS_BUS_SCHEMA_MAX);
+        return NGX_CONF_ERROR;
+    }
+
+    clcf->default_schema = value[1];
+
+    return NGX_CONF_OK;
 }
 
 

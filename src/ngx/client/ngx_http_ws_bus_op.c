@@ -12,6 +12,8 @@ static void ngx_http_ws_bus_op_ignore(ngx_http_ws_bus_client_t *wc,
     const char *why);
 static void ngx_http_ws_bus_op_pong(ngx_http_ws_bus_client_t *wc, wsb_op_t *op);
 static void ngx_http_ws_bus_op_auth(ngx_http_ws_bus_client_t *wc, wsb_op_t *op);
+static void ngx_http_ws_bus_op_request(ngx_http_ws_bus_client_t *wc,
+    wsb_op_t *op);
 
 
 void
@@ -136,6 +138,10 @@ ngx_http_ws_bus_op_text(ngx_http_ws_bus_client_t *wc, wsb_str_t message)
 
     case WSB_OP_AUTH:
         ngx_http_ws_bus_op_auth(wc, &op);
+        break;
+
+    case WSB_OP_REQUEST:
+        ngx_http_ws_bus_op_request(wc, &op);
         break;
 
     case WSB_OP_REFUSE:
@@ -330,6 +336,31 @@ ngx_http_ws_bus_op_auth(ngx_http_ws_bus_client_t *wc, wsb_op_t *op)
                                    "no memory");
         return;
     }
+
+    ngx_http_ws_bus_op_refuse(wc, op);
+}
+
+
+/* There is no backend that could know the entity. */
+
+static void
+ngx_http_ws_bus_op_request(ngx_http_ws_bus_client_t *wc, wsb_op_t *op)
+{
+    wsb_str_t  schema, entity;
+
+    schema.data = wc->conf->default_schema.data;
+    schema.len = wc->conf->default_schema.len;
+
+    if (op->request.schema.len != 0) {
+        schema = op->request.schema;
+    }
+
+    entity = op->request.entity;
+
+    wsb_op_refuse(op, "model_not_found", "Model not found: %.*s%s%.*s",
+                  (int) schema.len, (const char *) schema.data,
+                  schema.len != 0 ? "." : "",
+                  (int) entity.len, (const char *) entity.data);
 
     ngx_http_ws_bus_op_refuse(wc, op);
 }
