@@ -22,7 +22,7 @@ PURE_CFLAGS = -std=gnu11 $(WARN) $(PURE_OPT)
 PURE_LIBS = -lz -lcjson -lcrypto
 
 PURE     := $(wildcard src/ws/*.c src/json/*.c src/event/*.c \
-              src/match/*.c src/log/*.c src/auth/*.c \
+              src/match/*.c src/log/*.c src/auth/*.c src/rest/*.c \
               src/protocol/*.c)
 HEADERS  := $(wildcard src/*.h src/*/*.h src/ngx/*/*.h)
 GLUE     := $(wildcard src/ngx/*/*.c)

@@ -21,17 +21,11 @@ static const uint8_t  key[16] = "0123456789abcde";
 /* Frees the text. */
 
 static void
-check_answer(wsb_text_t *t, wsb_json_t *copy)
+check_with(wsb_text_t *t, wsb_json_t *copy, const wsb_json_limits_t *limits)
 {
     wsb_str_t           text;
     wsb_json_t          type;
     wsb_json_error_t    err;
-
-    /* what a client has written of conditions is in it */
-
-    static const wsb_json_limits_t  limits = {
-        WSB_MESSAGE_DEPTH, WSB_MESSAGE_DEPTH
-    };
 
     fuzz_check(!t->failed);
 
@@ -39,9 +33,33 @@ check_answer(wsb_text_t *t, wsb_json_t *copy)
     text.len = t->len;
     wsb_text_done(t);
 
-    fuzz_check(wsb_json_parse(text, &limits, copy, &err) == WSB_OK);
+    fuzz_check(wsb_json_parse(text, limits, copy, &err) == WSB_OK);
     fuzz_check(copy->type == WSB_JSON_OBJECT);
     fuzz_check(wsb_json_get(copy, "type", &type) == WSB_OK);
+}
+
+
+/* What a client has written of conditions is in it. */
+
+static void
+check_answer(wsb_text_t *t, wsb_json_t *copy)
+{
+    static const wsb_json_limits_t  limits = {
+        WSB_MESSAGE_DEPTH, WSB_MESSAGE_DEPTH
+    };
+
+    check_with(t, copy, &limits);
+}
+
+
+/* Data, whatever it is, one level deeper than in the request. */
+
+static void
+check_response(wsb_text_t *t, wsb_json_t *copy)
+{
+    static const wsb_json_limits_t  limits = { WSB_JSON_DEPTH, 1 };
+
+    check_with(t, copy, &limits);
 }
 
 
@@ -144,6 +162,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     wsb_str_t    message;
     wsb_text_t   t;
     wsb_json_t   answer;
+    wsb_result_t result;
 
     memset(&op, 0, sizeof(op));
     memset(&t, 0, sizeof(t));
@@ -200,6 +219,26 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         fuzz_check(op.token.data != NULL && op.token.len <= size);
         bus->renewed(&t, &op, size % 2 ? WSB_NEVER : size);
         check_answer(&t, &answer);
+        break;
+
+    case WSB_OP_REQUEST:
+        fuzz_check(op.id.len != 0 && op.request.entity.len != 0);
+        fuzz_check(op.request.record_id.data == NULL
+                   || op.request.record_id.len != 0);
+
+        /* what it holds is whole: JSON again, in an answer too */
+
+        wsb_result_init(&result);
+        result.data = op.request.data;
+        bus->response(&t, &op, &result);
+        check_response(&t, &answer);
+        free((void *) answer.text.data);
+
+        result.code = "validation_error";
+        result.text = op.request.entity;
+        result.details = op.request.options;
+        bus->response(&t, &op, &result);
+        check_response(&t, &answer);
         break;
 
     default:

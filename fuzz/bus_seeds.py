@@ -1,7 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the seeds of the json, publish, bus_codec, where and jwt targets."""
-"""Writes the seeds of the json, publish, bus_codec, tenant_codec and where
-targets."""
+"""Writes the seeds of the json, publish, bus_codec, rest, where and jwt targets."""
 
 import os
 
@@ -17,6 +15,18 @@ def save(target, seeds, prefix=b''):
         with open(os.path.join(folder, name), 'wb') as f:
             f.write(prefix + text)
 
+
+REST = {
+    'plain': '7\n\n{}',
+    'filters': '../../secret\ntenant\n{"filters":[{"column":"a","operator":'
+               '"in","value":[1,"b,c"]},{"column":"b&c","operator":"ilike",'
+               '"value":"%x_\\\\%"}]}',
+    'group': '%26admin=1\n\n{"filters":[{"column":"a","operator":"eq","value":'
+             '"1)"},{"column":"b","operator":"gt","value":2,'
+             '"logic_operator":"OR"}]}',
+    'rest': 'a b\nt\n{"columns":["a","b"],"sort":[{"column":"a","direction":'
+            '"desc"}],"limit":2,"offset":0}',
+}
 
 UUID = '0123ABCD-4567-89ef-0123-456789abcdef'
 
@@ -79,6 +89,9 @@ CODEC = {
     'unsubscribe': '{"type":"unsubscribe","subscription_id":"sub_1"}',
     'ping': '{"type":"ping","x":[]}',
     'request': '{"type":"request","id":"1"}',
+    'update': '{"type":"request","id":"1","operation":"update",'
+              '"entity_type":"order","entity_id":7,"schema":"s","data":'
+              '{"a":[1.0,{"b":1,"b":"\\u0000"}]},"options":{"limit":1}}',
     'auth': '{"type":"auth","token":"eyJ.e30.\\u0041","id":"2"}',
     'unknown': r'{"type":"\u0070ong"}',
     'wrong': '{"type":"subscribe","filter":{"entity_id":""}}',
@@ -179,3 +192,4 @@ save('bus_codec_fuzz', CODEC)
 save('tenant_codec_fuzz', TENANT)
 save('where_fuzz', WHERE)
 save('jwt_fuzz', JWT)
+save('rest_fuzz', REST)

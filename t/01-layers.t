@@ -18,8 +18,9 @@ my %may = (
     match    => [qw(match event json)],
     log      => [qw(log event json)],
     auth     => [qw(auth json)],
+    rest     => [qw(rest match event json)],
     protocol => [qw(protocol log match event json ws)],
-    ngx      => [qw(ngx protocol auth log match event json ws)],
+    ngx      => [qw(ngx protocol rest auth log match event json ws)],
 );
 
 my (%text, %folder_of);
@@ -43,7 +44,7 @@ sub nothing {
 
 cmp_ok(scalar keys %text, '>', 0, 'there are sources');
 
-for my $folder (qw(ws json event match log auth protocol)) {
+for my $folder (qw(ws json event match log auth rest protocol)) {
     my @files = grep { m{^src/$folder/} } sort keys %text;
 
     cmp_ok(scalar @files, '>', 0, "src/$folder has sources");

@@ -10,7 +10,8 @@
  *   bad_filter       a field of the filter is not what it can be
  *   bad_where        a condition is not what it can be
  *   bad_since        since is no event id, "now" or "first"
- *   unsupported      this version does not do that
+ *   unsupported      this version does not do that, or this location
+ *   invalid_operation  the operation of a request is none of ours
  *   not_found        there is no such subscription on this connection
  *   gap              events are missing, told to who never sent a since
  *
@@ -41,6 +42,10 @@ static void wsb_bus_gap(wsb_text_t *t, wsb_str_t tenant,
     wsb_str_t to, const char *reason);
 static void wsb_bus_error(wsb_text_t *t, wsb_str_t id, const char *code,
     wsb_str_t text);
+static void wsb_bus_response(wsb_text_t *t, const wsb_op_t *op,
+    const wsb_result_t *result);
+static void wsb_bus_failure(wsb_text_t *t, const wsb_result_t *result);
+static void wsb_bus_number(wsb_text_t *t, const char *name, uint64_t n);
 static size_t wsb_bus_prefix(uint8_t *dst, const uint8_t *client,
     uint32_t ordinal, wsb_change_t change);
 static void wsb_bus_body(wsb_text_t *t, const wsb_event_t *ev,
@@ -70,6 +75,7 @@ const wsb_codec_t  wsb_codec_bus = {
     .renewed = wsb_bus_renewed,
     .gap = wsb_bus_gap,
     .error = wsb_bus_error,
+    .response = wsb_bus_response,
     .prefix = wsb_bus_prefix,
     .body = wsb_bus_body
 };
@@ -215,6 +221,69 @@ wsb_bus_error(wsb_text_t *t, wsb_str_t id, const char *code, wsb_str_t text)
     wsb_text_lit(t, "\"");
     wsb_bus_text(t, ",\"id\":", id);
     wsb_text_lit(t, "}");
+}
+
+
+static void
+wsb_bus_response(wsb_text_t *t, const wsb_op_t *op,
+    const wsb_result_t *result)
+{
+    wsb_text_lit(t, "{\"type\":\"response\"");
+    wsb_bus_text(t, ",\"id\":", op->id);
+    wsb_text_lit(t, result->code == NULL ? ",\"success\":true"
+                                         : ",\"success\":false");
+    if (result->status != 0) {
+        wsb_bus_number(t, ",\"status\":", result->status);
+    }
+
+    if (result->code != NULL) {
+        wsb_bus_failure(t, result);
+
+    } else {
+
+        wsb_bus_json(t, ",\"data\":", result->data);
+
+        if (result->total != WSB_RESULT_NONE
+            || result->count != WSB_RESULT_NONE)
+        {
+            wsb_text_lit(t, ",\"metadata\":{");
+            wsb_bus_number(t, "\"total\":", result->total);
+
+            if (result->total != WSB_RESULT_NONE
+                && result->count != WSB_RESULT_NONE)
+            {
+                wsb_text_lit(t, ",");
+            }
+
+            wsb_bus_number(t, "\"count\":", result->count);
+            wsb_text_lit(t, "}");
+        }
+    }
+
+    wsb_text_lit(t, "}");
+}
+
+
+static void
+wsb_bus_failure(wsb_text_t *t, const wsb_result_t *result)
+{
+    wsb_text_lit(t, ",\"error\":{\"code\":\"");
+    wsb_text_lit(t, result->code);
+    wsb_text_lit(t, "\",\"message\":");
+    wsb_text_json(t, result->text);
+    wsb_bus_number(t, ",\"retry_after\":", result->retry_after);
+    wsb_bus_json(t, ",\"details\":", result->details);
+    wsb_text_lit(t, "}");
+}
+
+
+static void
+wsb_bus_number(wsb_text_t *t, const char *name, uint64_t n)
+{
+    if (n != WSB_RESULT_NONE) {
+        wsb_text_lit(t, name);
+        wsb_text_uint(t, n);
+    }
 }
 
 

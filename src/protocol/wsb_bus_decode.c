@@ -22,6 +22,14 @@ static void wsb_bus_unknown(wsb_op_t *op, const wsb_json_t *type);
 static void wsb_bus_subscribe(wsb_op_t *op, const wsb_json_t *message);
 static void wsb_bus_unsubscribe(wsb_op_t *op, const wsb_json_t *message);
 static void wsb_bus_auth(wsb_op_t *op, const wsb_json_t *message);
+static int wsb_bus_is_request(const wsb_json_t *message);
+static void wsb_bus_request(wsb_op_t *op, const wsb_json_t *message);
+static int wsb_bus_operation(wsb_op_t *op, const wsb_json_t *message);
+static int wsb_bus_field(wsb_op_t *op, const wsb_json_t *message,
+    const char *name, int required, wsb_str_t *s);
+static int wsb_bus_record_id(wsb_op_t *op, const wsb_json_t *message);
+static int wsb_bus_raw(wsb_op_t *op, const wsb_json_t *message,
+    const char *name, wsb_json_type_t type, wsb_str_t *s);
 static void wsb_bus_id(wsb_op_t *op, const wsb_json_t *message);
 static int wsb_bus_options(wsb_op_t *op, const wsb_json_t *message);
 static int wsb_bus_since(wsb_op_t *op, const wsb_json_t *message);
@@ -37,6 +45,7 @@ static int wsb_bus_filter_value(wsb_op_t *op, const wsb_bus_name_t *name,
     const wsb_json_t *value);
 static int wsb_bus_get(const wsb_json_t *object, const char *name,
     wsb_json_t *value);
+static void wsb_bus_copy(wsb_op_t *op, wsb_str_t *s);
 static int wsb_bus_string(wsb_op_t *op, const wsb_json_t *string,
     wsb_str_t *s);
 static uint32_t wsb_bus_ordinal(wsb_str_t s);
@@ -55,15 +64,22 @@ wsb_bus_decode(const wsb_context_t *context, wsb_str_t message, wsb_op_t *op)
 {
     wsb_json_t         value;
     wsb_bus_memory_t  *memory;
-    wsb_json_error_t   err;
+    wsb_json_error_t   err, other;
 
     static const wsb_json_limits_t  limits = {
         WSB_MESSAGE_DEPTH, WSB_MESSAGE_DEPTH
     };
 
+    /* data of a request is the backend's business, as long as it is JSON */
+
+    static const wsb_json_limits_t  loose = { WSB_JSON_DEPTH, 1 };
+
     (void) context;
 
-    if (wsb_json_parse(message, &limits, &value, &err) != WSB_OK) {
+    if (wsb_json_parse(message, &limits, &value, &err) != WSB_OK
+        && (wsb_json_parse(message, &loose, &value, &other) != WSB_OK
+            || !wsb_bus_is_request(&value)))
+    {
         wsb_op_refuse(op, "invalid_json", WSB_INVALID "%s at byte %zu",
                       err.reason, err.offset);
 
@@ -120,8 +136,7 @@ wsb_bus_message(wsb_op_t *op, const wsb_json_t *message)
         wsb_bus_auth(op, message);
 
     } else if (wsb_json_key_is(&type, "request")) {
-        wsb_op_refuse(op, "unsupported",
-                      "request is not supported by this version");
+        wsb_bus_request(op, message);
 
     } else {
         wsb_bus_unknown(op, &type);
@@ -144,7 +159,7 @@ wsb_bus_unknown(wsb_op_t *op, const wsb_json_t *type)
 
     wsb_op_refuse(op, "unknown_type",
                   WSB_INVALID "unknown type `%.*s`, expected one of"
-                  " `subscribe`, `unsubscribe`, `ping`, `auth`",
+                  " `subscribe`, `unsubscribe`, `ping`, `auth`, `request`",
                   (int) name.len, (const char *) name.data);
 }
 
@@ -221,6 +236,156 @@ wsb_bus_auth(wsb_op_t *op, const wsb_json_t *message)
     }
 
     op->type = WSB_OP_AUTH;
+}
+
+
+static int
+wsb_bus_is_request(const wsb_json_t *message)
+{
+    wsb_json_t  type;
+
+    return message->type == WSB_JSON_OBJECT
+           && wsb_json_get(message, "type", &type) == WSB_OK
+           && type.type == WSB_JSON_STRING
+           && wsb_json_key_is(&type, "request");
+}
+
+
+static void
+wsb_bus_request(wsb_op_t *op, const wsb_json_t *message)
+{
+    wsb_op_request_t  *req;
+
+    req = &op->request;
+
+    if (op->id.data == NULL || op->id.len == 0) {
+        wsb_op_refuse(op, "missing_field", WSB_INVALID
+                      "a request must have an id, a string of 1 to %d bytes",
+                      WSB_CLIENT_ID_MAX);
+        return;
+    }
+
+    if (wsb_bus_operation(op, message)
+        && wsb_bus_field(op, message, "entity_type", 1, &req->entity)
+        && wsb_bus_field(op, message, "schema", 0, &req->schema)
+        && wsb_bus_record_id(op, message)
+        && wsb_bus_raw(op, message, "data", WSB_JSON_NULL, &req->data)
+        && wsb_bus_raw(op, message, "options", WSB_JSON_OBJECT,
+                       &req->options))
+    {
+        op->type = WSB_OP_REQUEST;
+    }
+}
+
+
+static int
+wsb_bus_operation(wsb_op_t *op, const wsb_json_t *message)
+{
+    unsigned    i;
+    wsb_json_t  value;
+
+    if (!wsb_bus_get(message, "operation", &value)) {
+        wsb_op_refuse(op, "missing_field",
+                      WSB_INVALID "missing field `operation`");
+        return 0;
+    }
+
+    for (i = WSB_READ; i <= WSB_META; i++) {
+        if (value.type == WSB_JSON_STRING
+            && wsb_json_key_is(&value, wsb_operation_names[i]))
+        {
+            op->request.operation = (wsb_operation_t) i;
+            return 1;
+        }
+    }
+
+    wsb_op_refuse(op, "invalid_operation", WSB_INVALID
+                  "operation must be create, read, update, delete or meta");
+
+    return 0;
+}
+
+
+static int
+wsb_bus_field(wsb_op_t *op, const wsb_json_t *message, const char *name,
+    int required, wsb_str_t *s)
+{
+    wsb_json_t  value;
+
+    if (!wsb_bus_get(message, name, &value)) {
+
+        if (required) {
+            wsb_op_refuse(op, "missing_field",
+                          WSB_INVALID "missing field `%s`", name);
+        }
+
+        return !required;
+    }
+
+    if (value.type != WSB_JSON_STRING || !wsb_bus_string(op, &value, s)
+        || s->len == 0 || s->len > WSB_BUS_VALUE_MAX)
+    {
+        wsb_op_refuse(op, "invalid_message", WSB_INVALID
+                      "%s must be a string of 1 to %d bytes", name,
+                      WSB_BUS_VALUE_MAX);
+        return 0;
+    }
+
+    return 1;
+}
+
+
+/* A number as it is written: it may be larger than a double holds. */
+
+static int
+wsb_bus_record_id(wsb_op_t *op, const wsb_json_t *message)
+{
+    wsb_json_t  value;
+
+    if (wsb_bus_get(message, "entity_id", &value)
+        && wsb_json_is_integer(&value)
+        && value.text.len <= WSB_BUS_VALUE_MAX)
+    {
+        op->request.record_id = value.text;
+        wsb_bus_copy(op, &op->request.record_id);
+        return 1;
+    }
+
+    return wsb_bus_field(op, message, "entity_id", 0,
+                         &op->request.record_id);
+}
+
+
+/* JSON as it was sent; type NULL: of any type. */
+
+static int
+wsb_bus_raw(wsb_op_t *op, const wsb_json_t *message, const char *name,
+    wsb_json_type_t type, wsb_str_t *s)
+{
+    wsb_json_t        value;
+    wsb_json_error_t  err;
+
+    static const wsb_json_limits_t  limits = {
+        WSB_MESSAGE_DEPTH, WSB_MESSAGE_DEPTH
+    };
+
+    if (!wsb_bus_get(message, name, &value)) {
+        return 1;
+    }
+
+    if (type != WSB_JSON_NULL
+        && (value.type != type
+            || wsb_json_parse(value.text, &limits, &value, &err) != WSB_OK))
+    {
+        wsb_op_refuse(op, "invalid_message",
+                      WSB_INVALID "%s must be an object", name);
+        return 0;
+    }
+
+    *s = value.text;
+    wsb_bus_copy(op, s);
+
+    return 1;
 }
 
 
@@ -546,6 +711,17 @@ wsb_bus_get(const wsb_json_t *object, const char *name, wsb_json_t *value)
 {
     return wsb_json_get(object, name, value) == WSB_OK
            && value->type != WSB_JSON_NULL;
+}
+
+
+static void
+wsb_bus_copy(wsb_op_t *op, wsb_str_t *s)
+{
+    wsb_bus_memory_t  *memory = op->memory;
+
+    memcpy(memory->pos, s->data, s->len);
+    s->data = memory->pos;
+    memory->pos += s->len;
 }
 
 

@@ -45,7 +45,8 @@ typedef enum {
 
 /*
  * Who sends the messages, as far as a protocol may want to know.  Lives as
- * long as its client; absent where the location says nothing.
+ * long as its client.  NULL where neither the protocol nor the location has a
+ * use for one; a string of it is empty where the location does not say it.
  */
 
 #define WSB_CLIENT_LEN            16
@@ -81,7 +82,7 @@ typedef struct {
     wsb_str_t             record_id;      /* decoded; data NULL: none */
     wsb_str_t             data;
     wsb_str_t             options;
-} wsb_request_t;
+} wsb_op_request_t;
 
 
 /*
@@ -133,7 +134,7 @@ typedef struct {
 
     wsb_str_t             token;          /* AUTH */
 
-    wsb_request_t         request;        /* REQUEST; of SUBSCRIBE entity and
+    wsb_op_request_t      request;        /* REQUEST; of SUBSCRIBE entity and
                                              schema, as they are answered */
 
     wsb_str_t             id;             /* the client's, NULL: none */
@@ -177,6 +178,9 @@ typedef struct {
      */
     int                   own_names;
 
+    /* decode() has use for a context. */
+    int                   context;
+
     /*
      * A protocol in which the client names its tenant: takes it out of the
      * query string, decoded to dst, which has room for args.len bytes.
@@ -194,8 +198,8 @@ typedef struct {
 
     /*
      * Decodes one text message of this client.  op is zeroed before.
-     * WSB_NOMEM: close with 1011; everything else, errors of the client too,
-     * is an operation.
+     * WSB_NOMEM: the client is ended; everything else, errors of the client
+     * too, is an operation.
      */
     wsb_rc_t            (*decode)(const wsb_context_t *context,
                                   wsb_str_t message, wsb_op_t *op);

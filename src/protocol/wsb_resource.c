@@ -79,6 +79,7 @@ const wsb_codec_t  wsb_codec_resource = {
     .pong_timeout = 60000,
     .life = WSB_LIFE_PONG,
     .ordered = 1,
+    .context = 1,
     .own_names = 1,
     .decode = wsb_resource_decode,
     .filter = wsb_resource_filter,

@@ -267,8 +267,8 @@ wsb_resource_options(wsb_op_t *op, const wsb_json_t *message,
 static void
 wsb_resource_request(wsb_op_t *op, const wsb_resource_message_t *m)
 {
-    unsigned        i;
-    wsb_request_t  *request;
+    unsigned           i;
+    wsb_op_request_t  *request;
 
     if (wsb_resource_missing(op, &m->id, "id")
         || wsb_resource_missing(op, &m->operation, "operation")

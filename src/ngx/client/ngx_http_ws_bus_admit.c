@@ -22,6 +22,10 @@ ngx_http_ws_bus_admit(ngx_http_request_t *r, ngx_http_ws_bus_client_t *wc,
     }
 
     if (rc == NGX_OK) {
+        rc = ngx_http_ws_bus_context_attach(r, wc);
+    }
+
+    if (rc == NGX_OK) {
         rc = ngx_http_ws_bus_limit(r, wc);
     }
 

@@ -305,6 +305,10 @@ ngx_http_ws_bus_client_free(ngx_http_ws_bus_client_t *wc)
         ngx_free(wc->token);
     }
 
+    if (wc->context != NULL) {
+        ngx_free(wc->context);
+    }
+
     if (wc->subs != NULL) {
         wsb_free(wc->subs);
     }
@@ -386,6 +390,8 @@ ngx_http_ws_bus_client_stop(ngx_http_ws_bus_client_t *wc)
 {
     wc->closing = 1;
 
+    ngx_http_ws_bus_op_end_all(wc);
+
     if (wc->fan->worker != NULL) {
         ngx_http_ws_bus_out_fall_behind(wc);
         ngx_http_ws_bus_subscribe_leave(wc);
@@ -406,6 +412,8 @@ ngx_http_ws_bus_client_close(ngx_http_ws_bus_client_t *wc)
 
     wc->closed = 1;
     wc->closing = 1;
+
+    ngx_http_ws_bus_op_end_all(wc);
 
     if (wc->fan->worker != NULL) {
         ngx_http_ws_bus_fanout_not_overflowed(wc);
@@ -480,43 +488,44 @@ ngx_http_ws_bus_client_create_main_conf(ngx_conf_t *cf)
 static void *
 ngx_http_ws_bus_client_create_loc_conf(ngx_conf_t *cf)
 {
-    ngx_http_ws_bus_client_loc_conf_t  *clcf;
+    ngx_http_ws_bus_client_loc_conf_t  *ccf;
 
-    clcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_ws_bus_client_loc_conf_t));
-    if (clcf == NULL) {
+    ccf = ngx_pcalloc(cf->pool, sizeof(ngx_http_ws_bus_client_loc_conf_t));
+    if (ccf == NULL) {
         return NULL;
     }
 
     /*
      * set by ngx_pcalloc():
      *
-     *     clcf->handler = NULL;
-     *     clcf->codec = NULL;
-     *     clcf->tenant = NULL;
-     *     clcf->schema = NULL;
-     *     clcf->section = NULL;
-     *     clcf->default_schema = { 0, NULL };
-     *     clcf->conditions = NULL;
-     *     clcf->connection_limits = NULL;
-     *     clcf->subscription_limits = NULL;
-     *     clcf->comparison_limits = NULL;
-     *     clcf->message_burst = 0;
+     *     ccf->handler = NULL;
+     *     ccf->context = 0;
+     *     ccf->codec = NULL;
+     *     ccf->tenant = NULL;
+     *     ccf->schema = NULL;
+     *     ccf->section = NULL;
+     *     ccf->default_schema = { 0, NULL };
+     *     ccf->conditions = NULL;
+     *     ccf->connection_limits = NULL;
+     *     ccf->subscription_limits = NULL;
+     *     ccf->comparison_limits = NULL;
+     *     ccf->message_burst = 0;
      */
 
-    clcf->zone = NGX_CONF_UNSET_PTR;
-    clcf->protocol = NGX_CONF_UNSET_UINT;
-    clcf->origins = NGX_CONF_UNSET_PTR;
-    clcf->max_subscriptions = NGX_CONF_UNSET;
-    clcf->max_filters_size = NGX_CONF_UNSET_SIZE;
-    clcf->max_comparisons = NGX_CONF_UNSET;
-    clcf->message_rate = NGX_CONF_UNSET_UINT;
-    clcf->on_gap = NGX_CONF_UNSET_UINT;
-    clcf->drain_window = NGX_CONF_UNSET_MSEC;
-    clcf->ping_interval = NGX_CONF_UNSET_MSEC;
-    clcf->pong_timeout = NGX_CONF_UNSET_MSEC;
-    clcf->session_log = NGX_CONF_UNSET_PTR;
+    ccf->zone = NGX_CONF_UNSET_PTR;
+    ccf->protocol = NGX_CONF_UNSET_UINT;
+    ccf->origins = NGX_CONF_UNSET_PTR;
+    ccf->max_subscriptions = NGX_CONF_UNSET;
+    ccf->max_filters_size = NGX_CONF_UNSET_SIZE;
+    ccf->max_comparisons = NGX_CONF_UNSET;
+    ccf->message_rate = NGX_CONF_UNSET_UINT;
+    ccf->on_gap = NGX_CONF_UNSET_UINT;
+    ccf->drain_window = NGX_CONF_UNSET_MSEC;
+    ccf->ping_interval = NGX_CONF_UNSET_MSEC;
+    ccf->pong_timeout = NGX_CONF_UNSET_MSEC;
+    ccf->session_log = NGX_CONF_UNSET_PTR;
 
-    return clcf;
+    return ccf;
 }
 
 
@@ -615,13 +624,13 @@ ngx_http_ws_bus_client_merge_loc_conf(ngx_conf_t *cf, void *parent,
 static char *
 ngx_http_ws_bus_client_protocol(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_http_ws_bus_client_loc_conf_t  *clcf = conf;
+    ngx_http_ws_bus_client_loc_conf_t  *ccf = conf;
 
     u_char      *p, names[64];
     ngx_str_t   *value;
     ngx_uint_t   i;
 
-    if (clcf->protocol != NGX_CONF_UNSET_UINT) {
+    if (ccf->protocol != NGX_CONF_UNSET_UINT) {
         return "is duplicate";
     }
 
@@ -631,7 +640,7 @@ ngx_http_ws_bus_client_protocol(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     for (i = 0; i < NGX_HTTP_WS_BUS_CODECS; i++) {
 
         if (ngx_strcmp(value[1].data, ngx_http_ws_bus_codecs[i]->name) == 0) {
-            clcf->protocol = i;
+            ccf->protocol = i;
             return NGX_CONF_OK;
         }
 
@@ -654,12 +663,12 @@ static char *
 ngx_http_ws_bus_client_default_schema(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf)
 {
-    ngx_http_ws_bus_client_loc_conf_t  *clcf = conf;
+    ngx_http_ws_bus_client_loc_conf_t  *ccf = conf;
 
     wsb_str_t   name;
     ngx_str_t  *value;
 
-    if (clcf->default_schema.data != NULL) {
+    if (ccf->default_schema.data != NULL) {
         return "is duplicate";
     }
 
@@ -681,7 +690,7 @@ ngx_http_ws_bus_client_default_schema(ngx_conf_t *cf, ngx_command_t *cmd,
         return NGX_CONF_ERROR;
     }
 
-    clcf->default_schema = value[1];
+    ccf->default_schema = value[1];
 
     return NGX_CONF_OK;
 }
@@ -690,21 +699,21 @@ ngx_http_ws_bus_client_default_schema(ngx_conf_t *cf, ngx_command_t *cmd,
 static char *
 ngx_http_ws_bus_client_on_gap(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_http_ws_bus_client_loc_conf_t  *clcf = conf;
+    ngx_http_ws_bus_client_loc_conf_t  *ccf = conf;
 
     ngx_str_t  *value;
 
-    if (clcf->on_gap != NGX_CONF_UNSET_UINT) {
+    if (ccf->on_gap != NGX_CONF_UNSET_UINT) {
         return "is duplicate";
     }
 
     value = cf->args->elts;
 
     if (ngx_strcmp(value[1].data, "notify") == 0) {
-        clcf->on_gap = NGX_HTTP_WS_BUS_GAP_NOTIFY;
+        ccf->on_gap = NGX_HTTP_WS_BUS_GAP_NOTIFY;
 
     } else if (ngx_strcmp(value[1].data, "close") == 0) {
-        clcf->on_gap = NGX_HTTP_WS_BUS_GAP_CLOSE;
+        ccf->on_gap = NGX_HTTP_WS_BUS_GAP_CLOSE;
 
     } else {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,

@@ -11,9 +11,11 @@
  *   limit         what it may have
  *   token         its token expires, or is renewed
  *   op            its messages, turned into operations
+ *   context       who it is, as far as a protocol wants to know
  *   subscribe     subscriptions: made, started, taken out
  *   position      where it stands
  *   fanout        from the log to the clients
+ *   catch         clients that are behind
  *   out           control queue, event queue, writing
  *   record        records of the log in this process, rendered once
  *   heartbeat     who is silent
@@ -63,6 +65,7 @@
 typedef struct ngx_http_ws_bus_fan_s        ngx_http_ws_bus_fan_t;
 typedef struct ngx_http_ws_bus_client_s     ngx_http_ws_bus_client_t;
 typedef struct ngx_http_ws_bus_transport_s  ngx_http_ws_bus_transport_t;
+typedef struct ngx_http_ws_bus_op_s         ngx_http_ws_bus_op_t;
 typedef struct ngx_http_ws_bus_out_s        ngx_http_ws_bus_out_t;
 typedef struct ngx_http_ws_bus_write_s      ngx_http_ws_bus_write_t;
 typedef struct ngx_http_ws_bus_record_s     ngx_http_ws_bus_record_t;
@@ -96,6 +99,8 @@ typedef struct {
     ngx_http_complex_value_t    *schema;
     ngx_http_complex_value_t    *section;
     ngx_str_t                    default_schema;      /* of who names none */
+    ngx_uint_t                   context;     /* clients keep one: set when
+                                                 merging, by any room */
 
     ngx_http_ws_bus_origins_t   *origins;     /* NULL: any */
     ngx_array_t                 *names;       /* of the server, see origin */
@@ -241,6 +246,31 @@ typedef struct {
 } ngx_http_ws_bus_quotas_t;
 
 
+/*
+ * An operation that is not done when its message has been read: it waits for
+ * an answer from elsewhere.  A handler that can finish at once has no use for
+ * it.  Made by ngx_http_ws_bus_op_keep(), owned by its handler, and freed by
+ * ngx_http_ws_bus_op_done() alone, which its handler calls exactly once.
+ */
+
+struct ngx_http_ws_bus_op_s {
+    ngx_http_ws_bus_client_t    *client;      /* NULL: it is gone */
+    wsb_op_t                     op;          /* as decoded */
+
+    /*
+     * The client is gone, and client is NULL already.  The work may be given
+     * up here, with ngx_http_ws_bus_op_done(), or go on without the client
+     * and be done later.  Not called once it is done.  NULL: it is done with
+     * its client, and data needs no care.
+     */
+    void                       (*end)(ngx_http_ws_bus_op_t *kept);
+    void                        *data;        /* of the handler */
+
+    ngx_http_ws_bus_op_t        *next;        /* of the same client */
+    ngx_http_ws_bus_op_t       **prev;
+};
+
+
 /* A message for one client that is no event. */
 
 typedef enum {
@@ -373,6 +403,8 @@ struct ngx_http_ws_bus_client_s {
     uint32_t                     counted_at;  /* ms, when they were */
     uint32_t                     control_size;       /* with the latest */
     ngx_http_ws_bus_token_t     *token;       /* NULL: none */
+    wsb_context_t               *context;     /* NULL: nobody asks for it */
+    ngx_http_ws_bus_op_t        *ops;         /* those that wait */
 
     ngx_queue_t                  clients;
     ngx_queue_t                  leaving;     /* while nleft is not 0 */
@@ -385,6 +417,7 @@ struct ngx_http_ws_bus_client_s {
     uint32_t                     gaps;
     uint16_t                     close_code;  /* as its transport counts them;
                                                  0: it just vanished */
+    uint16_t                     nops;        /* in ops */
 };
 
 
@@ -618,9 +651,48 @@ void ngx_http_ws_bus_op_refuse(ngx_http_ws_bus_client_t *wc, wsb_op_t *op);
 void ngx_http_ws_bus_op_error(ngx_http_ws_bus_client_t *wc, wsb_str_t id,
     const char *code, wsb_str_t message);
 
+/*
+ * Operations that wait.
+ *
+ * keep() takes over what op holds, which is empty afterwards, so that the
+ * caller of the handler frees nothing.  How many a client may have is the
+ * handler's affair: wc->nops is how many it has.  NULL: no memory, or the
+ * client is closing; op is as it was, and can still be refused.
+ *
+ * answer() sends a text of the codec's, which is freed; answer_error() an error
+ * with the operation's id.  Both may be called in any turn, and any number of
+ * times.  NGX_DECLINED: the client is gone, or has gone in the call for want
+ * of memory; in neither case is end() called for it any more.
+ *
+ * So what ends an operation is always these two lines:
+ *
+ *     (void) ngx_http_ws_bus_op_answer(kept, &text);
+ *     ngx_http_ws_bus_op_done(kept);
+ */
+ngx_http_ws_bus_op_t *ngx_http_ws_bus_op_keep(ngx_http_ws_bus_client_t *wc,
+    wsb_op_t *op);
+ngx_int_t ngx_http_ws_bus_op_answer(ngx_http_ws_bus_op_t *kept,
+    wsb_text_t *text);
+ngx_int_t ngx_http_ws_bus_op_answer_error(ngx_http_ws_bus_op_t *kept,
+    const char *code, wsb_str_t message);
+void ngx_http_ws_bus_op_done(ngx_http_ws_bus_op_t *kept);
+
+/* The client goes: end() of each that waits. */
+void ngx_http_ws_bus_op_end_all(ngx_http_ws_bus_client_t *wc);
+
 /* Each subscription that lacks something up to `to` is told. */
 void ngx_http_ws_bus_op_gap(ngx_http_ws_bus_client_t *wc, uint64_t to,
     const char *reason);
+
+
+/* context */
+
+/*
+ * At the handshake, after tenant and id are known: what the location or the
+ * protocol wants to know of a client, if they do.  NGX_OK, or a status.
+ */
+ngx_int_t ngx_http_ws_bus_context_attach(ngx_http_request_t *r,
+    ngx_http_ws_bus_client_t *wc);
 
 
 /* subscribe */
@@ -653,21 +725,27 @@ uint64_t ngx_http_ws_bus_position_last_id(ngx_http_ws_bus_client_t *wc);
  * is if it is lower already.  The others are kept from what they have been
  * sent.
  */
-void ngx_http_ws_bus_subscribe_rewind(ngx_http_ws_bus_client_t *wc,
-    wsb_sub_t *sub,
-    uint64_t from);
+void ngx_http_ws_bus_position_rewind(ngx_http_ws_bus_client_t *wc,
+    wsb_sub_t *sub, uint64_t from);
 
 
 /* fanout */
 
 ngx_int_t ngx_http_ws_bus_fanout_init_process(ngx_cycle_t *cycle);
 
-/* Let a client that is behind go on, if it may write. */
-void ngx_http_ws_bus_catch_up(ngx_http_ws_bus_client_t *wc);
-
 /* Does delivery lag behind what has been published? */
 ngx_uint_t ngx_http_ws_bus_fanout_busy(ngx_http_ws_bus_zone_t *bus);
 void ngx_http_ws_bus_fanout_not_overflowed(ngx_http_ws_bus_client_t *wc);
+
+
+/* catch */
+
+/* Let a client that is behind go on, if it may write. */
+void ngx_http_ws_bus_catch_up(ngx_http_ws_bus_client_t *wc);
+
+/* Those that may write, in turns; NGX_AGAIN: it has been long enough. */
+ngx_int_t ngx_http_ws_bus_catch_serve(ngx_http_ws_bus_fan_t *fan,
+    uint64_t until);
 
 
 /* out */

@@ -14,7 +14,7 @@
 
 
 typedef struct {
-    ngx_http_ws_bus_fan_t    *worker;
+    ngx_http_ws_bus_fan_t       *fan;
     ngx_http_ws_bus_record_t    *record;
 } ngx_http_ws_bus_match_t;
 
@@ -30,11 +30,6 @@ static void ngx_http_ws_bus_fanout_match_node(void *data, wsb_node_t *node,
 static void ngx_http_ws_bus_fanout_overtaken(ngx_http_ws_bus_fan_t *fan);
 static ngx_int_t ngx_http_ws_bus_fanout_flush(ngx_http_ws_bus_fan_t *fan,
     uint64_t until);
-static ngx_int_t ngx_http_ws_bus_catch_serve(ngx_http_ws_bus_fan_t *fan,
-    uint64_t until);
-static ngx_int_t ngx_http_ws_bus_catch_one(ngx_http_ws_bus_client_t *wc);
-static ngx_int_t ngx_http_ws_bus_catch_record(ngx_http_ws_bus_client_t *wc);
-static void ngx_http_ws_bus_catch_gap(ngx_http_ws_bus_client_t *wc);
 
 
 ngx_int_t
@@ -275,7 +270,7 @@ ngx_http_ws_bus_fanout_match(ngx_http_ws_bus_fan_t *fan, uint64_t until)
             return NGX_OK;
         }
 
-        match.worker = fan;
+        match.fan = fan;
         match.record = rec;
 
         rc = wsb_index_match(fan->index, &rec->parts, &rec->event,
@@ -304,10 +299,10 @@ ngx_http_ws_bus_fanout_match_node(void *data, wsb_node_t *node,
 {
     ngx_http_ws_bus_match_t  *match = data;
 
-    uint32_t                  i, n;
-    ngx_int_t                 rc;
-    wsb_sub_t               **subs;
-    ngx_http_ws_bus_client_t   *wc;
+    uint32_t                   i, n;
+    ngx_int_t                  rc;
+    wsb_sub_t                **subs;
+    ngx_http_ws_bus_client_t  *wc;
 
     subs = wsb_node_subs(node);
     n = node->nsubs;
@@ -413,240 +408,4 @@ ngx_http_ws_bus_fanout_flush(ngx_http_ws_bus_fan_t *fan, uint64_t until)
     }
 
     return NGX_OK;
-}
-
-
-void
-ngx_http_ws_bus_catch_up(ngx_http_ws_bus_client_t *wc)
-{
-    ngx_http_ws_bus_fan_t  *fan;
-
-    if (wc->closing || wc->catching) {
-        return;
-    }
-
-    fan = wc->fan;
-
-    if (wc->dirty) {
-        ngx_queue_remove(&wc->link);
-        wc->dirty = 0;
-    }
-
-    wc->catching = 1;
-    ngx_queue_insert_tail(&fan->behind, &wc->link);
-
-    if (!fan->worker->event.posted) {
-        ngx_post_event(&fan->worker->event, &ngx_posted_next_events);
-    }
-}
-
-
-/* Round robin: each gets a bounded piece of the turn. */
-
-static ngx_int_t
-ngx_http_ws_bus_catch_serve(ngx_http_ws_bus_fan_t *fan, uint64_t until)
-{
-    ngx_int_t                  rc;
-    ngx_queue_t               *q;
-    ngx_http_ws_bus_client_t  *wc;
-
-    while (!ngx_queue_empty(&fan->behind)) {
-
-        if (ngx_http_ws_bus_turn_now() >= until) {
-            return NGX_AGAIN;
-        }
-
-        q = ngx_queue_head(&fan->behind);
-        ngx_queue_remove(q);
-
-        wc = ngx_queue_data(q, ngx_http_ws_bus_client_t, link);
-        wc->catching = 0;
-
-        rc = ngx_http_ws_bus_catch_one(wc);
-
-        if (rc == NGX_AGAIN) {
-            wc->catching = 1;
-            ngx_queue_insert_tail(&fan->behind, &wc->link);
-        }
-    }
-
-    return NGX_OK;
-}
-
-
-/*
- * NGX_AGAIN: there is more for it to read, and it may write.  Otherwise it is
- * pushed to again, or blocked, or closed.
- */
-
-static ngx_int_t
-ngx_http_ws_bus_catch_one(ngx_http_ws_bus_client_t *wc)
-{
-    uint64_t                until, work, done;
-    ngx_int_t               rc;
-    ngx_uint_t              n;
-    ngx_http_ws_bus_fan_t  *fan;
-
-    fan = wc->fan;
-    until = ngx_http_ws_bus_turn_now() + NGX_HTTP_WS_BUS_CATCH_TIME;
-    work = wsb_index_work(fan->index);
-
-    for (n = 0; n < NGX_HTTP_WS_BUS_CATCH_RECORDS; n++) {
-
-        if (wc->closing || wc->blocked) {
-            return NGX_OK;
-        }
-
-        if (wc->cursor.seq >= fan->worker->hand.next.seq || wc->nsubs == 0) {
-
-            /* between two records it has reached the worker */
-
-            ngx_http_ws_bus_fanout_not_overflowed(wc);
-            wc->behind = 0;
-            return ngx_http_ws_bus_out_flush(wc) == NGX_ERROR ? NGX_ERROR
-                                                          : NGX_OK;
-        }
-
-        rc = ngx_http_ws_bus_catch_record(wc);
-
-        if (rc == NGX_DECLINED || (rc == NGX_ABORT && wc->nitems > 0)) {
-
-            /*
-             * The queue is full; or a gap is due, which goes out before the
-             * events and so waits until those of before it are written.
-             */
-
-            if (ngx_http_ws_bus_out_flush(wc) != NGX_OK) {
-                return NGX_OK;
-            }
-
-        } else if (rc == NGX_ABORT) {
-            ngx_http_ws_bus_catch_gap(wc);
-
-        } else if (rc != NGX_OK) {
-            return NGX_OK;
-        }
-
-        /* a record may cost a hundred others */
-
-        done = wsb_index_work(fan->index);
-
-        if (n % 16 == 15 || done - work >= NGX_HTTP_WS_BUS_CATCH_WORK) {
-            work = done;
-
-            if (ngx_http_ws_bus_turn_now() >= until) {
-                break;
-            }
-        }
-    }
-
-    return ngx_http_ws_bus_out_flush(wc) == NGX_OK ? NGX_AGAIN : NGX_OK;
-}
-
-
-/*
- * The record at the cursor, against the connection's own subscriptions, in
- * the order of their ordinals.  NGX_DECLINED: the queue is full, the cursor
- * stands at the frame that found no place.  NGX_ABORT: the record is gone.
- */
-
-static ngx_int_t
-ngx_http_ws_bus_catch_record(ngx_http_ws_bus_client_t *wc)
-{
-    uint32_t                   i;
-    wsb_rc_t                   rc;
-    ngx_int_t                  pushed;
-    wsb_sub_t                 *sub;
-    wsb_index_t               *index;
-    wsb_change_t               change;
-    wsb_cursor_t               cursor;
-    ngx_http_ws_bus_record_t  *rec;
-
-    cursor = wc->cursor;
-    index = wc->fan->index;
-
-    rc = ngx_http_ws_bus_record_fetch(wc->fan, &cursor, &rec);
-
-    if (rc == WSB_GAP || rc == WSB_ERROR) {
-        return NGX_ABORT;
-    }
-
-    if (rc == WSB_OK) {
-        rc = wsb_index_begin(index, &rec->event);
-
-        if (rc != WSB_OK) {
-            ngx_http_ws_bus_record_release(wc->fan, rec);
-        }
-    }
-
-    if (rc != WSB_OK) {
-        ngx_http_ws_bus_client_close(wc);
-        return NGX_ERROR;
-    }
-
-    for (i = 0; i < wc->nsubs; i++) {
-        sub = wc->subs[i];
-
-        if (sub->ordinal < wc->ordinal || rec->seq < sub->from
-            || !wsb_node_match(index, sub->node, &rec->parts, &change))
-        {
-            continue;
-        }
-
-        pushed = ngx_http_ws_bus_out_push(wc, rec, sub, change);
-
-        if (pushed != NGX_OK) {
-            wc->ordinal = sub->ordinal;
-            ngx_http_ws_bus_record_release(wc->fan, rec);
-
-            if (pushed == NGX_ERROR) {
-                ngx_http_ws_bus_client_close(wc);
-            }
-
-            return pushed;
-        }
-    }
-
-    wc->cursor = cursor;
-    wc->ordinal = 0;
-
-    ngx_http_ws_bus_record_release(wc->fan, rec);
-
-    return NGX_OK;
-}
-
-
-/*
- * The ring has overtaken it, and nothing is queued: it goes on in the middle
- * of what is retained.
- */
-
-static void
-ngx_http_ws_bus_catch_gap(ngx_http_ws_bus_client_t *wc)
-{
-    uint64_t    to;
-    wsb_log_t  *log;
-
-    log = &wc->fan->worker->zone->log;
-
-    /* the oldest first: the head that is read after it is no older */
-
-    to = wsb_log_oldest(log);
-    to = wsb_position_overtaken(ngx_http_ws_bus_position(wc), to,
-                                wsb_log_head(log));
-
-    ngx_log_error(NGX_LOG_INFO, wc->connection->log, 0,
-                  "websocket client is too slow, events %uL to %uL are lost "
-                  "to it", wc->cursor.seq, to);
-
-    if (wc->conf->on_gap == NGX_HTTP_WS_BUS_GAP_CLOSE) {
-        ngx_http_ws_bus_client_end(wc, NGX_HTTP_WS_BUS_END_LATER, NULL);
-        return;
-    }
-
-    ngx_http_ws_bus_op_gap(wc, to, "slow");
-
-    wc->cursor.seq = to + 1;
-    wc->cursor.pos = WSB_LOG_POS_UNKNOWN;
-    wc->ordinal = 0;
 }

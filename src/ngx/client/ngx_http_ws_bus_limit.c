@@ -33,7 +33,7 @@ static void ngx_http_ws_bus_limit_quota(ngx_http_ws_bus_client_t *wc,
     unsigned domain,
     ngx_str_t *tenant, wsb_quota_t *quota);
 static ngx_uint_t ngx_http_ws_bus_limit_has_zone(
-    ngx_http_ws_bus_client_loc_conf_t *wlcf);
+    ngx_http_ws_bus_client_loc_conf_t *ccf);
 static ngx_int_t ngx_http_ws_bus_limit_quotas(ngx_http_request_t *r,
     ngx_http_ws_bus_client_t *wc, ngx_array_t *limits, unsigned domain,
     wsb_quota_t *quotas, ngx_uint_t *n);
@@ -226,20 +226,20 @@ char *
 ngx_http_ws_bus_limit_message_rate(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf)
 {
-    ngx_http_ws_bus_client_loc_conf_t  *wlcf = conf;
+    ngx_http_ws_bus_client_loc_conf_t  *ccf = conf;
 
     ngx_int_t    rate, burst, control;
     ngx_str_t   *value, s;
     ngx_uint_t   i;
 
-    if (wlcf->message_rate != NGX_CONF_UNSET_UINT) {
+    if (ccf->message_rate != NGX_CONF_UNSET_UINT) {
         return "is duplicate";
     }
 
     value = cf->args->elts;
 
     if (ngx_strcmp(value[1].data, "off") == 0 && cf->args->nelts == 2) {
-        wlcf->message_rate = 0;
+        ccf->message_rate = 0;
         return NGX_CONF_OK;
     }
 
@@ -282,10 +282,10 @@ ngx_http_ws_bus_limit_message_rate(ngx_conf_t *cf, ngx_command_t *cmd,
         }
     }
 
-    wlcf->message_rate = rate;
-    wlcf->message_burst = burst * 1000;
-    wlcf->control_rate = control;
-    wlcf->control_burst = ngx_min(ngx_max(control, 1000), 100000000)
+    ccf->message_rate = rate;
+    ccf->message_burst = burst * 1000;
+    ccf->control_rate = control;
+    ccf->control_burst = ngx_min(ngx_max(control, 1000), 100000000)
                           * NGX_HTTP_WS_BUS_CONTROL_BURST;
 
     return NGX_CONF_OK;
@@ -379,7 +379,7 @@ ngx_http_ws_bus_limit(ngx_http_request_t *r, ngx_http_ws_bus_client_t *wc)
     ngx_str_t                            none;
     ngx_uint_t                           nconns, nsubs, n, tenant;
     wsb_quota_t                          quotas[3 * NGX_HTTP_WS_BUS_LIMITS + 4];
-    ngx_http_ws_bus_client_loc_conf_t   *wlcf;
+    ngx_http_ws_bus_client_loc_conf_t   *ccf;
     ngx_http_ws_bus_client_main_conf_t  *wmcf;
 
     if (wc->fan->worker == NULL) {
@@ -387,15 +387,15 @@ ngx_http_ws_bus_limit(ngx_http_request_t *r, ngx_http_ws_bus_client_t *wc)
     }
 
     wmcf = ngx_http_get_module_main_conf(r, ngx_http_ws_bus_client_module);
-    wlcf = wc->conf;
+    ccf = wc->conf;
     tenant = (wc->tenant.len != 0);
     n = 0;
 
-    rc = ngx_http_ws_bus_limit_quotas(r, wc, wlcf->connection_limits,
+    rc = ngx_http_ws_bus_limit_quotas(r, wc, ccf->connection_limits,
                                       WSB_DOMAIN_CONNECTIONS, quotas, &n);
 
     if (rc == NGX_OK && wmcf->counted
-        && !ngx_http_ws_bus_limit_has_zone(wlcf))
+        && !ngx_http_ws_bus_limit_has_zone(ccf))
     {
         ngx_str_null(&none);
         ngx_http_ws_bus_limit_quota(wc, WSB_DOMAIN_CONNECTIONS, &none,
@@ -410,7 +410,7 @@ ngx_http_ws_bus_limit(ngx_http_request_t *r, ngx_http_ws_bus_client_t *wc)
     nconns = n;
 
     if (rc == NGX_OK) {
-        rc = ngx_http_ws_bus_limit_quotas(r, wc, wlcf->subscription_limits,
+        rc = ngx_http_ws_bus_limit_quotas(r, wc, ccf->subscription_limits,
                                           WSB_DOMAIN_SUBSCRIPTIONS, quotas, &n);
     }
 
@@ -428,7 +428,7 @@ ngx_http_ws_bus_limit(ngx_http_request_t *r, ngx_http_ws_bus_client_t *wc)
     nsubs = n - nconns;
 
     if (rc == NGX_OK) {
-        rc = ngx_http_ws_bus_limit_quotas(r, wc, wlcf->comparison_limits,
+        rc = ngx_http_ws_bus_limit_quotas(r, wc, ccf->comparison_limits,
                                           WSB_DOMAIN_COMPARISONS, quotas, &n);
     }
 
@@ -522,18 +522,18 @@ ngx_http_ws_bus_limit_quota(ngx_http_ws_bus_client_t *wc, unsigned domain,
 
 
 static ngx_uint_t
-ngx_http_ws_bus_limit_has_zone(ngx_http_ws_bus_client_loc_conf_t *wlcf)
+ngx_http_ws_bus_limit_has_zone(ngx_http_ws_bus_client_loc_conf_t *ccf)
 {
     ngx_uint_t                i;
     ngx_http_ws_bus_limit_t  *limit;
 
-    if (wlcf->connection_limits == NULL) {
+    if (ccf->connection_limits == NULL) {
         return 0;
     }
 
-    limit = wlcf->connection_limits->elts;
+    limit = ccf->connection_limits->elts;
 
-    for (i = 0; i < wlcf->connection_limits->nelts; i++) {
+    for (i = 0; i < ccf->connection_limits->nelts; i++) {
         if (limit[i].key == NULL) {
             return 1;
         }

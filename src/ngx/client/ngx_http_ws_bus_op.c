@@ -14,6 +14,11 @@ static void ngx_http_ws_bus_op_pong(ngx_http_ws_bus_client_t *wc, wsb_op_t *op);
 static void ngx_http_ws_bus_op_auth(ngx_http_ws_bus_client_t *wc, wsb_op_t *op);
 static void ngx_http_ws_bus_op_request(ngx_http_ws_bus_client_t *wc,
     wsb_op_t *op);
+static void ngx_http_ws_bus_op_link(ngx_http_ws_bus_op_t *kept,
+    ngx_http_ws_bus_client_t *wc);
+static void ngx_http_ws_bus_op_unlink(ngx_http_ws_bus_op_t *kept);
+static ngx_int_t ngx_http_ws_bus_op_answered(ngx_http_ws_bus_op_t *kept,
+    ngx_http_ws_bus_client_t *wc);
 
 
 void
@@ -98,22 +103,14 @@ ngx_http_ws_bus_op_too_many(ngx_http_ws_bus_client_t *wc, const char *what)
 void
 ngx_http_ws_bus_op_text(ngx_http_ws_bus_client_t *wc, wsb_str_t message)
 {
-    wsb_rc_t       rc;
-    wsb_op_t       op;
-    wsb_context_t  context;
+    wsb_rc_t  rc;
+    wsb_op_t  op;
 
     ngx_http_ws_bus_counters(wc->fan->worker)->received++;
 
     ngx_memzero(&op, sizeof(wsb_op_t));
-    ngx_memzero(&context, sizeof(wsb_context_t));
 
-    context.client = wc->id;
-    context.tenant.data = wc->tenant.data;
-    context.tenant.len = wc->tenant.len;
-    context.schema.data = wc->conf->default_schema.data;
-    context.schema.len = wc->conf->default_schema.len;
-
-    rc = wc->conf->codec->decode(&context, message, &op);
+    rc = wc->conf->codec->decode(wc->context, message, &op);
 
     if (rc != WSB_OK) {
         wsb_op_done(&op);
@@ -348,11 +345,10 @@ ngx_http_ws_bus_op_request(ngx_http_ws_bus_client_t *wc, wsb_op_t *op)
 {
     wsb_str_t  schema, entity;
 
-    schema.data = wc->conf->default_schema.data;
-    schema.len = wc->conf->default_schema.len;
+    schema = op->request.schema;
 
-    if (op->request.schema.len != 0) {
-        schema = op->request.schema;
+    if (schema.len == 0 && wc->context != NULL) {
+        schema = wc->context->schema;
     }
 
     entity = op->request.entity;
@@ -401,4 +397,162 @@ ngx_http_ws_bus_op_error(ngx_http_ws_bus_client_t *wc, wsb_str_t id,
     wc->conf->codec->error(&text, id, code, message);
 
     ngx_http_ws_bus_out_text(wc, &text);
+}
+
+
+ngx_http_ws_bus_op_t *
+ngx_http_ws_bus_op_keep(ngx_http_ws_bus_client_t *wc, wsb_op_t *op)
+{
+    ngx_http_ws_bus_op_t  *kept;
+
+    if (wc->closing || wc->nops == UINT16_MAX) {
+        return NULL;
+    }
+
+    kept = ngx_calloc(sizeof(ngx_http_ws_bus_op_t), wc->connection->log);
+    if (kept == NULL) {
+        return NULL;
+    }
+
+    kept->op = *op;
+    ngx_memzero(op, sizeof(wsb_op_t));
+
+    ngx_http_ws_bus_op_link(kept, wc);
+
+    return kept;
+}
+
+
+static void
+ngx_http_ws_bus_op_link(ngx_http_ws_bus_op_t *kept,
+    ngx_http_ws_bus_client_t *wc)
+{
+    kept->client = wc;
+    kept->next = wc->ops;
+    kept->prev = &wc->ops;
+
+    if (kept->next != NULL) {
+        kept->next->prev = &kept->next;
+    }
+
+    wc->ops = kept;
+    wc->nops++;
+}
+
+
+static void
+ngx_http_ws_bus_op_unlink(ngx_http_ws_bus_op_t *kept)
+{
+    *kept->prev = kept->next;
+
+    if (kept->next != NULL) {
+        kept->next->prev = kept->prev;
+    }
+
+    kept->client->nops--;
+    kept->client = NULL;
+}
+
+
+/*
+ * Meanwhile it is not the client's: should the client be closed for want of
+ * memory, the caller learns it from what we return, and not from end() as
+ * well.
+ */
+
+ngx_int_t
+ngx_http_ws_bus_op_answer(ngx_http_ws_bus_op_t *kept, wsb_text_t *text)
+{
+    ngx_http_ws_bus_client_t  *wc;
+
+    wc = kept->client;
+
+    if (wc == NULL) {
+        wsb_text_done(text);
+        return NGX_DECLINED;
+    }
+
+    ngx_http_ws_bus_op_unlink(kept);
+
+    ngx_http_ws_bus_out_text(wc, text);
+
+    return ngx_http_ws_bus_op_answered(kept, wc);
+}
+
+
+ngx_int_t
+ngx_http_ws_bus_op_answer_error(ngx_http_ws_bus_op_t *kept, const char *code,
+    wsb_str_t message)
+{
+    ngx_http_ws_bus_client_t  *wc;
+
+    wc = kept->client;
+
+    if (wc == NULL) {
+        return NGX_DECLINED;
+    }
+
+    ngx_http_ws_bus_op_unlink(kept);
+
+    ngx_http_ws_bus_op_error(wc, kept->op.id, code, message);
+
+    return ngx_http_ws_bus_op_answered(kept, wc);
+}
+
+
+/*
+ * It is written with whatever else this turn has for the client, which may be
+ * in the middle of a write now.
+ */
+
+static ngx_int_t
+ngx_http_ws_bus_op_answered(ngx_http_ws_bus_op_t *kept,
+    ngx_http_ws_bus_client_t *wc)
+{
+    if (wc->closed) {
+        return NGX_DECLINED;
+    }
+
+    ngx_http_ws_bus_op_link(kept, wc);
+
+    ngx_http_ws_bus_out_mark_dirty(wc);
+
+    if (!wc->fan->worker->event.posted) {
+        ngx_post_event(&wc->fan->worker->event, &ngx_posted_events);
+    }
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_ws_bus_op_done(ngx_http_ws_bus_op_t *kept)
+{
+    if (kept->client != NULL) {
+        ngx_http_ws_bus_op_unlink(kept);
+    }
+
+    wsb_op_done(&kept->op);
+
+    ngx_free(kept);
+}
+
+
+void
+ngx_http_ws_bus_op_end_all(ngx_http_ws_bus_client_t *wc)
+{
+    ngx_http_ws_bus_op_t  *kept;
+
+    while (wc->ops != NULL) {
+        kept = wc->ops;
+
+        ngx_http_ws_bus_op_unlink(kept);
+
+        if (kept->end != NULL) {
+            kept->end(kept);
+
+        } else {
+            ngx_http_ws_bus_op_done(kept);
+        }
+    }
 }

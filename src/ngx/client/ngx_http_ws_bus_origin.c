@@ -57,14 +57,14 @@ static ngx_uint_t ngx_http_ws_bus_origin_named(ngx_http_server_name_t *sn,
 char *
 ngx_http_ws_bus_origin(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_http_ws_bus_client_loc_conf_t  *wlcf = conf;
+    ngx_http_ws_bus_client_loc_conf_t  *ccf = conf;
 
     char                       *rv;
     ngx_str_t                  *value;
     ngx_uint_t                  i, word;
     ngx_http_ws_bus_origins_t  *origins;
 
-    if (wlcf->origins != NGX_CONF_UNSET_PTR) {
+    if (ccf->origins != NGX_CONF_UNSET_PTR) {
         return "is duplicate";
     }
 
@@ -112,7 +112,7 @@ ngx_http_ws_bus_origin(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    wlcf->origins = origins;
+    ccf->origins = origins;
 
     return NGX_CONF_OK;
 }
@@ -286,15 +286,15 @@ ngx_http_ws_bus_origin_check(ngx_http_request_t *r, ngx_str_t *text,
     ngx_uint_t n)
 {
     const char                         *reason;
-    ngx_http_ws_bus_client_loc_conf_t  *wlcf;
+    ngx_http_ws_bus_client_loc_conf_t  *ccf;
 
-    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_client_module);
+    ccf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_client_module);
 
-    if (wlcf->origins == NULL || wlcf->origins->any) {
+    if (ccf->origins == NULL || ccf->origins->any) {
         return NGX_OK;
     }
 
-    reason = ngx_http_ws_bus_origin_refused(r, wlcf->origins, text, n);
+    reason = ngx_http_ws_bus_origin_refused(r, ccf->origins, text, n);
 
     if (reason == NULL) {
         return NGX_OK;
@@ -303,10 +303,10 @@ ngx_http_ws_bus_origin_check(ngx_http_request_t *r, ngx_str_t *text,
     ngx_http_ws_bus_refusal_log(r, NGX_LOG_ERR,
                                 "websocket handshake refused: %s", reason);
 
-    if (wlcf->zone != NULL && wlcf->zone->worker != NULL
-        && wlcf->zone->worker->slot != -1)
+    if (ccf->zone != NULL && ccf->zone->worker != NULL
+        && ccf->zone->worker->slot != -1)
     {
-        ngx_http_ws_bus_counters(wlcf->zone->worker)->refused_origins++;
+        ngx_http_ws_bus_counters(ccf->zone->worker)->refused_origins++;
     }
 
     return NGX_HTTP_FORBIDDEN;
@@ -420,7 +420,7 @@ ngx_http_ws_bus_origin_own(ngx_http_request_t *r, wsb_origin_t *origin)
     const char                         *scheme;
     wsb_origin_t                        own;
     ngx_http_server_name_t             *sn;
-    ngx_http_ws_bus_client_loc_conf_t  *wlcf;
+    ngx_http_ws_bus_client_loc_conf_t  *ccf;
 
     if (r->headers_in.host == NULL) {
         return 0;
@@ -459,10 +459,10 @@ ngx_http_ws_bus_origin_own(ngx_http_request_t *r, wsb_origin_t *origin)
     ngx_strlow(p, (u_char *) name.data, name.len);
     name.data = p;
 
-    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_client_module);
-    sn = wlcf->names->elts;
+    ccf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_client_module);
+    sn = ccf->names->elts;
 
-    for (i = 0; i < wlcf->names->nelts; i++) {
+    for (i = 0; i < ccf->names->nelts; i++) {
         if (ngx_http_ws_bus_origin_named(&sn[i],
                                          asked ? &name : &origin->host,
                                          asked))

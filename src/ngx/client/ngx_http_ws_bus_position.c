@@ -62,7 +62,7 @@ ngx_http_ws_bus_position_last_id(ngx_http_ws_bus_client_t *wc)
 
 
 void
-ngx_http_ws_bus_subscribe_rewind(ngx_http_ws_bus_client_t *wc, wsb_sub_t *sub,
+ngx_http_ws_bus_position_rewind(ngx_http_ws_bus_client_t *wc, wsb_sub_t *sub,
     uint64_t from)
 {
     uint32_t         i;

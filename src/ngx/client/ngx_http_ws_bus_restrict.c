@@ -23,13 +23,13 @@ typedef struct {
 } ngx_http_ws_bus_condition_t;
 
 
-static char *ngx_http_ws_bus_pieces(ngx_conf_t *cf,
+static char *ngx_http_ws_bus_restrict_pieces(ngx_conf_t *cf,
     ngx_http_ws_bus_condition_t *condition, ngx_str_t *value);
-static size_t ngx_http_ws_bus_piece_len(ngx_str_t *value,
+static size_t ngx_http_ws_bus_restrict_piece_len(ngx_str_t *value,
     ngx_uint_t *literal);
-static ngx_int_t ngx_http_ws_bus_compile(ngx_conf_t *cf, ngx_str_t *value,
-    ngx_http_complex_value_t *cv);
-static ngx_int_t ngx_http_ws_bus_condition_value(ngx_http_request_t *r,
+static ngx_int_t ngx_http_ws_bus_restrict_compile(ngx_conf_t *cf,
+    ngx_str_t *value, ngx_http_complex_value_t *cv);
+static ngx_int_t ngx_http_ws_bus_restrict_value(ngx_http_request_t *r,
     ngx_http_ws_bus_condition_t *condition, wsb_str_t *value);
 static ngx_int_t ngx_http_ws_bus_restrict_check(ngx_conf_t *cf,
     ngx_http_ws_bus_condition_t *condition);
@@ -52,25 +52,25 @@ ngx_http_ws_bus_restrict_str(const ngx_str_t *s)
 char *
 ngx_http_ws_bus_restrict(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_http_ws_bus_client_loc_conf_t  *wlcf = conf;
+    ngx_http_ws_bus_client_loc_conf_t  *ccf = conf;
 
     char                         *rv;
     ngx_str_t                    *value;
     ngx_http_ws_bus_condition_t  *condition;
 
-    if (wlcf->conditions == NULL) {
-        wlcf->conditions = ngx_array_create(cf->pool, 4,
+    if (ccf->conditions == NULL) {
+        ccf->conditions = ngx_array_create(cf->pool, 4,
                                         sizeof(ngx_http_ws_bus_condition_t));
-        if (wlcf->conditions == NULL) {
+        if (ccf->conditions == NULL) {
             return NGX_CONF_ERROR;
         }
     }
 
-    if (ngx_http_ws_bus_restrict_many(cf, wlcf->conditions->nelts + 1)) {
+    if (ngx_http_ws_bus_restrict_many(cf, ccf->conditions->nelts + 1)) {
         return NGX_CONF_ERROR;
     }
 
-    condition = ngx_array_push(wlcf->conditions);
+    condition = ngx_array_push(ccf->conditions);
     if (condition == NULL) {
         return NGX_CONF_ERROR;
     }
@@ -93,7 +93,7 @@ ngx_http_ws_bus_restrict(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     if (ngx_http_ws_bus_arg_decode(cf, &value[3]) != NGX_OK
-        || ngx_http_ws_bus_compile(cf, &value[3], &condition->value)
+        || ngx_http_ws_bus_restrict_compile(cf, &value[3], &condition->value)
            != NGX_OK)
     {
         return NGX_CONF_ERROR;
@@ -103,7 +103,7 @@ ngx_http_ws_bus_restrict(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         && (ngx_strcmp(value[2].data, "like") == 0
             || ngx_strcmp(value[2].data, "ilike") == 0))
     {
-        rv = ngx_http_ws_bus_pieces(cf, condition, &value[3]);
+        rv = ngx_http_ws_bus_restrict_pieces(cf, condition, &value[3]);
 
         if (rv != NGX_CONF_OK) {
             return rv;
@@ -119,7 +119,7 @@ ngx_http_ws_bus_restrict(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 /* By turns the text of the configuration, in which "%" and "_" are any. */
 
 static char *
-ngx_http_ws_bus_pieces(ngx_conf_t *cf,
+ngx_http_ws_bus_restrict_pieces(ngx_conf_t *cf,
     ngx_http_ws_bus_condition_t *condition, ngx_str_t *value)
 {
     ngx_str_t                 rest, text;
@@ -135,7 +135,7 @@ ngx_http_ws_bus_pieces(ngx_conf_t *cf,
     for (rest = *value; rest.len != 0; rest.len -= text.len) {
 
         text.data = rest.data;
-        text.len = ngx_http_ws_bus_piece_len(&rest, &literal);
+        text.len = ngx_http_ws_bus_restrict_piece_len(&rest, &literal);
         rest.data += text.len;
 
         /* one in front of a variable would take its first byte */
@@ -157,7 +157,9 @@ ngx_http_ws_bus_pieces(ngx_conf_t *cf,
 
         piece->literal = literal;
 
-        if (ngx_http_ws_bus_compile(cf, &text, &piece->value) != NGX_OK) {
+        if (ngx_http_ws_bus_restrict_compile(cf, &text, &piece->value)
+            != NGX_OK)
+        {
             return NGX_CONF_ERROR;
         }
     }
@@ -169,7 +171,7 @@ ngx_http_ws_bus_pieces(ngx_conf_t *cf,
 /* Of the variable, or of the text, that the value begins with. */
 
 static size_t
-ngx_http_ws_bus_piece_len(ngx_str_t *value, ngx_uint_t *literal)
+ngx_http_ws_bus_restrict_piece_len(ngx_str_t *value, ngx_uint_t *literal)
 {
     u_char  *p, *last, ch;
 
@@ -209,7 +211,7 @@ ngx_http_ws_bus_piece_len(ngx_str_t *value, ngx_uint_t *literal)
 
 
 static ngx_int_t
-ngx_http_ws_bus_compile(ngx_conf_t *cf, ngx_str_t *value,
+ngx_http_ws_bus_restrict_compile(ngx_conf_t *cf, ngx_str_t *value,
     ngx_http_complex_value_t *cv)
 {
     ngx_http_compile_complex_value_t  ccv;
@@ -349,8 +351,8 @@ ngx_http_ws_bus_restrict_force(ngx_http_request_t *r,
 
     for (i = 0; i < n; i++) {
 
-        if (ngx_http_ws_bus_condition_value(r, &condition[i],
-                                            &forced[i].value)
+        if (ngx_http_ws_bus_restrict_value(r, &condition[i],
+                                           &forced[i].value)
             != NGX_OK)
         {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -382,7 +384,7 @@ ngx_http_ws_bus_restrict_force(ngx_http_request_t *r,
  */
 
 static ngx_int_t
-ngx_http_ws_bus_condition_value(ngx_http_request_t *r,
+ngx_http_ws_bus_restrict_value(ngx_http_request_t *r,
     ngx_http_ws_bus_condition_t *condition, wsb_str_t *value)
 {
     u_char                   *p;

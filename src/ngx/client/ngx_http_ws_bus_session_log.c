@@ -141,12 +141,12 @@ ngx_http_ws_bus_session_log_variables(ngx_conf_t *cf)
 char *
 ngx_http_ws_bus_session_log(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_http_ws_bus_client_loc_conf_t  *wlcf = conf;
+    ngx_http_ws_bus_client_loc_conf_t  *ccf = conf;
 
     ngx_str_t                    *value;
     ngx_http_ws_bus_session_log_t  *log;
 
-    if (wlcf->session_log != NGX_CONF_UNSET_PTR) {
+    if (ccf->session_log != NGX_CONF_UNSET_PTR) {
         return "is duplicate";
     }
 
@@ -158,7 +158,7 @@ ngx_http_ws_bus_session_log(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
             return "takes no string after \"off\"";
         }
 
-        wlcf->session_log = NULL;
+        ccf->session_log = NULL;
         return NGX_CONF_OK;
     }
 
@@ -184,7 +184,7 @@ ngx_http_ws_bus_session_log(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    wlcf->session_log = log;
+    ccf->session_log = log;
 
     return NGX_CONF_OK;
 }

@@ -382,7 +382,7 @@ ngx_http_ws_bus_subscribe_start(ngx_http_ws_bus_client_t *wc, wsb_sub_t *sub,
 
     if (op->since != WSB_SINCE_NONE) {
         wc->aware = 1;
-        ngx_http_ws_bus_subscribe_rewind(wc, sub, start.from);
+        ngx_http_ws_bus_position_rewind(wc, sub, start.from);
     }
 
     if (wc->conf->codec->subscribed != NULL) {

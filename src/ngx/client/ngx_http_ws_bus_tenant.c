@@ -17,21 +17,21 @@ ngx_http_complex_value_t  ngx_http_ws_bus_no_tenant;
 char *
 ngx_http_ws_bus_tenant_value(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_http_ws_bus_client_loc_conf_t  *wlcf = conf;
+    ngx_http_ws_bus_client_loc_conf_t  *ccf = conf;
 
     char       *rv;
     ngx_str_t  *value;
 
     value = cf->args->elts;
 
-    if (wlcf->tenant == NULL && ngx_strcmp(value[1].data, "off") == 0) {
-        wlcf->tenant = &ngx_http_ws_bus_no_tenant;
+    if (ccf->tenant == NULL && ngx_strcmp(value[1].data, "off") == 0) {
+        ccf->tenant = &ngx_http_ws_bus_no_tenant;
         return NGX_CONF_OK;
     }
 
     rv = ngx_http_ws_bus_arg_complex(cf, cmd, conf);
 
-    if (rv != NGX_CONF_OK || wlcf->tenant->lengths != NULL) {
+    if (rv != NGX_CONF_OK || ccf->tenant->lengths != NULL) {
         return rv;
     }
 
@@ -53,15 +53,15 @@ ngx_http_ws_bus_tenant_get(ngx_http_request_t *r, ngx_str_t *tenant)
 {
     u_char                             *p;
     wsb_str_t                           args, s;
-    ngx_http_ws_bus_client_loc_conf_t  *wlcf;
+    ngx_http_ws_bus_client_loc_conf_t  *ccf;
 
-    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_client_module);
+    ccf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_client_module);
 
     ngx_str_null(tenant);
 
-    if (wlcf->tenant != NULL) {
+    if (ccf->tenant != NULL) {
 
-        if (ngx_http_complex_value(r, wlcf->tenant, tenant) != NGX_OK) {
+        if (ngx_http_complex_value(r, ccf->tenant, tenant) != NGX_OK) {
             return NGX_ERROR;
         }
 
@@ -75,8 +75,8 @@ ngx_http_ws_bus_tenant_get(ngx_http_request_t *r, ngx_str_t *tenant)
 
     /* a location within it, for publishing, inherits the zone */
 
-    if (r->content_handler != wlcf->handler
-        || wlcf->zone == NULL || wlcf->codec->tenant == NULL)
+    if (r->content_handler != ccf->handler
+        || ccf->zone == NULL || ccf->codec->tenant == NULL)
     {
         return NGX_DECLINED;
     }
@@ -89,7 +89,7 @@ ngx_http_ws_bus_tenant_get(ngx_http_request_t *r, ngx_str_t *tenant)
     args.data = r->args.data;
     args.len = r->args.len;
 
-    wlcf->codec->tenant(args, p, &s);
+    ccf->codec->tenant(args, p, &s);
 
     tenant->data = (u_char *) s.data;
     tenant->len = s.len;
@@ -153,11 +153,11 @@ ngx_http_ws_bus_tenant_check(ngx_http_request_t *r, ngx_str_t *tenant)
     ngx_int_t                           rc;
     wsb_str_t                           s;
     const char                         *text, *wrong;
-    ngx_http_ws_bus_client_loc_conf_t  *wlcf;
+    ngx_http_ws_bus_client_loc_conf_t  *ccf;
 
-    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_client_module);
+    ccf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_client_module);
 
-    if (wlcf->zone == NULL) {
+    if (ccf->zone == NULL) {
         ngx_str_null(tenant);
         return NGX_OK;
     }
@@ -175,7 +175,7 @@ ngx_http_ws_bus_tenant_check(ngx_http_request_t *r, ngx_str_t *tenant)
     s.data = tenant->data;
     s.len = tenant->len;
 
-    text = wlcf->codec->refuse_tenant ? wlcf->codec->refuse_tenant(s) : NULL;
+    text = ccf->codec->refuse_tenant ? ccf->codec->refuse_tenant(s) : NULL;
 
     wrong = ngx_http_ws_bus_tenant_wrong(tenant);
 
@@ -185,7 +185,7 @@ ngx_http_ws_bus_tenant_check(ngx_http_request_t *r, ngx_str_t *tenant)
 
     /* the client's own is its own fault, the configured one is looked for */
 
-    ngx_http_ws_bus_refusal_log(r, wlcf->tenant ? NGX_LOG_ERR : NGX_LOG_INFO,
+    ngx_http_ws_bus_refusal_log(r, ccf->tenant ? NGX_LOG_ERR : NGX_LOG_INFO,
                                 "websocket handshake refused by its tenant: "
                                 "%s", wrong ? wrong : text);
 

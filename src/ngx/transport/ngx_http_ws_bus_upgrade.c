@@ -76,11 +76,11 @@ ngx_http_ws_bus_upgrade_handler(ngx_http_request_t *r)
     ngx_http_ws_bus_fan_t              *fan;
     ngx_http_ws_bus_websocket_t        *ws;
     ngx_http_ws_bus_handshake_t         hs;
-    ngx_http_ws_bus_client_loc_conf_t  *clcf;
+    ngx_http_ws_bus_client_loc_conf_t  *ccf;
 
     ngx_http_ws_bus_turn();
 
-    clcf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_client_module);
+    ccf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_client_module);
 
     rc = ngx_http_ws_bus_tenant_check(r, &tenant);
 
@@ -108,7 +108,7 @@ ngx_http_ws_bus_upgrade_handler(ngx_http_request_t *r)
         return rc;
     }
 
-    fan = ngx_http_ws_bus_admit_fan(clcf->zone);
+    fan = ngx_http_ws_bus_admit_fan(ccf->zone);
     if (fan == NULL) {
         return NGX_HTTP_SERVICE_UNAVAILABLE;
     }

@@ -171,21 +171,21 @@ ngx_http_ws_bus_websocket_location(ngx_conf_t *cf, ngx_command_t *cmd,
 {
     ngx_str_t                          *value;
     ngx_http_ws_bus_loc_conf_t         *wlcf;
-    ngx_http_ws_bus_client_loc_conf_t  *clcf;
+    ngx_http_ws_bus_client_loc_conf_t  *ccf;
 
     value = cf->args->elts;
 
     wlcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_ws_bus_module);
-    clcf = ngx_http_conf_get_module_loc_conf(cf,
-                                             ngx_http_ws_bus_client_module);
+    ccf = ngx_http_conf_get_module_loc_conf(cf,
+                                            ngx_http_ws_bus_client_module);
 
-    clcf->zone = ngx_http_ws_bus_zone_get(cf, &value[1]);
-    if (clcf->zone == NULL) {
+    ccf->zone = ngx_http_ws_bus_zone_get(cf, &value[1]);
+    if (ccf->zone == NULL) {
         return NGX_CONF_ERROR;
     }
 
-    wlcf->zone = clcf->zone;
-    clcf->handler = ngx_http_ws_bus_upgrade_handler;
+    wlcf->zone = ccf->zone;
+    ccf->handler = ngx_http_ws_bus_upgrade_handler;
 
     return ngx_http_ws_bus_conf_take_location(cf, cmd,
                                               ngx_http_ws_bus_upgrade_handler);
@@ -196,14 +196,14 @@ static char *
 ngx_http_ws_bus_websocket_echo(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf)
 {
-    ngx_http_ws_bus_client_loc_conf_t  *clcf;
+    ngx_http_ws_bus_client_loc_conf_t  *ccf;
 
     /* of no bus, whatever is around it */
 
-    clcf = ngx_http_conf_get_module_loc_conf(cf,
-                                             ngx_http_ws_bus_client_module);
-    clcf->zone = NULL;
-    clcf->handler = ngx_http_ws_bus_upgrade_handler;
+    ccf = ngx_http_conf_get_module_loc_conf(cf,
+                                            ngx_http_ws_bus_client_module);
+    ccf->zone = NULL;
+    ccf->handler = ngx_http_ws_bus_upgrade_handler;
 
     return ngx_http_ws_bus_conf_take_location(cf, cmd,
                                               ngx_http_ws_bus_upgrade_handler);
@@ -255,15 +255,15 @@ ngx_http_ws_bus_websocket_create(ngx_http_request_t *r,
     ngx_http_ws_bus_fan_t *fan)
 {
     ngx_http_ws_bus_websocket_t        *ws;
-    ngx_http_ws_bus_client_loc_conf_t  *clcf;
+    ngx_http_ws_bus_client_loc_conf_t  *ccf;
 
-    clcf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_client_module);
+    ccf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_client_module);
 
     ws = (ngx_http_ws_bus_websocket_t *)
              ngx_http_ws_bus_client_create(
                                     sizeof(ngx_http_ws_bus_websocket_t),
                                     &ngx_http_ws_bus_websocket,
-                                    r->connection, clcf, fan);
+                                    r->connection, ccf, fan);
     if (ws == NULL) {
         return NULL;
     }

@@ -56,6 +56,20 @@ decode(wsb_str_t message, wsb_op_t *op)
 }
 
 
+static void
+asked(wsb_text_t *t, wsb_str_t s)
+{
+    wsb_text_lit(t, "|");
+
+    if (s.data != NULL) {
+        wsb_text_str(t, s);
+
+    } else {
+        wsb_text_lit(t, "-");
+    }
+}
+
+
 /* The answer to an operation, as an engine without events would give it. */
 
 static void
@@ -88,6 +102,15 @@ answer(wsb_text_t *t, const wsb_op_t *op)
         bus->error(t, op->id, op->code, text);
         break;
 
+    case WSB_OP_REQUEST:
+        wsb_text_lit(t, wsb_operation_names[op->request.operation]);
+        asked(t, op->request.entity);
+        asked(t, op->request.schema);
+        asked(t, op->request.record_id);
+        asked(t, op->request.data);
+        asked(t, op->request.options);
+        break;
+
     default:
         wsb_text_lit(t, "?");
     }
@@ -115,6 +138,16 @@ answer(wsb_text_t *t, const wsb_op_t *op)
 #define LONG  "0123456789012345678901234567890123456789012345678901234567890123"
 
 #define INVALID(code, text)  ERROR(code, "Invalid message: " text)
+
+#define REQUEST(fields)                                                      \
+    "{\"type\":\"request\",\"id\":\"1\"," fields "}"
+
+#define REFUSED(code, text)                                                  \
+    "{\"type\":\"error\",\"message\":\"Invalid message: " text "\","       \
+    "\"code\":\"" code "\",\"id\":\"1\"}"
+
+#define ASKED(operation, entity, schema, id, data, options)                  \
+    operation "|" entity "|" schema "|" id "|" data "|" options
 
 #define SUBSCRIBE(filter)  "{\"type\":\"subscribe\",\"filter\":" filter "}"
 
@@ -238,9 +271,43 @@ static const struct {
     { "{\"type\":\"subscribe\",\"filter\":{},\"snapshot\":true,\"id\":\"q\"}",
       "{\"type\":\"error\",\"message\":\"snapshot is not supported by this"
       " version\",\"code\":\"unsupported\",\"id\":\"q\"}" },
-    { "{\"type\":\"request\",\"id\":\"1\",\"operation\":\"read\"}",
-      "{\"type\":\"error\",\"message\":\"request is not supported by this"
-      " version\",\"code\":\"unsupported\",\"id\":\"1\"}" },
+
+    /* requests */
+
+    { REQUEST("\"operation\":\"read\",\"entity_type\":\"order\""),
+      ASKED("read", "order", "-", "-", "-", "-") },
+    { REQUEST("\"operation\":\"update\",\"entity_type\":\"o\","
+              "\"entity_id\":9007199254740993,\"schema\":\"s\","
+              "\"data\":[1.0,{\"a\":1,\"a\":\"\\u0000\"}],"
+              "\"options\":{ \"limit\" : 2 }"),
+      ASKED("update", "o", "s", "9007199254740993",
+            "[1.0,{\"a\":1,\"a\":\"\\u0000\"}]", "{ \"limit\" : 2 }") },
+    { REQUEST("\"operation\":\"d\\u0065lete\",\"entity_type\":\"\\u00e9\","
+              "\"entity_id\":\"../../a\""),
+      ASKED("delete", "\xc3\xa9", "-", "../../a", "-", "-") },
+    { "{\"type\":\"request\",\"operation\":\"read\"}",
+      INVALID("missing_field", "a request must have an id, a string of 1 to"
+              " 256 bytes") },
+    { REQUEST("\"operation\":null"),
+      REFUSED("missing_field", "missing field `operation`") },
+    { REQUEST("\"operation\":\"READ\""),
+      REFUSED("invalid_operation", "operation must be create, read, update,"
+              " delete or meta") },
+    { REQUEST("\"operation\":\"meta\""),
+      REFUSED("missing_field", "missing field `entity_type`") },
+    { REQUEST("\"operation\":\"meta\",\"entity_type\":\"\""),
+      REFUSED("invalid_message", "entity_type must be a string of 1 to 256"
+              " bytes") },
+    { REQUEST("\"operation\":\"read\",\"entity_type\":\"o\","
+              "\"entity_id\":1.5"),
+      REFUSED("invalid_message", "entity_id must be a string of 1 to 256"
+              " bytes") },
+    { REQUEST("\"operation\":\"read\",\"entity_type\":\"o\","
+              "\"options\":[]"),
+      REFUSED("invalid_message", "options must be an object") },
+    { REQUEST("\"operation\":\"read\",\"entity_type\":\"o\","
+              "\"options\":{\"limit\":1,\"limit\":2}"),
+      REFUSED("invalid_message", "options must be an object") },
 
     /* conditions, repeated as they are written where they were */
 
@@ -358,20 +425,20 @@ static const struct {
       INVALID("missing_field", "missing field `type`") },
     { "{\"type\":\"Ping\"}",
       INVALID("unknown_type", "unknown type `Ping`, expected one of"
-              " `subscribe`, `unsubscribe`, `ping`, `auth`") },
+              " `subscribe`, `unsubscribe`, `ping`, `auth`, `request`") },
     { "{\"type\":\"\\n%s\"}",
       INVALID("unknown_type", "unknown type `\\n%s`, expected one of"
-              " `subscribe`, `unsubscribe`, `ping`, `auth`") },
+              " `subscribe`, `unsubscribe`, `ping`, `auth`, `request`") },
     { "{\"type\":\"\",\"id\":\"x\"}",
       "{\"type\":\"error\",\"message\":\"Invalid message: unknown type ``,"
-      " expected one of `subscribe`, `unsubscribe`, `ping`, `auth`\","
+      " expected one of `subscribe`, `unsubscribe`, `ping`, `auth`, `request`\","
       "\"code\":\"unknown_type\",\"id\":\"x\"}" },
     { "{\"type\":\"0123456789012345678901234567890123456789012345678901234567"
       "890123\"}",
       INVALID("unknown_type", "unknown type"
               " `0123456789012345678901234567890123456789012345678901234567"
               "890123`, expected one of"
-              " `subscribe`, `unsubscribe`, `ping`, `auth`") },
+              " `subscribe`, `unsubscribe`, `ping`, `auth`, `request`") },
 };
 
 
@@ -594,7 +661,7 @@ test_limits(void)
     strcpy(p + 65, "\"}");
     decode(str(message), &op);
     is_bytes(op.text.data, op.text.len, "Invalid message: unknown type ``,"
-             " expected one of `subscribe`, `unsubscribe`, `ping`, `auth`",
+             " expected one of `subscribe`, `unsubscribe`, `ping`, `auth`, `request`",
              "a long type is not repeated");
     wsb_op_done(&op);
 
@@ -825,6 +892,75 @@ test_failures(void)
 }
 
 
+/* The answer to a request, of its parts those that are known. */
+
+static void
+test_response(void)
+{
+    wsb_op_t      op;
+    wsb_text_t    t;
+    wsb_result_t  r;
+
+    memset(&t, 0, sizeof(t));
+    memset(&op, 0, sizeof(op));
+    op.id = str("a\"1");
+
+    wsb_result_init(&r);
+    r.status = 201;
+    r.data = str("{ \"n\": 1.0 }");
+    bus->response(&t, &op, &r);
+    is_bytes(t.data, t.len, "{\"type\":\"response\",\"id\":\"a\\\"1\","
+             "\"success\":true,\"status\":201,\"data\":{ \"n\": 1.0 }}",
+             "a success, the bytes of the backend as they are");
+    wsb_text_done(&t);
+
+    wsb_result_init(&r);
+    r.status = 206;
+    r.data = str("[1]");
+    r.total = 7;
+    r.count = 1;
+    bus->response(&t, &op, &r);
+    is_bytes(t.data, t.len, "{\"type\":\"response\",\"id\":\"a\\\"1\","
+             "\"success\":true,\"status\":206,\"data\":[1],"
+             "\"metadata\":{\"total\":7,\"count\":1}}", "rows");
+    wsb_text_done(&t);
+
+    r.count = WSB_RESULT_NONE;
+    r.data = none;
+    bus->response(&t, &op, &r);
+    is_bytes(t.data, t.len, "{\"type\":\"response\",\"id\":\"a\\\"1\","
+             "\"success\":true,\"status\":206,\"metadata\":{\"total\":7}}",
+             "a total alone");
+    wsb_text_done(&t);
+
+    wsb_result_init(&r);
+    r.code = "validation_error";
+    r.text = str("no \"name\"");
+    r.status = 422;
+    r.details = str("[ ]");
+    bus->response(&t, &op, &r);
+    is_bytes(t.data, t.len, "{\"type\":\"response\",\"id\":\"a\\\"1\","
+             "\"success\":false,\"status\":422,\"error\":{\"code\":"
+             "\"validation_error\",\"message\":\"no \\\"name\\\"\","
+             "\"details\":[ ]}}", "a failure");
+    wsb_text_done(&t);
+
+    wsb_result_init(&r);
+    r.code = "too_many_requests";
+    r.text = str("later");
+    r.retry_after = 3;
+    bus->response(&t, &op, &r);
+    is_bytes(t.data, t.len, "{\"type\":\"response\",\"id\":\"a\\\"1\","
+             "\"success\":false,\"error\":{\"code\":\"too_many_requests\","
+             "\"message\":\"later\",\"retry_after\":3}}", "to be tried again");
+    wsb_text_done(&t);
+
+    is_bytes(wsb_operation_error(WSB_META), 10, "read_error", "of a meta");
+    is_bytes(wsb_operation_error(WSB_DELETE), 12, "delete_error", "of one");
+    is_uint(live, 0, "nothing is left");
+}
+
+
 int
 main(void)
 {
@@ -835,6 +971,7 @@ main(void)
     test_answers();
     test_prefix();
     test_body();
+    test_response();
     test_failures();
 
     return tap_done();

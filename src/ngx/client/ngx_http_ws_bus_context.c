@@ -1,0 +1,87 @@
+/*
+ * Who a client is, as far as its protocol or its location wants to know: kept
+ * for as long as the client lives, since the request is freed before.  Where
+ * nobody asks, it takes no memory.
+ */
+
+#include "ngx_http_ws_bus_client.h"
+
+
+#define NGX_HTTP_WS_BUS_CONTEXT_ID  (sizeof("conn_") - 1 + 32)
+
+
+static u_char *ngx_http_ws_bus_context_copy(u_char *p, wsb_str_t *dst,
+    ngx_str_t *src);
+
+
+ngx_int_t
+ngx_http_ws_bus_context_attach(ngx_http_request_t *r,
+    ngx_http_ws_bus_client_t *wc)
+{
+    u_char         *p;
+    ngx_str_t       section, schema;
+    wsb_context_t  *context;
+
+    if (!wc->conf->context && !wc->conf->codec->context) {
+        return NGX_OK;
+    }
+
+    ngx_str_null(&section);
+    ngx_str_null(&schema);
+
+    if (wc->conf->section != NULL
+        && ngx_http_complex_value(r, wc->conf->section, &section) != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (wc->conf->default_schema.len != 0) {
+        schema = wc->conf->default_schema;
+
+    } else if (wc->conf->schema != NULL
+               && ngx_http_complex_value(r, wc->conf->schema, &schema)
+                  != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    context = ngx_calloc(sizeof(wsb_context_t) + NGX_HTTP_WS_BUS_CONTEXT_ID
+                         + wc->tenant.len + r->uri.len + section.len
+                         + schema.len, r->connection->log);
+    if (context == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    wc->context = context;
+
+    p = (u_char *) (context + 1);
+
+    context->client = wc->id;
+
+    context->connection_id.data = p;
+    context->connection_id.len = NGX_HTTP_WS_BUS_CONTEXT_ID;
+
+    p = ngx_cpymem(p, "conn_", 5);
+    p = ngx_hex_dump(p, wc->id, sizeof(wc->id));
+
+    p = ngx_http_ws_bus_context_copy(p, &context->tenant, &wc->tenant);
+    p = ngx_http_ws_bus_context_copy(p, &context->uri, &r->uri);
+    p = ngx_http_ws_bus_context_copy(p, &context->section, &section);
+    (void) ngx_http_ws_bus_context_copy(p, &context->schema, &schema);
+
+    return NGX_OK;
+}
+
+
+static u_char *
+ngx_http_ws_bus_context_copy(u_char *p, wsb_str_t *dst, ngx_str_t *src)
+{
+    if (src->len == 0) {
+        return p;
+    }
+
+    dst->data = p;
+    dst->len = src->len;
+
+    return ngx_cpymem(p, src->data, src->len);
+}

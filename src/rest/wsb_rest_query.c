@@ -1,0 +1,865 @@
+/*
+ * Options of a request, written as a query in the backend's style.
+ */
+
+#include "wsb_rest.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+
+typedef struct {
+    const wsb_rest_t     *rest;
+    wsb_rest_style_t      style;
+    wsb_text_t           *args;
+    wsb_text_t            value;          /* one, decoded */
+    wsb_rest_error_t     *err;
+} wsb_rest_write_t;
+
+
+static wsb_rc_t wsb_rest_id(wsb_rest_write_t *w, wsb_str_t id,
+    wsb_text_t *path);
+static wsb_rc_t wsb_rest_write(wsb_rest_write_t *w);
+static wsb_rc_t wsb_rest_write_plain(wsb_rest_write_t *w, unsigned i);
+static wsb_rc_t wsb_rest_write_json_server(wsb_rest_write_t *w, unsigned i);
+static wsb_rc_t wsb_rest_write_regex(wsb_rest_write_t *w,
+    const wsb_rest_filter_t *f);
+static wsb_rc_t wsb_rest_write_postgrest(wsb_rest_write_t *w, unsigned *i);
+static wsb_rc_t wsb_rest_postgrest_value(wsb_rest_write_t *w,
+    const wsb_rest_filter_t *f, int quoted);
+static wsb_rc_t wsb_rest_postgrest_in(wsb_rest_write_t *w,
+    const wsb_rest_filter_t *f);
+static void wsb_rest_quote(wsb_text_t *t, wsb_str_t s);
+static wsb_rc_t wsb_rest_write_rest(wsb_rest_write_t *w);
+static void wsb_rest_begin(wsb_text_t *args);
+static wsb_rc_t wsb_rest_value(wsb_rest_write_t *w,
+    const wsb_rest_filter_t *f, const wsb_json_t *value);
+static int wsb_rest_next(const wsb_rest_filter_t *f, wsb_json_walk_t *walk,
+    unsigned n, wsb_json_t *value);
+static int wsb_rest_column(const wsb_rest_write_t *w, wsb_str_t name);
+static int wsb_rest_bracket(wsb_str_t name);
+static int wsb_rest_plain(wsb_str_t name);
+static int wsb_rest_listed(wsb_str_t name, const char *const *list);
+static wsb_rc_t wsb_rest_cannot(wsb_rest_write_t *w, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+
+static const char *const  wsb_rest_names[] = { "rest", "postgrest",
+                                               "json-server" };
+
+static const char *const  wsb_rest_ops[] = {
+    "", "eq", "neq", "gt", "gte", "lt", "lte", "like", "ilike", "in"
+};
+
+
+wsb_rc_t
+wsb_rest_query(const wsb_rest_t *rest, wsb_rest_style_t style, wsb_str_t id,
+    wsb_text_t *path, wsb_text_t *args, wsb_rest_error_t *err)
+{
+    wsb_rc_t          rc;
+    wsb_rest_write_t  w;
+
+    memset(&w, 0, sizeof(wsb_rest_write_t));
+
+    w.rest = rest;
+    w.style = style;
+    w.args = args;
+    w.err = err;
+
+    rc = id.data != NULL ? wsb_rest_id(&w, id, path) : WSB_OK;
+
+    if (rc == WSB_OK) {
+        rc = wsb_rest_write(&w);
+    }
+
+    if (w.value.failed || path->failed || args->failed) {
+        rc = WSB_NOMEM;
+    }
+
+    wsb_text_done(&w.value);
+
+    return rc;
+}
+
+
+/*
+ * nginx decodes a path and collapses it: what would not be there afterwards
+ * as it was sent is refused.
+ */
+
+static wsb_rc_t
+wsb_rest_id(wsb_rest_write_t *w, wsb_str_t id, wsb_text_t *path)
+{
+    size_t  i;
+
+    if (id.len == 0 || id.len > WSB_REST_ID || !wsb_text_valid(id)) {
+        return wsb_rest_cannot(w, "record_id must have 1 to %u bytes of text",
+                               WSB_REST_ID);
+    }
+
+    for (i = 0; i < id.len; i++) {
+        if (id.data[i] < 0x20 || id.data[i] == 0x7f) {
+            return wsb_rest_cannot(w, "record_id has a control character");
+        }
+    }
+
+    if (w->style == WSB_REST_POSTGREST) {
+        wsb_rest_begin(w->args);
+        wsb_text_lit(w->args, "id=eq.");
+        wsb_rest_encode(w->args, id);
+        return WSB_OK;
+    }
+
+    if (memchr(id.data, '/', id.len) != NULL
+        || (id.len <= 2 && id.data[0] == '.' && id.data[id.len - 1] == '.'))
+    {
+        return wsb_rest_cannot(w, "record_id cannot be carried in a path: it "
+                               "has a slash, or is . or ..");
+    }
+
+    wsb_text_lit(path, "/");
+    wsb_rest_encode(path, id);
+
+    return WSB_OK;
+}
+
+
+static wsb_rc_t
+wsb_rest_write(wsb_rest_write_t *w)
+{
+    wsb_rc_t  rc;
+    unsigned  i;
+
+    rc = WSB_OK;
+
+    for (i = 0; i < w->rest->nfilters && rc == WSB_OK; /* void */ ) {
+
+        if (w->style == WSB_REST_POSTGREST) {
+            rc = wsb_rest_write_postgrest(w, &i);
+            continue;
+        }
+
+        if (w->rest->filter[i].joined) {
+            return wsb_rest_cannot(w, "conditions joined by OR");
+        }
+
+        rc = w->style == WSB_REST_JSON_SERVER
+                 ? wsb_rest_write_json_server(w, i)
+                 : wsb_rest_write_plain(w, i);
+        i++;
+    }
+
+    return rc == WSB_OK ? wsb_rest_write_rest(w) : rc;
+}
+
+
+static wsb_rc_t
+wsb_rest_write_plain(wsb_rest_write_t *w, unsigned i)
+{
+    wsb_rc_t                  rc;
+    unsigned                  n;
+    wsb_str_t                 s;
+    wsb_json_t                value;
+    wsb_json_walk_t           walk;
+    const wsb_rest_filter_t  *f, *other;
+
+    static const char *const  taken[] = { "fields", "sort", "limit",
+                                          "offset", NULL };
+
+    f = &w->rest->filter[i];
+
+    if (wsb_rest_listed(f->column, taken) || wsb_rest_bracket(f->column)) {
+        return wsb_rest_cannot(w, "a condition on a column of that name");
+    }
+
+    /* of a parameter that comes twice many take but one */
+
+    for (n = 0; n < i; n++) {
+        other = &w->rest->filter[n];
+
+        if (wsb_rest_same(other->column, f->column)
+            && (other->op == f->op || other->op == WSB_WHERE_EQ
+                || f->op == WSB_WHERE_EQ))
+        {
+            return wsb_rest_cannot(w, "two such conditions on one column");
+        }
+    }
+
+    wsb_rest_begin(w->args);
+    wsb_rest_encode(w->args, f->column);
+
+    if (f->op != WSB_WHERE_EQ) {
+        wsb_text_lit(w->args, "%5B");
+        wsb_text_lit(w->args, wsb_rest_ops[f->op]);
+        wsb_text_lit(w->args, "%5D");
+    }
+
+    wsb_text_lit(w->args, "=");
+
+    for (n = 0; wsb_rest_next(f, &walk, n, &value); n++) {
+
+        rc = wsb_rest_value(w, f, &value);
+        if (rc != WSB_OK) {
+            return rc;
+        }
+
+        s.data = w->value.data;
+        s.len = w->value.len;
+
+        if (f->op == WSB_WHERE_IN && !f->forced && s.len != 0
+            && memchr(s.data, ',', s.len) != NULL)
+        {
+            return wsb_rest_cannot(w, "a value of in that has a comma");
+        }
+
+        if (n != 0) {
+            wsb_text_lit(w->args, ",");
+        }
+
+        /* a forced list is one text with commas already */
+
+        wsb_rest_encode(w->args, s);
+    }
+
+    if (n == 0) {
+        return wsb_rest_cannot(w, "an in without values");
+    }
+
+    return WSB_OK;
+}
+
+
+static wsb_rc_t
+wsb_rest_write_json_server(wsb_rest_write_t *w, unsigned i)
+{
+    wsb_rc_t                  rc;
+    unsigned                  n, k;
+    wsb_str_t                 s;
+    wsb_json_t                value;
+    wsb_json_walk_t           walk;
+    const char               *suffix;
+    const wsb_rest_filter_t  *f, *other;
+
+    static const char *const  taken[] = { "q", NULL };
+    static const char *const  ends[] = { "_ne", "_gte", "_lte", "_like",
+                                         NULL };
+
+    f = &w->rest->filter[i];
+
+    /* it ORs what names one column twice */
+
+    for (k = 0; k < i; k++) {
+        other = &w->rest->filter[k];
+
+        if (wsb_rest_same(other->column, f->column)) {
+            return wsb_rest_cannot(w, "two conditions on one column");
+        }
+    }
+
+    if (f->column.data[0] == '_' || wsb_rest_listed(f->column, taken)
+        || wsb_rest_bracket(f->column))
+    {
+        return wsb_rest_cannot(w, "a condition on a column of that name");
+    }
+
+    for (k = 0; k < f->column.len; k++) {
+        s.data = f->column.data + k;
+        s.len = f->column.len - k;
+
+        if (wsb_rest_listed(s, ends)) {
+            return wsb_rest_cannot(w, "a condition on a column of that name");
+        }
+    }
+
+    switch (f->op) {
+
+    case WSB_WHERE_EQ:
+    case WSB_WHERE_IN:
+        suffix = "=";
+        break;
+
+    case WSB_WHERE_NEQ:
+        suffix = "_ne=";
+        break;
+
+    case WSB_WHERE_GTE:
+        suffix = "_gte=";
+        break;
+
+    case WSB_WHERE_LTE:
+        suffix = "_lte=";
+        break;
+
+    case WSB_WHERE_ILIKE:
+        return wsb_rest_write_regex(w, f);
+
+    default:
+        return wsb_rest_cannot(w, "the operator %s", wsb_rest_ops[f->op]);
+    }
+
+    if (f->forced && f->op == WSB_WHERE_IN && f->text.len != 0
+        && memchr(f->text.data, ',', f->text.len) != NULL)
+    {
+        /* split at its commas */
+
+        s = f->text;
+
+        while (s.data != NULL) {
+            value.text = s;
+            n = 0;
+
+            while (n < s.len && s.data[n] != ',') {
+                n++;
+            }
+
+            wsb_rest_begin(w->args);
+            wsb_rest_encode(w->args, f->column);
+            wsb_text_lit(w->args, suffix);
+
+            value.text.len = n;
+            wsb_rest_encode(w->args, value.text);
+
+            if (n == s.len) {
+                return WSB_OK;
+            }
+
+            s.data += n + 1;
+            s.len -= n + 1;
+        }
+    }
+
+    for (n = 0; wsb_rest_next(f, &walk, n, &value); n++) {
+
+        rc = wsb_rest_value(w, f, &value);
+        if (rc != WSB_OK) {
+            return rc;
+        }
+
+        s.data = w->value.data;
+        s.len = w->value.len;
+
+        wsb_rest_begin(w->args);
+        wsb_rest_encode(w->args, f->column);
+        wsb_text_lit(w->args, suffix);
+        wsb_rest_encode(w->args, s);
+    }
+
+    return n == 0 ? wsb_rest_cannot(w, "an in without values") : WSB_OK;
+}
+
+
+/* _like of json-server is a regular expression that ignores case. */
+
+static wsb_rc_t
+wsb_rest_write_regex(wsb_rest_write_t *w, const wsb_rest_filter_t *f)
+{
+    size_t      i;
+    uint8_t     c;
+    wsb_rc_t    rc;
+    wsb_str_t   s;
+    wsb_text_t  regex;
+
+    rc = wsb_rest_value(w, f, &f->value);
+    if (rc != WSB_OK) {
+        return rc;
+    }
+
+    memset(&regex, 0, sizeof(wsb_text_t));
+
+    wsb_text_lit(&regex, "^");
+
+    for (i = 0; i < w->value.len; i++) {
+        c = w->value.data[i];
+
+        if (c == '%') {
+            wsb_text_lit(&regex, "[^]*");
+
+        } else if (c == '_') {
+            wsb_text_lit(&regex, "[^]");
+
+        } else {
+
+            if (c == '\\' && i + 1 < w->value.len
+                && (w->value.data[i + 1] == '%'
+                    || w->value.data[i + 1] == '_'
+                    || w->value.data[i + 1] == '\\'))
+            {
+                c = w->value.data[++i];
+            }
+
+            if (strchr("\\^$.|?*+()[]{}/-", c) != NULL) {
+                wsb_text_lit(&regex, "\\");
+            }
+
+            wsb_text_add(&regex, &c, 1);
+        }
+    }
+
+    wsb_text_lit(&regex, "$");
+
+    s.data = regex.data;
+    s.len = regex.len;
+
+    wsb_rest_begin(w->args);
+    wsb_rest_encode(w->args, f->column);
+    wsb_text_lit(w->args, "_like=");
+    wsb_rest_encode(w->args, s);
+
+    rc = regex.failed ? WSB_NOMEM : WSB_OK;
+
+    wsb_text_done(&regex);
+
+    return rc;
+}
+
+
+/* A condition, or a group of those joined by OR. */
+
+static wsb_rc_t
+wsb_rest_write_postgrest(wsb_rest_write_t *w, unsigned *i)
+{
+    int                       group;
+    wsb_rc_t                  rc;
+    unsigned                  first;
+    const wsb_rest_filter_t  *f;
+
+    static const char *const  taken[] = { "select", "order", "limit",
+                                          "offset", "or", "and", "columns",
+                                          "on_conflict", NULL };
+
+    first = *i;
+    group = first + 1 < w->rest->nfilters && w->rest->filter[first + 1].joined;
+
+    wsb_rest_begin(w->args);
+
+    if (group) {
+        wsb_text_lit(w->args, "or=(");
+    }
+
+    do {
+        f = &w->rest->filter[*i];
+
+        if (wsb_rest_listed(f->column, taken) || !wsb_rest_plain(f->column)) {
+            return wsb_rest_cannot(w, "a condition on a column of that name");
+        }
+
+        if (*i != first) {
+            wsb_text_lit(w->args, ",");
+        }
+
+        wsb_rest_encode(w->args, f->column);
+        wsb_text_lit(w->args, group ? "." : "=");
+        wsb_text_lit(w->args, wsb_rest_ops[f->op]);
+        wsb_text_lit(w->args, ".");
+
+        rc = f->op == WSB_WHERE_IN ? wsb_rest_postgrest_in(w, f)
+                                   : wsb_rest_postgrest_value(w, f, group);
+        if (rc != WSB_OK) {
+            return rc;
+        }
+
+        (*i)++;
+
+    } while (*i < w->rest->nfilters && w->rest->filter[*i].joined);
+
+    if (group) {
+        wsb_text_lit(w->args, ")");
+    }
+
+    return WSB_OK;
+}
+
+
+static wsb_rc_t
+wsb_rest_postgrest_value(wsb_rest_write_t *w, const wsb_rest_filter_t *f,
+    int quoted)
+{
+    wsb_rc_t   rc;
+    wsb_str_t  s;
+
+    rc = wsb_rest_value(w, f, &f->value);
+    if (rc != WSB_OK) {
+        return rc;
+    }
+
+    s.data = w->value.data;
+    s.len = w->value.len;
+
+    if ((f->op == WSB_WHERE_LIKE || f->op == WSB_WHERE_ILIKE)
+        && s.len != 0 && memchr(s.data, '*', s.len) != NULL)
+    {
+        /* there it stands for any run of characters */
+        return wsb_rest_cannot(w, "a pattern that has an asterisk");
+    }
+
+    if (quoted) {
+        wsb_rest_quote(w->args, s);
+
+    } else {
+        wsb_rest_encode(w->args, s);
+    }
+
+    return WSB_OK;
+}
+
+
+static wsb_rc_t
+wsb_rest_postgrest_in(wsb_rest_write_t *w, const wsb_rest_filter_t *f)
+{
+    size_t           n;
+    wsb_rc_t         rc;
+    unsigned         i;
+    wsb_str_t        s, part;
+    wsb_json_t       value;
+    wsb_json_walk_t  walk;
+
+    wsb_text_lit(w->args, "(");
+
+    if (f->forced) {
+        s = f->text;
+
+        for ( ;; ) {
+            for (n = 0; n < s.len && s.data[n] != ','; n++) { /* void */ }
+
+            part.data = s.data;
+            part.len = n;
+            wsb_rest_quote(w->args, part);
+
+            if (n == s.len) {
+                break;
+            }
+
+            wsb_text_lit(w->args, ",");
+            s.data += n + 1;
+            s.len -= n + 1;
+        }
+
+    } else {
+
+        for (i = 0; wsb_rest_next(f, &walk, i, &value); i++) {
+
+            rc = wsb_rest_value(w, f, &value);
+            if (rc != WSB_OK) {
+                return rc;
+            }
+
+            if (i != 0) {
+                wsb_text_lit(w->args, ",");
+            }
+
+            s.data = w->value.data;
+            s.len = w->value.len;
+            wsb_rest_quote(w->args, s);
+        }
+    }
+
+    wsb_text_lit(w->args, ")");
+
+    return WSB_OK;
+}
+
+
+/* In PostgREST's lists: between quotes, the quotes in it and \ escaped. */
+
+static void
+wsb_rest_quote(wsb_text_t *t, wsb_str_t s)
+{
+    size_t     i;
+    wsb_str_t  c;
+
+    wsb_text_lit(t, "%22");
+
+    for (i = 0; i < s.len; i++) {
+
+        if (s.data[i] == '"' || s.data[i] == '\\') {
+            wsb_text_lit(t, "%5C");
+        }
+
+        c.data = s.data + i;
+        c.len = 1;
+        wsb_rest_encode(t, c);
+    }
+
+    wsb_text_lit(t, "%22");
+}
+
+
+/* Columns, sort, limit, offset. */
+
+static wsb_rc_t
+wsb_rest_write_rest(wsb_rest_write_t *w)
+{
+    unsigned                 i;
+    const wsb_rest_t        *rest;
+    const wsb_rest_style_t   style = w->style;
+
+    static const char *const  columns[] = { "fields=", "select=", NULL };
+    static const char *const  sort[] = { "sort=", "order=", "_sort=" };
+    static const char *const  limit[] = { "limit=", "limit=", "_limit=" };
+    static const char *const  offset[] = { "offset=", "offset=", "_start=" };
+
+    rest = w->rest;
+
+    for (i = 0; i < rest->ncolumns; i++) {
+
+        if (columns[style] == NULL) {
+            return wsb_rest_cannot(w, "columns");
+        }
+
+        if (!wsb_rest_column(w, rest->column[i])) {
+            return wsb_rest_cannot(w, "a column of that name");
+        }
+
+        if (i == 0) {
+            wsb_rest_begin(w->args);
+            wsb_text_lit(w->args, columns[style]);
+        } else {
+            wsb_text_lit(w->args, ",");
+        }
+
+        wsb_rest_encode(w->args, rest->column[i]);
+    }
+
+    for (i = 0; i < rest->nsorts; i++) {
+
+        if (!wsb_rest_column(w, rest->sort[i].column)) {
+            return wsb_rest_cannot(w, "a column of that name");
+        }
+
+        if (i == 0) {
+            wsb_rest_begin(w->args);
+            wsb_text_lit(w->args, sort[style]);
+        } else {
+            wsb_text_lit(w->args, ",");
+        }
+
+        if (style == WSB_REST_PLAIN && rest->sort[i].desc) {
+            wsb_text_lit(w->args, "-");
+        }
+
+        wsb_rest_encode(w->args, rest->sort[i].column);
+
+        if (style == WSB_REST_POSTGREST) {
+            wsb_text_lit(w->args, rest->sort[i].desc ? ".desc" : ".asc");
+        }
+    }
+
+    for (i = 0; i < rest->nsorts && style == WSB_REST_JSON_SERVER; i++) {
+        wsb_text_lit(w->args, i == 0 ? "&_order=" : ",");
+        wsb_text_lit(w->args, rest->sort[i].desc ? "desc" : "asc");
+    }
+
+    if (rest->limit != WSB_REST_NONE) {
+        wsb_rest_begin(w->args);
+        wsb_text_lit(w->args, limit[style]);
+        wsb_text_uint(w->args, rest->limit);
+    }
+
+    if (rest->offset != WSB_REST_NONE) {
+        wsb_rest_begin(w->args);
+        wsb_text_lit(w->args, offset[style]);
+        wsb_text_uint(w->args, rest->offset);
+    }
+
+    return WSB_OK;
+}
+
+
+static void
+wsb_rest_begin(wsb_text_t *args)
+{
+    if (args->len != 0) {
+        wsb_text_lit(args, "&");
+    }
+}
+
+
+/* The text of a value: a string decoded, others as they are written. */
+
+static wsb_rc_t
+wsb_rest_value(wsb_rest_write_t *w, const wsb_rest_filter_t *f,
+    const wsb_json_t *value)
+{
+    size_t    len;
+    uint8_t  *p;
+
+    w->value.len = 0;
+
+    if (f->forced) {
+        wsb_text_str(&w->value, f->text);
+        return WSB_OK;
+    }
+
+    switch (value->type) {
+
+    case WSB_JSON_STRING:
+        p = wsb_text_reserve(&w->value, value->text.len);
+
+        if (p == NULL) {
+            return WSB_NOMEM;
+        }
+
+        if (wsb_json_decode(value, p, &len) != WSB_OK) {
+            return wsb_rest_cannot(w, "a NUL or half a character in a value");
+        }
+
+        w->value.len = len;
+        return WSB_OK;
+
+    case WSB_JSON_NUMBER:
+    case WSB_JSON_TRUE:
+    case WSB_JSON_FALSE:
+        wsb_text_str(&w->value, value->text);
+        return WSB_OK;
+
+    default:
+        return wsb_rest_cannot(w, "a value that is null, an array or an "
+                               "object");
+    }
+}
+
+
+/* The n-th value: of an array one after the other, else the only one. */
+
+static int
+wsb_rest_next(const wsb_rest_filter_t *f, wsb_json_walk_t *walk, unsigned n,
+    wsb_json_t *value)
+{
+    if (f->forced || f->value.type != WSB_JSON_ARRAY) {
+        *value = f->value;
+        return n == 0;
+    }
+
+    if (n == 0) {
+        wsb_json_enter(walk, &f->value);
+    }
+
+    return n < WSB_REST_VALUES && wsb_json_element(walk, value) == WSB_OK;
+}
+
+
+/*
+ * Can it stand in a list of columns?  PostgREST has relations, functions and
+ * "*" there as well, which are none.
+ */
+
+static int
+wsb_rest_column(const wsb_rest_write_t *w, wsb_str_t name)
+{
+    if (w->style == WSB_REST_POSTGREST) {
+        return wsb_rest_plain(name);
+    }
+
+    return name.data[0] != '-' && memchr(name.data, ',', name.len) == NULL;
+}
+
+
+/* A server may take one for the name of an operator, or of an element. */
+
+static int
+wsb_rest_bracket(wsb_str_t name)
+{
+    return memchr(name.data, '[', name.len) != NULL
+           || memchr(name.data, ']', name.len) != NULL;
+}
+
+
+/* What PostgREST takes for nothing but a column. */
+
+static int
+wsb_rest_plain(wsb_str_t name)
+{
+    size_t   i;
+    uint8_t  c;
+
+    for (i = 0; i < name.len; i++) {
+        c = name.data[i];
+
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z')
+              || (c >= '0' && c <= '9') || c == '_' || c == ' ' || c >= 0x80))
+        {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+static int
+wsb_rest_listed(wsb_str_t name, const char *const *list)
+{
+    wsb_str_t  s;
+
+    for ( /* void */ ; *list != NULL; list++) {
+        s.data = (const uint8_t *) *list;
+        s.len = strlen(*list);
+
+        if (wsb_rest_same(name, s)) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+void
+wsb_rest_encode(wsb_text_t *t, wsb_str_t s)
+{
+    size_t    i;
+    uint8_t   c, *p;
+
+    static const char  hex[] = "0123456789ABCDEF";
+
+    p = wsb_text_reserve(t, 3 * s.len);
+
+    if (p == NULL) {
+        return;
+    }
+
+    for (i = 0; i < s.len; i++) {
+        c = s.data[i];
+
+        if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z')
+            || (c >= '0' && c <= '9')
+            || c == '-' || c == '.' || c == '_' || c == '~')
+        {
+            *p++ = c;
+            continue;
+        }
+
+        *p++ = '%';
+        *p++ = (uint8_t) hex[c >> 4];
+        *p++ = (uint8_t) hex[c & 15];
+    }
+
+    t->len = (size_t) (p - t->data);
+}
+
+
+static wsb_rc_t
+wsb_rest_cannot(wsb_rest_write_t *w, const char *fmt, ...)
+{
+    int      n;
+    va_list  args;
+
+    w->err->style = 1;
+
+    va_start(args, fmt);
+    n = vsnprintf(w->err->text, sizeof(w->err->text), fmt, args);
+    va_end(args);
+
+    if (strncmp(fmt, "record_id", 9) == 0) {
+        w->err->style = 0;
+        return WSB_ERROR;
+    }
+
+    if (n > 0 && (size_t) n < sizeof(w->err->text)) {
+        (void) snprintf(w->err->text + n, sizeof(w->err->text) - (size_t) n,
+                        ": this backend (%s) cannot be asked so",
+                        wsb_rest_names[w->style]);
+    }
+
+    return WSB_ERROR;
+}
