@@ -998,7 +998,7 @@ test_field(void)
 
     texts[0].len = 1;
 
-    for (n = 1; n < 4; n++) {
+    for (n = 1; n < 10; n++) {
         calls = 0;
         fail_at = n;
 
@@ -1009,7 +1009,7 @@ test_field(void)
     }
 
     fail_at = 0;
-    ok(n > 1 && n < 4, "any allocation may fail");
+    ok(n > 2 && n < 10, "any allocation may fail");
 
     wsb_free(many);
     wsb_free(own);
