@@ -426,8 +426,10 @@ wsb_resource_end(wsb_text_t *t, uint64_t msec)
 static void
 wsb_resource_string(wsb_text_t *t, const char *name, wsb_str_t value)
 {
+    static const wsb_str_t  empty = wsb_string("");
+
     wsb_text_lit(t, name);
-    wsb_text_json(t, value);
+    wsb_text_json(t, value.data != NULL ? value : empty);
 }
 
 
