@@ -9,9 +9,6 @@
 #include <sys/random.h>
 
 
-#define NGX_HTTP_WS_BUS_SCHEMA_MAX  256   /* bytes, as of other fields */
-
-
 static ngx_int_t ngx_http_ws_bus_client_init_process(ngx_cycle_t *cycle);
 static void *ngx_http_ws_bus_client_create_main_conf(ngx_conf_t *cf);
 static void *ngx_http_ws_bus_client_create_loc_conf(ngx_conf_t *cf);
@@ -19,8 +16,6 @@ static char *ngx_http_ws_bus_client_merge_loc_conf(ngx_conf_t *cf,
     void *parent, void *child);
 static char *ngx_http_ws_bus_client_protocol(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
-static char *ngx_http_ws_bus_client_default_schema(ngx_conf_t *cf,
-    ngx_command_t *cmd, void *conf);
 static char *ngx_http_ws_bus_client_on_gap(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static void ngx_http_ws_bus_client_husk_handler(ngx_event_t *ev);
@@ -84,7 +79,7 @@ static ngx_command_t  ngx_http_ws_bus_client_commands[] = {
 
     { ngx_string("ws_bus_default_schema"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_http_ws_bus_client_default_schema,
+      ngx_http_ws_bus_context_default_schema,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
@@ -654,45 +649,6 @@ ngx_http_ws_bus_client_protocol(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
                        (size_t) (p - names), names);
 
     return NGX_CONF_ERROR;
-}
-
-
-/* A name that an event can have, or "" for none. */
-
-static char *
-ngx_http_ws_bus_client_default_schema(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf)
-{
-    ngx_http_ws_bus_client_loc_conf_t  *ccf = conf;
-
-    wsb_str_t   name;
-    ngx_str_t  *value;
-
-    if (ccf->default_schema.data != NULL) {
-        return "is duplicate";
-    }
-
-    value = cf->args->elts;
-
-    name.data = value[1].data;
-    name.len = value[1].len;
-
-    if (name.len > NGX_HTTP_WS_BUS_SCHEMA_MAX
-        || !wsb_text_valid(name)
-        || ngx_strlchr(value[1].data, value[1].data + value[1].len, '$'))
-    {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid value \"%V\" in "
-                           "\"ws_bus_default_schema\": expected a name of at "
-                           "most %d bytes without variables, such as "
-                           "\"public\"",
-                           &value[1], NGX_HTTP_WS_BUS_SCHEMA_MAX);
-        return NGX_CONF_ERROR;
-    }
-
-    ccf->default_schema = value[1];
-
-    return NGX_CONF_OK;
 }
 
 

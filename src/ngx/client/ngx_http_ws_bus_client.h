@@ -687,6 +687,9 @@ void ngx_http_ws_bus_op_gap(ngx_http_ws_bus_client_t *wc, uint64_t to,
 
 /* context */
 
+char *ngx_http_ws_bus_context_default_schema(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
+
 /*
  * At the handshake, after tenant and id are known: what the location or the
  * protocol wants to know of a client, if they do.  NGX_OK, or a status.
