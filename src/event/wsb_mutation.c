@@ -418,8 +418,13 @@ wsb_mutation_metadata(const wsb_mutation_t *m, wsb_text_t *t)
         wsb_text_json(t, origin);
     }
 
+    if (m->request_id.len != 0) {
+        wsb_text_lit(t, t->len > 1 ? ",\"request_id\":" : "\"request_id\":");
+        wsb_text_json(t, m->request_id);
+    }
+
     if (m->truncated) {
-        wsb_text_lit(t, origin.len ? ",\"truncated\":true"
+        wsb_text_lit(t, t->len > 1 ? ",\"truncated\":true"
                                    : "\"truncated\":true");
     }
 

@@ -46,6 +46,7 @@ typedef struct {
     wsb_str_t              prefix;        /* of the location; len 0: none */
     wsb_str_t              location;      /* header of the response */
     wsb_str_t              id_path;       /* names joined by dots */
+    wsb_str_t              request_id;    /* for the metadata; len 0: none */
     wsb_str_t              response;      /* bodies; len 0: none */
     wsb_str_t              request;
     unsigned               lost_response:1;   /* there was one, but where */

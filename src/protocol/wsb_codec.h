@@ -172,6 +172,9 @@ typedef struct {
     /* Requests of a connection run one at a time, in their order. */
     int                   ordered;
 
+    /* Code for a request where there is no backend; NULL: "unsupported". */
+    const char           *no_backend;
+
     /*
      * Subscriptions of different clients have different names, made of the
      * client's random bytes and the ordinal: no frame serves two of them.

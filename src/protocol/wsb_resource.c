@@ -81,6 +81,7 @@ const wsb_codec_t  wsb_codec_resource = {
     .ordered = 1,
     .context = 1,
     .own_names = 1,
+    .no_backend = "model_not_found",
     .decode = wsb_resource_decode,
     .filter = wsb_resource_filter,
     .subscribed = wsb_resource_subscribed,

@@ -13,12 +13,16 @@ ngx_int_t
 ngx_http_ws_bus_admit(ngx_http_request_t *r, ngx_http_ws_bus_client_t *wc,
     ngx_str_t *tenant)
 {
-    ngx_int_t  rc;
+    ngx_int_t     rc;
+    ngx_uint_t    n;
+    wsb_forced_t  forced[WSB_RESTRICT_CONDITIONS];
+
+    n = 0;
 
     rc = ngx_http_ws_bus_admit_tenant(wc, tenant);
 
     if (rc == NGX_OK) {
-        rc = ngx_http_ws_bus_restrict_force(r, wc);
+        rc = ngx_http_ws_bus_restrict_force(r, wc, forced, &n);
     }
 
     if (rc == NGX_OK) {
@@ -27,6 +31,12 @@ ngx_http_ws_bus_admit(ngx_http_request_t *r, ngx_http_ws_bus_client_t *wc,
 
     if (rc == NGX_OK) {
         rc = ngx_http_ws_bus_limit(r, wc);
+    }
+
+    if (rc == NGX_OK && wc->conf->requests != NULL
+        && wc->fan->worker != NULL)
+    {
+        rc = wc->conf->requests->admit(r, wc, forced, n);
     }
 
     return rc;
@@ -74,5 +84,5 @@ ngx_http_ws_bus_admit_tenant(ngx_http_ws_bus_client_t *wc, ngx_str_t *tenant)
 u_char *
 ngx_http_ws_bus_admit_id(ngx_http_request_t *r)
 {
-    return ngx_http_get_module_ctx(r, ngx_http_ws_bus_client_module);
+    return ngx_http_get_module_ctx(r->main, ngx_http_ws_bus_client_module);
 }

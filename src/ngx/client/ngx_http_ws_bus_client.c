@@ -292,6 +292,10 @@ ngx_http_ws_bus_client_free(ngx_http_ws_bus_client_t *wc)
     wsb_restrict_free(wc->forced);
     ngx_http_ws_bus_limit_give(wc);
 
+    if (wc->asker != NULL) {
+        wc->conf->requests->free(wc);
+    }
+
     if (wc->quotas != NULL) {
         ngx_free(wc->quotas);
     }
@@ -390,6 +394,32 @@ ngx_http_ws_bus_client_stop(ngx_http_ws_bus_client_t *wc)
     if (wc->fan->worker != NULL) {
         ngx_http_ws_bus_out_fall_behind(wc);
         ngx_http_ws_bus_subscribe_leave(wc);
+    }
+}
+
+
+void
+ngx_http_ws_bus_client_hold(ngx_http_ws_bus_client_t *wc, ngx_uint_t why)
+{
+    wc->held |= why;
+    wc->paused = 1;
+}
+
+
+void
+ngx_http_ws_bus_client_release(ngx_http_ws_bus_client_t *wc, ngx_uint_t why)
+{
+    if (!(wc->held & why)) {
+        return;
+    }
+
+    wc->held &= ~why;
+
+    if (!wc->held && !wc->closing
+        && wc->control_size <= NGX_HTTP_WS_BUS_CONTROL_MAX / 2)
+    {
+        wc->paused = 0;
+        wc->transport->resume(wc);
     }
 }
 

@@ -66,6 +66,8 @@ typedef struct ngx_http_ws_bus_fan_s        ngx_http_ws_bus_fan_t;
 typedef struct ngx_http_ws_bus_client_s     ngx_http_ws_bus_client_t;
 typedef struct ngx_http_ws_bus_transport_s  ngx_http_ws_bus_transport_t;
 typedef struct ngx_http_ws_bus_op_s         ngx_http_ws_bus_op_t;
+typedef struct ngx_http_ws_bus_requests_s   ngx_http_ws_bus_requests_t;
+typedef struct ngx_http_ws_bus_asker_s      ngx_http_ws_bus_asker_t;
 typedef struct ngx_http_ws_bus_out_s        ngx_http_ws_bus_out_t;
 typedef struct ngx_http_ws_bus_write_s      ngx_http_ws_bus_write_t;
 typedef struct ngx_http_ws_bus_record_s     ngx_http_ws_bus_record_t;
@@ -101,6 +103,9 @@ typedef struct {
     ngx_str_t                    default_schema;      /* of who names none */
     ngx_uint_t                   context;     /* clients keep one: set when
                                                  merging, by any room */
+
+    const ngx_http_ws_bus_requests_t  *requests;  /* NULL: there is nobody to
+                                                 ask; set when merging */
 
     ngx_http_ws_bus_origins_t   *origins;     /* NULL: any */
     ngx_array_t                 *names;       /* of the server, see origin */
@@ -271,6 +276,39 @@ struct ngx_http_ws_bus_op_s {
 };
 
 
+/*
+ * Who answers requests for records: the room of calls, which is known here by
+ * this table alone.  What it keeps of a client is wc->asker.
+ */
+
+struct ngx_http_ws_bus_requests_s {
+
+    /* At the handshake.  The conditions live as long as the request. */
+    ngx_int_t                  (*admit)(ngx_http_request_t *r,
+                                    ngx_http_ws_bus_client_t *wc,
+                                    const wsb_forced_t *forced,
+                                    ngx_uint_t n);
+
+    /* It keeps the operation, or has refused it. */
+    void                       (*request)(ngx_http_ws_bus_client_t *wc,
+                                    wsb_op_t *op);
+
+    /* A client that was stalled has read its answers. */
+    void                       (*resume)(ngx_http_ws_bus_client_t *wc);
+
+    void                       (*free)(ngx_http_ws_bus_client_t *wc);
+
+    /* Of the client that this request is made for; NULL: it is no call. */
+    ngx_str_t                 *(*tenant)(ngx_http_request_t *r);
+};
+
+
+/* Why a client is not read, besides answers that wait. */
+
+#define NGX_HTTP_WS_BUS_HELD_REQUESTS  1      /* it has asked for too much */
+#define NGX_HTTP_WS_BUS_HELD_LEAVING   2      /* it only awaits answers */
+
+
 /* A message for one client that is no event. */
 
 typedef enum {
@@ -360,6 +398,9 @@ struct ngx_http_ws_bus_client_s {
     unsigned                     closing:1;   /* its end is queued */
     unsigned                     closed:1;    /* a husk */
     unsigned                     paused:1;    /* not read: answers wait */
+    unsigned                     held:2;      /* not read for these reasons */
+    unsigned                     stalled:1;   /* the room of calls waits until
+                                                 its answers are read */
     unsigned                     counted:1;
     unsigned                     overflowed:1;       /* counted as such */
     unsigned                     beating:1;   /* in the wheel */
@@ -405,6 +446,7 @@ struct ngx_http_ws_bus_client_s {
     ngx_http_ws_bus_token_t     *token;       /* NULL: none */
     wsb_context_t               *context;     /* NULL: nobody asks for it */
     ngx_http_ws_bus_op_t        *ops;         /* those that wait */
+    ngx_http_ws_bus_asker_t     *asker;       /* NULL: nobody to ask */
 
     ngx_queue_t                  clients;
     ngx_queue_t                  leaving;     /* while nleft is not 0 */
@@ -494,6 +536,12 @@ void ngx_http_ws_bus_client_stop(ngx_http_ws_bus_client_t *wc);
 void ngx_http_ws_bus_client_last(ngx_http_ws_bus_client_t *wc,
     u_char id[WSB_ID_LEN + 1]);
 
+/* It is not read any more, until it is released of all that holds it. */
+void ngx_http_ws_bus_client_hold(ngx_http_ws_bus_client_t *wc,
+    ngx_uint_t why);
+void ngx_http_ws_bus_client_release(ngx_http_ws_bus_client_t *wc,
+    ngx_uint_t why);
+
 /* The end: wc is a husk afterwards. */
 void ngx_http_ws_bus_client_close(ngx_http_ws_bus_client_t *wc);
 
@@ -582,8 +630,17 @@ char *ngx_http_ws_bus_restrict(ngx_conf_t *cf, ngx_command_t *cmd,
 ngx_int_t ngx_http_ws_bus_restrict_merge(ngx_conf_t *cf,
     ngx_http_ws_bus_client_loc_conf_t *prev,
     ngx_http_ws_bus_client_loc_conf_t *conf);
+
+/* *n conditions of WSB_RESTRICT_CONDITIONS, in the request's pool. */
 ngx_int_t ngx_http_ws_bus_restrict_force(ngx_http_request_t *r,
-    ngx_http_ws_bus_client_t *wc);
+    ngx_http_ws_bus_client_t *wc, wsb_forced_t *forced, ngx_uint_t *n);
+
+/*
+ * Does an event, or a row that is told as one, meet these conditions?
+ * NGX_DECLINED: it does not.  NGX_ERROR: no memory.
+ */
+ngx_int_t ngx_http_ws_bus_restrict_meets(const uint8_t key[16],
+    const wsb_forced_t *forced, ngx_uint_t n, const wsb_event_t *ev);
 
 
 /* limit */

@@ -338,22 +338,30 @@ ngx_http_ws_bus_op_auth(ngx_http_ws_bus_client_t *wc, wsb_op_t *op)
 }
 
 
-/* There is no backend that could know the entity. */
+/* Without a backend: some protocols have a word for an unknown entity. */
 
 static void
 ngx_http_ws_bus_op_request(ngx_http_ws_bus_client_t *wc, wsb_op_t *op)
 {
-    wsb_str_t  schema, entity;
+    wsb_str_t    schema, entity;
+    const char  *code;
+
+    if (wc->asker != NULL) {
+        wc->conf->requests->request(wc, op);
+        return;
+    }
 
     schema = op->request.schema;
+    entity = op->request.entity;
 
     if (schema.len == 0 && wc->context != NULL) {
         schema = wc->context->schema;
     }
 
-    entity = op->request.entity;
+    code = wc->conf->codec->no_backend;
 
-    wsb_op_refuse(op, "model_not_found", "Model not found: %.*s%s%.*s",
+    wsb_op_refuse(op, code ? code : "unsupported",
+                  "This location has no backend to ask for %.*s%s%.*s",
                   (int) schema.len, (const char *) schema.data,
                   schema.len != 0 ? "." : "",
                   (int) entity.len, (const char *) entity.data);

@@ -444,7 +444,14 @@ ngx_http_ws_bus_out_flush(ngx_http_ws_bus_client_t *wc)
         }
     }
 
-    if (wc->paused && wc->control_size <= NGX_HTTP_WS_BUS_CONTROL_MAX / 2) {
+    if (wc->stalled && wc->control_size <= NGX_HTTP_WS_BUS_CONTROL_MAX / 2) {
+        wc->stalled = 0;
+        wc->conf->requests->resume(wc);
+    }
+
+    if (wc->paused && !wc->held
+        && wc->control_size <= NGX_HTTP_WS_BUS_CONTROL_MAX / 2)
+    {
         wc->paused = 0;
         wc->transport->resume(wc);
     }

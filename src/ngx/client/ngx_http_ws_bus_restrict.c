@@ -33,6 +33,8 @@ static ngx_int_t ngx_http_ws_bus_restrict_value(ngx_http_request_t *r,
     ngx_http_ws_bus_condition_t *condition, wsb_str_t *value);
 static ngx_int_t ngx_http_ws_bus_restrict_check(ngx_conf_t *cf,
     ngx_http_ws_bus_condition_t *condition);
+static void ngx_http_ws_bus_restrict_met(void *ctx, wsb_node_t *node,
+    wsb_change_t change);
 static ngx_uint_t ngx_http_ws_bus_restrict_many(ngx_conf_t *cf,
     ngx_uint_t n);
 
@@ -334,13 +336,14 @@ ngx_http_ws_bus_restrict_merge(ngx_conf_t *cf,
 
 ngx_int_t
 ngx_http_ws_bus_restrict_force(ngx_http_request_t *r,
-    ngx_http_ws_bus_client_t *wc)
+    ngx_http_ws_bus_client_t *wc, wsb_forced_t *forced, ngx_uint_t *count)
 {
     wsb_rc_t                      rc;
     ngx_uint_t                    i, n;
-    wsb_forced_t                  forced[WSB_RESTRICT_CONDITIONS];
     wsb_where_error_t             err;
     ngx_http_ws_bus_condition_t  *condition;
+
+    *count = 0;
 
     if (wc->conf->conditions == NULL || wc->fan->worker == NULL) {
         return NGX_OK;
@@ -348,6 +351,8 @@ ngx_http_ws_bus_restrict_force(ngx_http_request_t *r,
 
     condition = wc->conf->conditions->elts;
     n = wc->conf->conditions->nelts;
+
+    *count = n;
 
     for (i = 0; i < n; i++) {
 
@@ -439,4 +444,75 @@ ngx_http_ws_bus_restrict_value(ngx_http_request_t *r,
     wsb_text_done(&text);
 
     return p == NULL ? NGX_ERROR : NGX_OK;
+}
+
+
+/*
+ * The same that a subscription to everything would get, since it is the same
+ * that judges.
+ */
+
+ngx_int_t
+ngx_http_ws_bus_restrict_meets(const uint8_t key[16],
+    const wsb_forced_t *forced, ngx_uint_t n, const wsb_event_t *ev)
+{
+    wsb_rc_t            rc;
+    wsb_sub_t           sub;
+    ngx_uint_t          met;
+    wsb_plan_t         *plan;
+    wsb_index_t        *index;
+    wsb_parts_t         parts;
+    wsb_filter_t        all;
+    wsb_restrict_t     *made;
+    wsb_where_error_t   err;
+
+    static const wsb_str_t  none = wsb_null_string;
+
+    if (n == 0) {
+        return NGX_OK;
+    }
+
+    rc = wsb_restrict_create(key, forced, (unsigned) n, &made, &err);
+
+    if (rc != WSB_OK) {
+        return rc == WSB_NOMEM ? NGX_ERROR : NGX_DECLINED;
+    }
+
+    ngx_memzero(&all, sizeof(wsb_filter_t));
+    ngx_memzero(&sub, sizeof(wsb_sub_t));
+
+    met = 0;
+    plan = wsb_plan_create(key, none, &all, made);
+    index = wsb_index_create(key);
+    rc = plan != NULL && index != NULL ? wsb_index_add(index, plan, &sub)
+                                       : WSB_NOMEM;
+
+    if (rc == WSB_OK) {
+        wsb_key_parts(key, ev, &parts);
+
+        rc = wsb_index_match(index, &parts, ev,
+                             ngx_http_ws_bus_restrict_met, &met);
+
+        wsb_index_remove(index, &sub);
+    }
+
+    if (index != NULL) {
+        wsb_index_destroy(index);
+    }
+
+    wsb_free(plan);
+    wsb_restrict_free(made);
+
+    if (rc != WSB_OK) {
+        return NGX_ERROR;
+    }
+
+    return met ? NGX_OK : NGX_DECLINED;
+}
+
+
+static void
+ngx_http_ws_bus_restrict_met(void *ctx, wsb_node_t *node, wsb_change_t change)
+{
+    *(ngx_uint_t *) ctx = (change == WSB_CHANGE_NONE);
 }

@@ -549,10 +549,21 @@ static ngx_int_t
 ngx_http_ws_bus_session_log_tenant(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data)
 {
-    ngx_int_t  rc;
-    ngx_str_t  tenant;
+    ngx_int_t                           rc;
+    ngx_str_t                           tenant, *known;
+    ngx_http_ws_bus_client_loc_conf_t  *ccf;
 
-    rc = ngx_http_ws_bus_tenant_get(r, &tenant);
+    ccf = ngx_http_get_module_loc_conf(r->main, ngx_http_ws_bus_client_module);
+
+    known = ccf->requests ? ccf->requests->tenant(r) : NULL;
+
+    if (known != NULL) {
+        tenant = *known;
+        rc = tenant.len ? NGX_OK : NGX_DECLINED;
+
+    } else {
+        rc = ngx_http_ws_bus_tenant_get(r, &tenant);
+    }
 
     if (rc == NGX_ERROR) {
         return NGX_ERROR;

@@ -92,6 +92,13 @@ ngx_http_ws_bus_jwt_ctx_t *ngx_http_ws_bus_jwt_look(ngx_http_request_t *r,
 ngx_http_ws_bus_jwt_ctx_t *ngx_http_ws_bus_jwt_ctx(ngx_http_request_t *r);
 
 /*
+ * A request that is made for the client of another one, which is gone: these
+ * were that one's claims.
+ */
+ngx_int_t ngx_http_ws_bus_jwt_lend(ngx_http_request_t *r,
+    const wsb_json_t *claims);
+
+/*
  * Verifies a token at the present time.  buf has room for token.len bytes
  * and holds the claims.  WSB_ERROR: *reason.
  */

@@ -352,6 +352,25 @@ ngx_http_ws_bus_jwt_create_ctx(ngx_http_request_t *r)
 }
 
 
+ngx_int_t
+ngx_http_ws_bus_jwt_lend(ngx_http_request_t *r, const wsb_json_t *claims)
+{
+    ngx_http_ws_bus_jwt_ctx_t  *ctx;
+
+    ctx = ngx_http_ws_bus_jwt_create_ctx(r);
+    if (ctx == NULL) {
+        return NGX_ERROR;
+    }
+
+    ctx->conf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_jwt_module);
+    ctx->verified = 1;
+    ctx->present = 1;
+    ctx->claims = *claims;
+
+    return NGX_OK;
+}
+
+
 /* Nothing: it marks the place. */
 
 static void

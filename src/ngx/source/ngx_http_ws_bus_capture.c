@@ -126,6 +126,7 @@ ngx_http_ws_bus_capture_remember(ngx_http_request_t *r)
         cap->client = ngx_http_get_module_loc_conf(r,
                                                ngx_http_ws_bus_client_module);
         cap->clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+        cap->bus = cap->conf->capture;
         cap->method = r->method;
         cap->uri = r->uri;
         cap->raw = r->unparsed_uri;

@@ -23,6 +23,8 @@ typedef struct {
     ngx_http_ws_bus_source_loc_conf_t  *conf;  /* of the location captured */
     ngx_http_ws_bus_client_loc_conf_t  *client;
     ngx_http_core_loc_conf_t    *clcf;
+    ngx_http_ws_bus_zone_t      *bus;
+    const ngx_http_ws_bus_called_t  *called;  /* NULL: it is captured */
     ngx_uint_t                   method;
     ngx_str_t                    uri;
     ngx_str_t                    raw;         /* as the client has sent it */

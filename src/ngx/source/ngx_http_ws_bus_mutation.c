@@ -29,6 +29,9 @@ typedef struct {
 static void ngx_http_ws_bus_mutation_inflate(ngx_http_ws_bus_captured_t *cap);
 static ngx_uint_t ngx_http_ws_bus_mutation_fields(
     ngx_http_ws_bus_mutation_t *m);
+static void ngx_http_ws_bus_mutation_known(ngx_http_ws_bus_mutation_t *m);
+static void ngx_http_ws_bus_mutation_default(wsb_mutation_t *row,
+    wsb_field_t field, const ngx_str_t *value);
 static ngx_uint_t ngx_http_ws_bus_mutation_value(
     ngx_http_ws_bus_mutation_t *m, const ngx_http_ws_bus_field_t *f);
 static void ngx_http_ws_bus_mutation_bodies(ngx_http_ws_bus_mutation_t *m);
@@ -113,6 +116,34 @@ ngx_http_ws_bus_mutation_emit(ngx_http_request_t *r,
 
 
 void
+ngx_http_ws_bus_mutation_called(ngx_http_request_t *r,
+    const ngx_http_ws_bus_called_t *called)
+{
+    ngx_http_ws_bus_captured_t  cap;
+
+    ngx_memzero(&cap, sizeof(ngx_http_ws_bus_captured_t));
+
+    cap.conf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_source_module);
+    cap.client = ngx_http_get_module_loc_conf(r,
+                                              ngx_http_ws_bus_client_module);
+    cap.clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+    cap.bus = called->bus;
+    cap.called = called;
+    cap.method = called->method;
+    cap.location = called->location;
+    cap.lost = called->lost || called->response.len
+                               > cap.conf->capture_max_body;
+
+    if (!cap.lost) {
+        wsb_text_add(&cap.body, called->response.data, called->response.len);
+        cap.lost = cap.body.failed;
+    }
+
+    ngx_http_ws_bus_mutation_emit(r, &cap);
+}
+
+
+void
 ngx_http_ws_bus_mutation_refused(ngx_http_request_t *r,
     ngx_http_ws_bus_captured_t *cap, const char *reason)
 {
@@ -164,9 +195,20 @@ ngx_http_ws_bus_mutation_fields(ngx_http_ws_bus_mutation_t *m)
     row->id_path = id;
 
     for (f = ngx_http_ws_bus_mutation_values; f->directive != NULL; f++) {
+
+        if (m->cap->called != NULL && f->client) {
+            /* whose it is the connection says */
+            continue;
+        }
+
         if (!ngx_http_ws_bus_mutation_value(m, f)) {
             return 0;
         }
+    }
+
+    if (m->cap->called != NULL) {
+        ngx_http_ws_bus_mutation_known(m);
+        return 1;
     }
 
     if (m->cap->client->tenant != NULL
@@ -189,6 +231,39 @@ ngx_http_ws_bus_mutation_fields(ngx_http_ws_bus_mutation_t *m)
     row->location = ngx_http_ws_bus_mutation_str(&m->cap->location);
 
     return 1;
+}
+
+
+/* What a call knows without its location. */
+
+static void
+ngx_http_ws_bus_mutation_known(ngx_http_ws_bus_mutation_t *m)
+{
+    wsb_mutation_t                  *row;
+    const ngx_http_ws_bus_called_t  *called;
+
+    row = &m->row;
+    called = m->cap->called;
+
+    ngx_http_ws_bus_mutation_default(row, WSB_TENANT, &called->tenant);
+    ngx_http_ws_bus_mutation_default(row, WSB_SCHEMA, &called->schema);
+    ngx_http_ws_bus_mutation_default(row, WSB_ENTITY_TYPE, &called->entity);
+    ngx_http_ws_bus_mutation_default(row, WSB_ENTITY_ID, &called->id);
+    ngx_http_ws_bus_mutation_default(row, WSB_ORIGIN, &called->cause);
+
+    row->request_id = ngx_http_ws_bus_mutation_str(&called->request_id);
+    row->method = ngx_http_ws_bus_mutation_method(m->cap->method);
+    row->location = ngx_http_ws_bus_mutation_str(&m->cap->location);
+}
+
+
+static void
+ngx_http_ws_bus_mutation_default(wsb_mutation_t *row, wsb_field_t field,
+    const ngx_str_t *value)
+{
+    if (row->event.field[field].data == NULL && value->len != 0) {
+        row->event.field[field] = ngx_http_ws_bus_mutation_str(value);
+    }
 }
 
 
@@ -261,7 +336,7 @@ ngx_http_ws_bus_mutation_bodies(ngx_http_ws_bus_mutation_t *m)
     wsb_mutation_t  *row;
 
     row = &m->row;
-    zone = m->cap->conf->capture->zone;
+    zone = m->cap->bus->zone;
 
     row->conf.key = zone->key;
     row->conf.max_record = wsb_log_max_record(&zone->log);
@@ -307,6 +382,14 @@ ngx_http_ws_bus_mutation_request(ngx_http_ws_bus_mutation_t *m)
     ngx_table_elt_t  *type;
 
     body = &m->request_body;
+
+    if (m->cap->called != NULL) {
+        wsb_text_add(body, m->cap->called->request.data,
+                     m->cap->called->request.len);
+
+        return body->len != 0;
+    }
+
     type = m->request->headers_in.content_type;
 
     if (m->request->request_body == NULL
@@ -380,7 +463,7 @@ ngx_http_ws_bus_mutation_append(ngx_http_ws_bus_mutation_t *m)
     wsb_appended_t           appended;
     ngx_http_ws_bus_zone_t  *bus;
 
-    bus = m->cap->conf->capture;
+    bus = m->cap->bus;
 
     rc = ngx_http_ws_bus_append(bus, &m->row.batch, NULL,
                                 &appended);

@@ -61,6 +61,34 @@ ngx_int_t ngx_http_ws_bus_capture_init(ngx_conf_t *cf);
 ngx_str_t ngx_http_ws_bus_capture_event_id(ngx_http_request_t *r);
 
 
+/* mutation */
+
+/*
+ * A mutation that a call has made for a client, which may be gone.  What the
+ * directives of the called location say of entity, id, action and data counts
+ * before this; whose it is does not come from there.
+ */
+
+typedef struct {
+    ngx_http_ws_bus_zone_t      *bus;
+    ngx_uint_t                   method;
+    ngx_str_t                    tenant;      /* len 0: none, of each */
+    ngx_str_t                    schema;
+    ngx_str_t                    entity;
+    ngx_str_t                    id;
+    ngx_str_t                    cause;       /* id of the connection */
+    ngx_str_t                    request_id;  /* the client's own */
+    ngx_str_t                    request;     /* bodies */
+    ngx_str_t                    response;
+    ngx_str_t                    location;    /* header of the response */
+    unsigned                     lost:1;      /* the response is not known */
+} ngx_http_ws_bus_called_t;
+
+/* r is the request that the location has answered. */
+void ngx_http_ws_bus_mutation_called(ngx_http_request_t *r,
+    const ngx_http_ws_bus_called_t *called);
+
+
 /* watch */
 
 char *ngx_http_ws_bus_watch_directive(ngx_conf_t *cf, ngx_command_t *cmd,

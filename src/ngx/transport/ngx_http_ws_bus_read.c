@@ -205,6 +205,12 @@ ngx_http_ws_bus_read_parse(ngx_http_ws_bus_websocket_t *ws, u_char *pos,
             return NGX_DONE;
         }
 
+        if (wc->held) {
+            return ngx_http_ws_bus_out_flush(wc) == NGX_ERROR
+                       ? NGX_DONE
+                       : ngx_http_ws_bus_read_keep(ws, pos, last);
+        }
+
         if (wc->control_size > NGX_HTTP_WS_BUS_CONTROL_MAX
             && ngx_http_ws_bus_out_flush(wc) != NGX_OK)
         {

@@ -8,6 +8,8 @@
 
 #define NGX_HTTP_WS_BUS_CLOSE_TIMEOUT  5000     /* ms, for the peer's Close */
 #define NGX_HTTP_WS_BUS_UNSURE         500      /* ms, for successors */
+#define NGX_HTTP_WS_BUS_ANSWERS        50       /* ms, between two looks for
+                                                   answers that it awaits */
 #define NGX_HTTP_WS_BUS_LINGER         2000     /* ms, for the peer's FIN */
 
 
@@ -721,6 +723,13 @@ ngx_http_ws_bus_websocket_timeout(ngx_http_ws_bus_websocket_t *ws)
     if (ws->unsure && ngx_http_ws_bus_worker_succeeded()) {
         ws->unsure = 0;
         ngx_http_ws_bus_websocket_drain(ws);
+        return;
+    }
+
+    if (wc->nops != 0) {
+        /* what it has asked for is answered, and it asks for no more */
+        ngx_http_ws_bus_client_hold(wc, NGX_HTTP_WS_BUS_HELD_LEAVING);
+        ngx_add_timer(wc->connection->read, NGX_HTTP_WS_BUS_ANSWERS);
         return;
     }
 

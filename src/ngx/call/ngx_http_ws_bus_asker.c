@@ -1,0 +1,417 @@
+/*
+ * A client's requests for records.  Some run, the others wait; clients that
+ * have some waiting take turns, one request each, so that nobody waits for
+ * another's hundred.
+ */
+
+#include "ngx_http_ws_bus_call.h"
+
+
+static ngx_int_t ngx_http_ws_bus_asker_admit(ngx_http_request_t *r,
+    ngx_http_ws_bus_client_t *wc, const wsb_forced_t *forced, ngx_uint_t n);
+static u_char *ngx_http_ws_bus_asker_copy(u_char *p, wsb_str_t *dst,
+    const wsb_str_t *src);
+static void ngx_http_ws_bus_asker_request(ngx_http_ws_bus_client_t *wc,
+    wsb_op_t *op);
+static size_t ngx_http_ws_bus_asker_size(const wsb_op_t *op);
+static void ngx_http_ws_bus_asker_turn(ngx_http_ws_bus_asker_t *asker);
+static void ngx_http_ws_bus_asker_pump_handler(ngx_event_t *ev);
+static ngx_uint_t ngx_http_ws_bus_asker_may(ngx_http_ws_bus_asker_t *asker);
+static void ngx_http_ws_bus_asker_start(ngx_http_ws_bus_asker_t *asker);
+static void ngx_http_ws_bus_asker_end(ngx_http_ws_bus_op_t *kept);
+static void ngx_http_ws_bus_asker_unqueue(ngx_http_ws_bus_asker_t *asker,
+    ngx_http_ws_bus_ask_t *ask);
+static void ngx_http_ws_bus_asker_resume(ngx_http_ws_bus_client_t *wc);
+static void ngx_http_ws_bus_asker_free(ngx_http_ws_bus_client_t *wc);
+static ngx_str_t *ngx_http_ws_bus_asker_tenant(ngx_http_request_t *r);
+
+
+const ngx_http_ws_bus_requests_t  ngx_http_ws_bus_asker_requests = {
+    ngx_http_ws_bus_asker_admit,
+    ngx_http_ws_bus_asker_request,
+    ngx_http_ws_bus_asker_resume,
+    ngx_http_ws_bus_asker_free,
+    ngx_http_ws_bus_asker_tenant
+};
+
+
+/* Of this process: those whose turn comes, and the event in which it does. */
+
+static ngx_queue_t  ngx_http_ws_bus_asker_turns;
+static ngx_event_t  ngx_http_ws_bus_asker_pump;
+static ngx_uint_t   ngx_http_ws_bus_asker_running;
+
+
+ngx_int_t
+ngx_http_ws_bus_asker_init_process(ngx_cycle_t *cycle)
+{
+    ngx_queue_init(&ngx_http_ws_bus_asker_turns);
+
+    ngx_http_ws_bus_asker_pump.handler = ngx_http_ws_bus_asker_pump_handler;
+    ngx_http_ws_bus_asker_pump.log = cycle->log;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_ws_bus_asker_admit(ngx_http_request_t *r,
+    ngx_http_ws_bus_client_t *wc, const wsb_forced_t *forced, ngx_uint_t n)
+{
+    size_t                            size;
+    u_char                           *p;
+    ngx_uint_t                        i;
+    ngx_http_ws_bus_asker_t          *asker;
+    ngx_http_ws_bus_call_loc_conf_t  *conf;
+
+    conf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_call_module);
+
+    size = sizeof(ngx_http_ws_bus_asker_t) + n * sizeof(wsb_forced_t);
+
+    for (i = 0; i < n; i++) {
+        size += forced[i].field.len + forced[i].op.len + forced[i].value.len;
+    }
+
+    asker = ngx_calloc(size, r->connection->log);
+    if (asker == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    wc->asker = asker;
+
+    asker->client = wc;
+    asker->conf = conf;
+    asker->nforced = n;
+    ngx_queue_init(&asker->waiting);
+
+    ngx_hex_dump(ngx_cpymem(asker->id, "conn_", 5), wc->id, sizeof(wc->id));
+
+    p = (u_char *) &asker->forced[n];
+
+    for (i = 0; i < n; i++) {
+        p = ngx_http_ws_bus_asker_copy(p, &asker->forced[i].field,
+                                       &forced[i].field);
+        p = ngx_http_ws_bus_asker_copy(p, &asker->forced[i].op,
+                                       &forced[i].op);
+        p = ngx_http_ws_bus_asker_copy(p, &asker->forced[i].value,
+                                       &forced[i].value);
+    }
+
+    asker->caller = ngx_http_ws_bus_caller_create(r, conf->headers);
+
+    return asker->caller ? NGX_OK : NGX_HTTP_INTERNAL_SERVER_ERROR;
+}
+
+
+static u_char *
+ngx_http_ws_bus_asker_copy(u_char *p, wsb_str_t *dst, const wsb_str_t *src)
+{
+    dst->data = p;
+    dst->len = src->len;
+
+    return src->len ? ngx_cpymem(p, src->data, src->len) : p;
+}
+
+
+static void
+ngx_http_ws_bus_asker_request(ngx_http_ws_bus_client_t *wc, wsb_op_t *op)
+{
+    ngx_http_ws_bus_op_t     *kept;
+    ngx_http_ws_bus_ask_t    *ask;
+    ngx_http_ws_bus_asker_t  *asker;
+
+    asker = wc->asker;
+
+    ask = ngx_calloc(sizeof(ngx_http_ws_bus_ask_t), wc->connection->log);
+    kept = ask ? ngx_http_ws_bus_op_keep(wc, op) : NULL;
+
+    if (kept == NULL) {
+
+        if (ask != NULL) {
+            ngx_free(ask);
+        }
+
+        ngx_http_ws_bus_client_end(wc, NGX_HTTP_WS_BUS_END_INTERNAL,
+                                   "no memory");
+        return;
+    }
+
+    kept->data = ask;
+    kept->end = ngx_http_ws_bus_asker_end;
+
+    ask->kept = kept;
+    ask->asker = asker;
+    ask->conf = asker->conf;
+    ask->bus = wc->fan->worker->bus;
+    ask->size = ngx_http_ws_bus_asker_size(&kept->op);
+
+    ngx_queue_insert_tail(&asker->waiting, &ask->queue);
+    asker->nwaiting++;
+    asker->bytes += ask->size;
+
+    ngx_http_ws_bus_asker_turn(asker);
+
+    if (asker->nwaiting >= NGX_HTTP_WS_BUS_WAITING_MAX
+        || asker->bytes >= NGX_HTTP_WS_BUS_WAITING_BYTES)
+    {
+        ngx_http_ws_bus_client_hold(wc, NGX_HTTP_WS_BUS_HELD_REQUESTS);
+    }
+}
+
+
+/* About what it takes in memory. */
+
+static size_t
+ngx_http_ws_bus_asker_size(const wsb_op_t *op)
+{
+    return sizeof(ngx_http_ws_bus_ask_t) + sizeof(ngx_http_ws_bus_op_t)
+           + op->id.len + op->request.entity.len + op->request.schema.len
+           + op->request.record_id.len + op->request.data.len
+           + op->request.options.len;
+}
+
+
+/* It gets its turn, if something waits that may run. */
+
+static void
+ngx_http_ws_bus_asker_turn(ngx_http_ws_bus_asker_t *asker)
+{
+    if (!asker->queued && asker->nwaiting != 0) {
+        asker->queued = 1;
+        ngx_queue_insert_tail(&ngx_http_ws_bus_asker_turns, &asker->queue);
+    }
+
+    /* in an event of its own: starting a call may end it, and another */
+
+    if (!ngx_queue_empty(&ngx_http_ws_bus_asker_turns)
+        && !ngx_http_ws_bus_asker_pump.posted)
+    {
+        ngx_post_event(&ngx_http_ws_bus_asker_pump, &ngx_posted_events);
+    }
+}
+
+
+/*
+ * Once round: who has more waiting comes again at the end, in this turn of
+ * the loop or, when that has been long enough, in the next one.
+ */
+
+static void
+ngx_http_ws_bus_asker_pump_handler(ngx_event_t *ev)
+{
+    ngx_queue_t              *q;
+    ngx_http_ws_bus_asker_t  *asker;
+
+    ngx_http_ws_bus_turn();
+
+    while (!ngx_queue_empty(&ngx_http_ws_bus_asker_turns)) {
+        q = ngx_queue_head(&ngx_http_ws_bus_asker_turns);
+
+        asker = ngx_queue_data(q, ngx_http_ws_bus_asker_t, queue);
+
+        if (ngx_http_ws_bus_asker_running >= asker->conf->max_worker
+            || (ngx_http_ws_bus_response_bytes
+                >= NGX_HTTP_WS_BUS_ANSWERS_SOFT
+                && ngx_http_ws_bus_asker_running != 0))
+        {
+            /* the next one that ends comes here again */
+            return;
+        }
+
+        if (ngx_http_ws_bus_turn_now() - ngx_http_ws_bus_turn_began()
+            >= NGX_HTTP_WS_BUS_MATCH_TIME)
+        {
+            ngx_post_event(ev, &ngx_posted_next_events);
+            return;
+        }
+
+        ngx_queue_remove(q);
+        asker->queued = 0;
+
+        if (ngx_http_ws_bus_asker_may(asker)) {
+            ngx_http_ws_bus_asker_start(asker);
+        }
+    }
+}
+
+
+/* Else it gets another turn when what it waits for has come. */
+
+static ngx_uint_t
+ngx_http_ws_bus_asker_may(ngx_http_ws_bus_asker_t *asker)
+{
+    ngx_http_ws_bus_client_t  *wc;
+
+    wc = asker->client;
+
+    if (wc->control_size > NGX_HTTP_WS_BUS_CONTROL_MAX) {
+        /* it does not read its answers */
+        wc->stalled = 1;
+        return 0;
+    }
+
+    return asker->nwaiting != 0
+           && asker->running < (wc->conf->codec->ordered
+                                    ? 1 : asker->conf->max_calls);
+}
+
+
+static void
+ngx_http_ws_bus_asker_start(ngx_http_ws_bus_asker_t *asker)
+{
+    wsb_result_t            result;
+    ngx_queue_t            *q;
+    ngx_http_ws_bus_ask_t  *ask;
+
+    q = ngx_queue_head(&asker->waiting);
+    ask = ngx_queue_data(q, ngx_http_ws_bus_ask_t, queue);
+
+    ngx_http_ws_bus_asker_unqueue(asker, ask);
+
+    if (ngx_http_ws_bus_backend_call(ask, &result) == NGX_OK) {
+
+        asker->running++;
+        ngx_http_ws_bus_asker_running++;
+
+        ngx_http_ws_bus_asker_turn(asker);
+
+        ngx_http_ws_bus_call_start(ask->call);
+        return;
+    }
+
+    ngx_http_ws_bus_asker_turn(asker);
+
+    /* the client may go by it, and its asker too */
+
+    ngx_http_ws_bus_answer_send(ask, &result);
+    ngx_http_ws_bus_op_done(ask->kept);
+    ngx_free(ask);
+}
+
+
+static void
+ngx_http_ws_bus_asker_unqueue(ngx_http_ws_bus_asker_t *asker,
+    ngx_http_ws_bus_ask_t *ask)
+{
+    ngx_queue_remove(&ask->queue);
+
+    asker->nwaiting--;
+    asker->bytes -= ask->size;
+
+    if (asker->nwaiting <= NGX_HTTP_WS_BUS_WAITING_MAX / 2
+        && asker->bytes <= NGX_HTTP_WS_BUS_WAITING_BYTES / 2)
+    {
+        ngx_http_ws_bus_client_release(asker->client,
+                                       NGX_HTTP_WS_BUS_HELD_REQUESTS);
+    }
+}
+
+
+void
+ngx_http_ws_bus_asker_done(ngx_http_ws_bus_call_t *call)
+{
+    wsb_result_t              result;
+    ngx_http_ws_bus_ask_t    *ask;
+    ngx_http_ws_bus_asker_t  *asker;
+
+    ask = call->data;
+    asker = ask->asker;
+
+    ngx_http_ws_bus_asker_running--;
+
+    if (asker != NULL) {
+        asker->running--;
+    }
+
+    /* the writer has its answer first, then all are told */
+
+    ngx_http_ws_bus_answer(ask, &result);
+    ngx_http_ws_bus_answer_send(ask, &result);
+    ngx_http_ws_bus_answer_event(ask);
+
+    ngx_http_ws_bus_op_done(ask->kept);
+
+    asker = ask->asker;
+    ngx_free(ask);
+
+    if (asker != NULL) {
+        ngx_http_ws_bus_asker_turn(asker);
+
+    } else if (!ngx_queue_empty(&ngx_http_ws_bus_asker_turns)
+               && !ngx_http_ws_bus_asker_pump.posted)
+    {
+        ngx_post_event(&ngx_http_ws_bus_asker_pump, &ngx_posted_events);
+    }
+}
+
+
+/* Its client is gone.  A mutation that has been sent is made all the same. */
+
+static void
+ngx_http_ws_bus_asker_end(ngx_http_ws_bus_op_t *kept)
+{
+    ngx_http_ws_bus_ask_t    *ask;
+    ngx_http_ws_bus_asker_t  *asker;
+
+    ask = kept->data;
+    asker = ask->asker;
+
+    ask->asker = NULL;
+
+    if (ask->call == NULL) {
+
+        ngx_queue_remove(&ask->queue);
+        asker->nwaiting--;
+        asker->bytes -= ask->size;
+
+        ngx_http_ws_bus_op_done(kept);
+        ngx_free(ask);
+        return;
+    }
+
+    asker->running--;
+
+    if (kept->op.request.operation == WSB_READ
+        || kept->op.request.operation == WSB_META)
+    {
+        ngx_http_ws_bus_call_cancel(ask->call);
+    }
+}
+
+
+static void
+ngx_http_ws_bus_asker_resume(ngx_http_ws_bus_client_t *wc)
+{
+    ngx_http_ws_bus_asker_turn(wc->asker);
+}
+
+
+static void
+ngx_http_ws_bus_asker_free(ngx_http_ws_bus_client_t *wc)
+{
+    ngx_http_ws_bus_asker_t  *asker;
+
+    asker = wc->asker;
+    wc->asker = NULL;
+
+    if (asker->queued) {
+        ngx_queue_remove(&asker->queue);
+    }
+
+    if (asker->caller != NULL) {
+        ngx_free(asker->caller);
+    }
+
+    ngx_free(asker);
+}
+
+
+static ngx_str_t *
+ngx_http_ws_bus_asker_tenant(ngx_http_request_t *r)
+{
+    ngx_http_ws_bus_call_t  *call;
+
+    call = ngx_http_ws_bus_call_of(r);
+
+    return call ? &call->value[NGX_HTTP_WS_BUS_CALL_TENANT] : NULL;
+}

@@ -1,0 +1,317 @@
+/*
+ * Calls: what an operation needs from elsewhere is asked of a location of
+ * this nginx.
+ *
+ *   call      one request to an internal location, its answer
+ *   caller    what is kept of a handshake for the calls of its client
+ *   request   the request that is made
+ *   response  the answer that is caught
+ *   asker     a client's requests for records: which of them runs when
+ *   backend   such a request, as a call
+ *   answer    the call's answer, as the client's
+ *   conf      directives; the room's module
+ *   value     variables
+ *
+ * A call is a fake main request with a pool of its own and one subrequest of
+ * it, so that any handler may stand in the location, and nothing of the
+ * client's own memory grows with the number of its calls.  It belongs to this
+ * process; it is freed once, after its done function has been called.
+ */
+
+#ifndef NGX_HTTP_WS_BUS_CALL_H
+#define NGX_HTTP_WS_BUS_CALL_H
+
+
+#include "../source/ngx_http_ws_bus_source.h"
+
+#include "../../event/wsb_response.h"
+#include "../../rest/wsb_rest.h"
+
+
+#define NGX_HTTP_WS_BUS_WAITING_MAX    64     /* requests of a client */
+#define NGX_HTTP_WS_BUS_WAITING_BYTES  (256 * 1024)
+
+/* Bytes of answers that a worker holds: beyond these none is asked for; */
+#define NGX_HTTP_WS_BUS_ANSWERS_SOFT   (32 * 1024 * 1024)
+/* and beyond these none is taken. */
+#define NGX_HTTP_WS_BUS_ANSWERS_HARD   (64 * 1024 * 1024)
+
+#define NGX_HTTP_WS_BUS_CALL_HEADERS   16     /* that are passed on */
+
+
+typedef struct ngx_http_ws_bus_call_s    ngx_http_ws_bus_call_t;
+typedef struct ngx_http_ws_bus_caller_s  ngx_http_ws_bus_caller_t;
+typedef struct ngx_http_ws_bus_ask_s     ngx_http_ws_bus_ask_t;
+
+
+typedef struct {
+    ngx_http_complex_value_t    *backend;     /* NULL: none */
+    ngx_uint_t                   style;       /* wsb_rest_style_t */
+    ngx_uint_t                   update;      /* NGX_HTTP_PATCH or _PUT */
+    ngx_msec_t                   timeout;
+    ngx_uint_t                   max_calls;   /* of a client */
+    ngx_uint_t                   max_worker;  /* of a worker */
+    size_t                       max_body;    /* of an answer */
+    ngx_array_t                 *headers;     /* ngx_str_t */
+    ngx_flag_t                   event;
+} ngx_http_ws_bus_call_loc_conf_t;
+
+/* The answer is there, or there will be none; the call is freed afterwards. */
+typedef void (*ngx_http_ws_bus_call_done_pt)(ngx_http_ws_bus_call_t *call);
+
+
+typedef struct {
+    ngx_str_t                    name;
+    ngx_str_t                    value;
+} ngx_http_ws_bus_call_header_t;
+
+
+/*
+ * What calls need of the request that made the client: malloc'd as one block,
+ * owned by whoever has asked for it.  The configurations belong to the cycle,
+ * which lives as long as the worker.
+ */
+
+struct ngx_http_ws_bus_caller_s {
+    void                       **main_conf;
+    void                       **srv_conf;
+    void                       **loc_conf;
+    ngx_http_connection_t        http_connection;
+    ngx_listening_t             *listening;
+    ngx_sockaddr_t               sockaddr;
+    socklen_t                    socklen;
+    ngx_sockaddr_t               local;
+    socklen_t                    local_socklen;
+    ngx_atomic_uint_t            number;
+    ngx_str_t                    addr_text;
+    ngx_str_t                    host;
+    ngx_str_t                    uri;         /* of the handshake */
+    ngx_str_t                    args;
+    ngx_uint_t                   nheaders;
+    ngx_http_ws_bus_call_header_t  *headers;
+    wsb_json_t                   claims;      /* text.data NULL: none */
+};
+
+
+typedef enum {
+    NGX_HTTP_WS_BUS_CALL_ANSWERED = 0,
+    NGX_HTTP_WS_BUS_CALL_TIMEOUT,
+    NGX_HTTP_WS_BUS_CALL_TOO_LARGE,       /* the answer */
+    NGX_HTTP_WS_BUS_CALL_BUSY,            /* too many answers at once */
+    NGX_HTTP_WS_BUS_CALL_FAILED,          /* broken off, or no memory */
+    NGX_HTTP_WS_BUS_CALL_CANCELLED
+} ngx_http_ws_bus_call_end_e;
+
+
+/* The variables that an operation has for its calls. */
+
+typedef enum {
+    NGX_HTTP_WS_BUS_CALL_OPERATION = 0,
+    NGX_HTTP_WS_BUS_CALL_SCHEMA,
+    NGX_HTTP_WS_BUS_CALL_ENTITY,
+    NGX_HTTP_WS_BUS_CALL_RECORD_ID,
+    NGX_HTTP_WS_BUS_CALL_CONNECTION_ID,
+    NGX_HTTP_WS_BUS_CALL_TENANT,
+    NGX_HTTP_WS_BUS_CALL_NVALUES
+} ngx_http_ws_bus_call_value_e;
+
+
+struct ngx_http_ws_bus_call_s {
+
+    /* set by who makes it, in call->pool, before it is started */
+
+    ngx_pool_t                  *pool;
+    ngx_str_t                    value[NGX_HTTP_WS_BUS_CALL_NVALUES];
+    ngx_uint_t                   method;      /* NGX_HTTP_GET ... */
+    ngx_str_t                    method_name;
+    ngx_str_t                    uri;
+    ngx_str_t                    args;
+    ngx_str_t                    body;        /* data NULL: none */
+    ngx_str_t                    content_type;
+    ngx_array_t                  headers;     /* call_header_t */
+    ngx_msec_t                   timeout;
+    size_t                       max_body;    /* of the answer */
+    ngx_http_ws_bus_call_done_pt  done;
+    void                        *data;
+
+    /* the answer; status 0: there is none */
+
+    ngx_http_ws_bus_call_end_e   end;
+    ngx_uint_t                   status;      /* it may be there although
+                                                 the answer is not whole */
+    ngx_str_t                    answer;      /* in one piece */
+    ngx_list_t                  *answer_headers;
+    off_t                        length;      /* as the header says, or -1 */
+
+    /* its own */
+
+    ngx_http_request_t          *main;
+    ngx_http_request_t          *request;     /* the subrequest */
+    ngx_connection_t             connection;
+    ngx_event_t                  read;
+    ngx_event_t                  write;
+    ngx_log_t                    log;
+    ngx_http_log_ctx_t           log_ctx;
+    ngx_event_t                  timer;
+    ngx_event_t                  finish;
+    wsb_text_t                   text;        /* of the answer, growing */
+    wsb_response_t              *proper;      /* behind a 1xx; else NULL */
+    size_t                       counted;     /* bytes, of all the answers of
+                                                 the worker */
+    unsigned                     whole:1;     /* its end has been seen */
+    unsigned                     headed:1;    /* its header has been seen */
+    unsigned                     finished:1;
+};
+
+
+/* caller */
+
+/*
+ * Of a request, with these headers of it.  NULL: no memory.  Freed by
+ * ngx_free().
+ */
+ngx_http_ws_bus_caller_t *ngx_http_ws_bus_caller_create(
+    ngx_http_request_t *r, ngx_array_t *names);
+
+
+/* call */
+
+/*
+ * A call to be filled in, whose variables can be evaluated on call->main as
+ * soon as its values are set.  NULL: no memory.
+ */
+ngx_http_ws_bus_call_t *ngx_http_ws_bus_call_create(
+    ngx_http_ws_bus_caller_t *caller, ngx_log_t *log);
+
+/* Starts it; done is called later, never before this has returned. */
+void ngx_http_ws_bus_call_start(ngx_http_ws_bus_call_t *call);
+
+/* Breaks it off: done is called later, with CANCELLED. */
+void ngx_http_ws_bus_call_cancel(ngx_http_ws_bus_call_t *call);
+
+/* One that has not been started. */
+void ngx_http_ws_bus_call_destroy(ngx_http_ws_bus_call_t *call);
+
+/* It ends so, unless it has ended already. */
+void ngx_http_ws_bus_call_finish(ngx_http_ws_bus_call_t *call,
+    ngx_http_ws_bus_call_end_e end);
+
+
+/* request */
+
+/* The header lines of the request and its body.  NGX_ERROR: no memory. */
+ngx_int_t ngx_http_ws_bus_request_fill(ngx_http_ws_bus_call_t *call,
+    ngx_http_ws_bus_caller_t *caller);
+ngx_int_t ngx_http_ws_bus_request_body(ngx_http_ws_bus_call_t *call,
+    ngx_http_request_t *r);
+
+
+/* response */
+
+ngx_int_t ngx_http_ws_bus_response_init(ngx_conf_t *cf);
+
+/* The call whose request this is; NULL: it is none. */
+ngx_http_ws_bus_call_t *ngx_http_ws_bus_call_of(ngx_http_request_t *r);
+
+/* What came behind a 1xx is the answer.  NGX_DECLINED: it is none. */
+ngx_int_t ngx_http_ws_bus_response_proper(ngx_http_ws_bus_call_t *call);
+
+/* How many bytes of answers this worker holds. */
+extern size_t  ngx_http_ws_bus_response_bytes;
+
+/* Their memory is given back, and not counted any more. */
+void ngx_http_ws_bus_response_done(ngx_http_ws_bus_call_t *call);
+
+/* gzip is undone.  NGX_DECLINED: it cannot be, within the bound. */
+ngx_int_t ngx_http_ws_bus_response_inflate(ngx_http_ws_bus_call_t *call);
+
+/* A header of the answer; NULL: it has none. */
+ngx_str_t *ngx_http_ws_bus_response_header(ngx_http_ws_bus_call_t *call,
+    const ngx_str_t *name);
+
+
+/* asker */
+
+/* A request of a client, from its message to its answer. */
+
+struct ngx_http_ws_bus_ask_s {
+    ngx_http_ws_bus_op_t        *kept;
+    ngx_http_ws_bus_asker_t     *asker;       /* NULL: its client is gone */
+    ngx_http_ws_bus_call_t      *call;        /* NULL: it waits */
+    ngx_http_ws_bus_call_loc_conf_t  *conf;
+    ngx_http_ws_bus_zone_t      *bus;
+    ngx_queue_t                  queue;
+    size_t                       size;
+    ngx_str_t                    schema;      /* of the call's pool */
+    unsigned                     rows:1;      /* more than one is read */
+    unsigned                     paged:1;     /* not all of them */
+    unsigned                     judged:1;    /* the row that comes is */
+    u_char                       text[160];   /* of a refusal */
+};
+
+
+/* What is kept of a client that may ask. */
+
+struct ngx_http_ws_bus_asker_s {
+    ngx_http_ws_bus_client_t    *client;
+    ngx_http_ws_bus_call_loc_conf_t  *conf;
+    ngx_http_ws_bus_caller_t    *caller;
+    ngx_queue_t                  queue;       /* of those that have their turn
+                                                 to come */
+    ngx_queue_t                  waiting;     /* asks */
+    ngx_uint_t                   nwaiting;
+    size_t                       bytes;       /* of them */
+    ngx_uint_t                   running;
+    ngx_uint_t                   ncalls;      /* ever */
+    unsigned                     queued:1;
+    u_char                       id[sizeof("conn_") - 1 + 32];
+    ngx_uint_t                   nforced;
+    wsb_forced_t                 forced[];    /* conditions, and their texts */
+};
+
+
+extern const ngx_http_ws_bus_requests_t  ngx_http_ws_bus_asker_requests;
+
+ngx_int_t ngx_http_ws_bus_asker_init_process(ngx_cycle_t *cycle);
+
+/* The call of an ask has its answer. */
+void ngx_http_ws_bus_asker_done(ngx_http_ws_bus_call_t *call);
+
+
+/* backend */
+
+/*
+ * Makes the call that an ask needs: ask->call.  NGX_DECLINED: there is none to
+ * be made, the result says why.
+ */
+ngx_int_t ngx_http_ws_bus_backend_call(ngx_http_ws_bus_ask_t *ask,
+    wsb_result_t *result);
+
+/* Does a row meet the conditions on the columns of rows?  As for meets(). */
+ngx_int_t ngx_http_ws_bus_backend_judge(ngx_http_ws_bus_ask_t *ask,
+    const wsb_json_t *row);
+
+
+/* answer */
+
+/* What has come of a call, in words that live as long as it does. */
+void ngx_http_ws_bus_answer(ngx_http_ws_bus_ask_t *ask,
+    wsb_result_t *result);
+
+/* Sends it; the ask stays. */
+void ngx_http_ws_bus_answer_send(ngx_http_ws_bus_ask_t *ask,
+    wsb_result_t *result);
+
+/* A mutation that has been made becomes an event, once. */
+void ngx_http_ws_bus_answer_event(ngx_http_ws_bus_ask_t *ask);
+
+
+/* value */
+
+ngx_int_t ngx_http_ws_bus_value_add(ngx_conf_t *cf);
+
+
+extern ngx_module_t  ngx_http_ws_bus_call_module;
+
+
+#endif /* NGX_HTTP_WS_BUS_CALL_H */

@@ -1,0 +1,71 @@
+/*
+ * What a call is about, as variables: percent-encoded where it comes from a
+ * client's message, so that in a URI no value leaves its place.
+ */
+
+#include "ngx_http_ws_bus_call.h"
+
+
+static ngx_int_t ngx_http_ws_bus_value_get(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+
+
+static ngx_http_variable_t  ngx_http_ws_bus_value_table[] = {
+
+    { ngx_string("ws_bus_operation"), NULL, ngx_http_ws_bus_value_get,
+      NGX_HTTP_WS_BUS_CALL_OPERATION, 0, 0 },
+
+    { ngx_string("ws_bus_schema"), NULL, ngx_http_ws_bus_value_get,
+      NGX_HTTP_WS_BUS_CALL_SCHEMA, 0, 0 },
+
+    { ngx_string("ws_bus_entity"), NULL, ngx_http_ws_bus_value_get,
+      NGX_HTTP_WS_BUS_CALL_ENTITY, 0, 0 },
+
+    { ngx_string("ws_bus_record_id"), NULL, ngx_http_ws_bus_value_get,
+      NGX_HTTP_WS_BUS_CALL_RECORD_ID, 0, 0 },
+
+      ngx_http_null_variable
+};
+
+
+ngx_int_t
+ngx_http_ws_bus_value_add(ngx_conf_t *cf)
+{
+    ngx_http_variable_t  *var, *v;
+
+    for (v = ngx_http_ws_bus_value_table; v->name.len; v++) {
+
+        var = ngx_http_add_variable(cf, &v->name, v->flags);
+        if (var == NULL) {
+            return NGX_ERROR;
+        }
+
+        var->get_handler = v->get_handler;
+        var->data = v->data;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_ws_bus_value_get(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_http_ws_bus_call_t  *call;
+
+    call = ngx_http_ws_bus_call_of(r);
+
+    if (call == NULL || call->value[data].data == NULL) {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    v->data = call->value[data].data;
+    v->len = call->value[data].len;
+    v->valid = 1;
+    v->no_cacheable = 0;
+    v->not_found = 0;
+
+    return NGX_OK;
+}
