@@ -44,6 +44,12 @@ my $nginx = WSBus::Nginx->new(workers => 2, fixed_workers => 1,
                              ws_bus_ping_interval 0; }
         location = /bus    { ws_bus events; ws_bus_protocol bus; }
 
+        location = /asks   { ws_bus events; ws_bus_default_schema public;
+                             ws_bus_backend
+                                 /rows/$ws_bus_schema/$ws_bus_entity; }
+        location /rows/    { internal; default_type application/json;
+                             return 200 '{"uri":"$uri"}'; }
+
         location = /publish       { ws_bus_publish events; }
         location = /small/publish { ws_bus_publish small; }
     }
@@ -450,6 +456,33 @@ subtest 'errors' => sub {
          ->{error}{code}, 'invalid_message', 'a longer one is not');
     is($c->unsubscribe($id)->{success}, 1, 'and it goes on after all that');
     is_deeply([ $c->faults, $few->faults, $other->faults ], [], 'no fault');
+    $c->ws->close;
+};
+
+
+# as far as the protocol goes: what calls do is tested with them
+
+subtest 'requests' => sub {
+    my $c = client('/asks');
+
+    my @ask = (
+        [ 'read', record_id => 7 ], [ 'update', record_id => 'a', data => {} ],
+        [ 'read', schema => 'hr', record_id => '8' ],
+    );
+
+    my @want = ('/rows/public/users/7', '/rows/public/users/a',
+                '/rows/hr/users/8');
+
+    $c->ws->send_text(encode_json({ id => "q-$_", type => 'request',
+        entity => 'users', operation => @{ $ask[$_] } })) for 0 .. $#ask;
+
+    for my $i (0 .. $#ask) {
+        my $res = $c->listen;
+        is($res->{id}, "q-$i", 'answered in the order of the requests');
+        is_deeply($res->{data}, { uri => $want[$i] }, "$want[$i]");
+    }
+
+    is_deeply([ $c->faults ], [], 'no fault');
     $c->ws->close;
 };
 

@@ -361,7 +361,7 @@ ngx_http_ws_bus_op_request(ngx_http_ws_bus_client_t *wc, wsb_op_t *op)
     code = wc->conf->codec->no_backend;
 
     wsb_op_refuse(op, code ? code : "unsupported",
-                  "This location has no backend to ask for %.*s%s%.*s",
+                  "This location has no backend for a request of %.*s%s%.*s",
                   (int) schema.len, (const char *) schema.data,
                   schema.len != 0 ? "." : "",
                   (int) entity.len, (const char *) entity.data);
