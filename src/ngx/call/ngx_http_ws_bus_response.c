@@ -266,5 +266,6 @@ ngx_http_ws_bus_response_header(ngx_http_ws_bus_call_t *call,
     const ngx_str_t *name)
 {
     return call->answer_headers
-           ? ngx_http_ws_bus_http_find_header(call->answer_headers, name) : NULL;
+               ? ngx_http_ws_bus_http_find_header(call->answer_headers, name)
+               : NULL;
 }
