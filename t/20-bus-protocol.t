@@ -387,7 +387,7 @@ subtest 'what comes later has a clear error' => sub {
         [ 'snapshot' => { type => 'subscribe', filter => {}, snapshot => true,
                           id => 'q' } ],
         [ 'request'  => { type => 'request', operation => 'read',
-                          entity => 'order', id => 'q' } ],
+                          entity_type => 'order', id => 'q' } ],
     );
 
     for my $row (@table) {
