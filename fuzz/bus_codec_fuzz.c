@@ -189,16 +189,17 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check_filter(&op.filter);
 
         if (op.since == WSB_SINCE_ID) {
-            bus->gap(&t, none, 7, 1, op.since_text, id, "history");
+            bus->gap(&t, none, NULL, 7, 1, op.since_text, id, "history");
             check_answer(&t, &answer);
             free((void *) answer.text.data);
 
-            bus->gap(&t, none, 7, 0, op.since_text, id, "history");
+            bus->gap(&t, none, NULL, 7, 0, op.since_text, id, "history");
             check_answer(&t, &answer);
             free((void *) answer.text.data);
         }
 
-        bus->subscribed(&t, &op, 7, id, op.since == WSB_SINCE_NONE ? -1 : 0);
+        bus->subscribed(&t, &op, NULL, 7, id,
+                        op.since == WSB_SINCE_NONE ? -1 : 0);
         check_answer(&t, &answer);
         check_echo(&op, &answer);
         break;

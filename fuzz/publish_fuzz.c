@@ -111,8 +111,8 @@ check_event(const wsb_event_t *ev, wsb_str_t body)
 
     memset(&t, 0, sizeof(t));
 
-    i = wsb_codec_bus.prefix(wsb_text_reserve(&t, WSB_PREFIX_MAX), 4294967295,
-                             WSB_CHANGE_ENTERED);
+    i = wsb_codec_bus.prefix(wsb_text_reserve(&t, WSB_PREFIX_MAX), NULL,
+                             4294967295, WSB_CHANGE_ENTERED);
     fuzz_check(i <= WSB_PREFIX_MAX);
     t.len += i;
 

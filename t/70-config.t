@@ -76,7 +76,7 @@ my @bad = (
       qr/"ws_bus_publish" directive is not allowed here/ ],
 
     [ 'an unknown protocol', location('ws_bus events; ws_bus_protocol mqtt;'),
-      qr/ws_bus_protocol/, qr/mqtt/, qr/expected "bus", "tenant"/ ],
+      qr/ws_bus_protocol/, qr/mqtt/, qr/expected "bus", "tenant", "resource"/ ],
     [ 'a protocol in capitals', location('ws_bus events; ws_bus_protocol BUS;'),
       qr/ws_bus_protocol/, qr/BUS/ ],
     [ 'a protocol twice',

@@ -51,7 +51,9 @@ wsb_where_cost(const wsb_where_t *where)
             (void) wsb_where_next(p, &next);
         }
 
-        if (condition.forced || condition.op == WSB_WHERE_NEVER) {
+        if (condition.forced || condition.field
+            || condition.op == WSB_WHERE_NEVER)
+        {
             continue;
         }
 
@@ -144,7 +146,7 @@ wsb_where_next(const uint8_t *p, wsb_condition_t *condition)
     }
 
     condition->path = *p++;
-    condition->nvalues = 1;
+    condition->nvalues = condition->op != WSB_WHERE_ABSENT;
 
     if (condition->op == WSB_WHERE_IN) {
         condition->nvalues = wsb_where_get16(p);
@@ -175,6 +177,10 @@ wsb_where_holds(const wsb_condition_t *condition, wsb_subject_t *subject)
     wsb_order_t     order;
     wsb_value_t     v;
     const uint8_t  *p;
+
+    if (condition->op == WSB_WHERE_ABSENT) {
+        return subject->value.type == WSB_JSON_NULL;
+    }
 
     if (condition->op == WSB_WHERE_NEVER
         || subject->value.type == WSB_JSON_NULL)
@@ -339,6 +345,81 @@ wsb_where_join(const wsb_where_t *a, const wsb_where_t *b, unsigned flags,
     *where = dst;
 
     return WSB_OK;
+}
+
+
+wsb_rc_t
+wsb_where_field(const wsb_where_t *a, wsb_field_t field,
+    const wsb_str_t *texts, unsigned n, int absent, wsb_where_t **where)
+{
+    size_t        size;
+    uint8_t      *p;
+    unsigned      i;
+    wsb_rc_t      rc;
+    wsb_where_t  *b;
+
+    size = sizeof(wsb_where_t) + 6;
+
+    for (i = 0; i < n; i++) {
+
+        if (texts[i].len > UINT16_MAX) {
+            return WSB_ERROR;
+        }
+
+        size += 3 + texts[i].len;
+    }
+
+    if (size > UINT16_MAX) {
+        return WSB_ERROR;
+    }
+
+    b = wsb_malloc(size);
+    if (b == NULL) {
+        return WSB_NOMEM;
+    }
+
+    memset(b, 0, sizeof(wsb_where_t));
+    p = b->bytes;
+
+    if (n != 0) {
+        b->nconditions++;
+
+        *p++ = WSB_WHERE_FIELD | (n == 1 ? WSB_WHERE_EQ : WSB_WHERE_IN);
+        *p++ = field;
+
+        if (n != 1) {
+            *p++ = n & 0xff;
+            *p++ = n >> 8 & 0xff;
+        }
+    }
+
+    for (i = 0; i < n; i++) {
+        *p++ = WSB_JSON_STRING;
+        *p++ = texts[i].len & 0xff;
+        *p++ = texts[i].len >> 8 & 0xff;
+
+        if (texts[i].len != 0) {
+            memcpy(p, texts[i].data, texts[i].len);
+            p += texts[i].len;
+        }
+    }
+
+    if (absent) {
+        b->nconditions++;
+
+        *p++ = WSB_WHERE_FIELD | WSB_WHERE_ABSENT
+               | (n != 0 ? WSB_WHERE_JOINED : 0);
+        *p++ = field;
+    }
+
+    b->len = p - b->bytes;
+    b->size = sizeof(wsb_where_t) + b->len;
+
+    rc = wsb_where_join(a, b, 0, 0, where);
+
+    wsb_free(b);
+
+    return rc;
 }
 
 

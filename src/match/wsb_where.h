@@ -58,7 +58,8 @@ typedef enum {
     WSB_WHERE_LTE,
     WSB_WHERE_LIKE,
     WSB_WHERE_ILIKE,
-    WSB_WHERE_IN
+    WSB_WHERE_IN,
+    WSB_WHERE_ABSENT                /* it is null or missing; of no client */
 } wsb_where_op_t;
 
 
@@ -131,6 +132,14 @@ wsb_str_t wsb_where_path(const wsb_where_t *where, unsigned i);
 wsb_rc_t wsb_where_join(const wsb_where_t *a, const wsb_where_t *b,
     unsigned flags, wsb_field_t field, wsb_where_t **where);
 
+/*
+ * The conditions of a, which may be NULL and stays the caller's, and that this
+ * field of the event is one of n texts, or, with absent, that it has none;
+ * n may be 0 then.  It costs nothing.  Errors as of wsb_where_join().
+ */
+wsb_rc_t wsb_where_field(const wsb_where_t *a, wsb_field_t field,
+    const wsb_str_t *texts, unsigned n, int absent, wsb_where_t **where);
+
 
 /*
  * A condition, and its values, of which only an `in` has more than one.  An
@@ -171,7 +180,8 @@ wsb_where_costly(const wsb_condition_t *condition)
 {
     return condition->op == WSB_WHERE_IN
                ? condition->nvalues > WSB_WHERE_FEW
-               : condition->op >= WSB_WHERE_LIKE;
+               : condition->op == WSB_WHERE_LIKE
+                 || condition->op == WSB_WHERE_ILIKE;
 }
 
 

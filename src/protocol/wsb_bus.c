@@ -34,23 +34,25 @@
 
 static void wsb_bus_welcome(wsb_text_t *t, wsb_str_t connection_id);
 static void wsb_bus_subscribed(wsb_text_t *t, const wsb_op_t *op,
-    uint32_t ordinal, wsb_str_t last_id, int recovered);
+    const uint8_t *client, uint32_t ordinal, wsb_str_t last_id,
+    int recovered);
 static void wsb_bus_unsubscribed(wsb_text_t *t, const wsb_op_t *op);
 static void wsb_bus_pong(wsb_text_t *t, const wsb_op_t *op,
     wsb_str_t last_id);
 static void wsb_bus_position(wsb_text_t *t, wsb_str_t last_id);
 static void wsb_bus_renewed(wsb_text_t *t, const wsb_op_t *op,
     uint64_t expires);
-static void wsb_bus_gap(wsb_text_t *t, wsb_str_t tenant, uint32_t ordinal,
-    int aware, wsb_str_t from, wsb_str_t to, const char *reason);
+static void wsb_bus_gap(wsb_text_t *t, wsb_str_t tenant,
+    const uint8_t *client, uint32_t ordinal, int aware, wsb_str_t from,
+    wsb_str_t to, const char *reason);
 static void wsb_bus_error(wsb_text_t *t, wsb_str_t id, const char *code,
     wsb_str_t text);
 static void wsb_bus_response(wsb_text_t *t, const wsb_op_t *op,
     const wsb_result_t *result);
 static void wsb_bus_failure(wsb_text_t *t, const wsb_result_t *result);
 static void wsb_bus_number(wsb_text_t *t, const char *name, uint64_t n);
-static size_t wsb_bus_prefix(uint8_t *dst, uint32_t ordinal,
-    wsb_change_t change);
+static size_t wsb_bus_prefix(uint8_t *dst, const uint8_t *client,
+    uint32_t ordinal, wsb_change_t change);
 static void wsb_bus_body(wsb_text_t *t, const wsb_event_t *ev,
     wsb_str_t event_id);
 static void wsb_bus_event(wsb_text_t *t, const wsb_event_t *ev);
@@ -94,10 +96,12 @@ wsb_bus_welcome(wsb_text_t *t, wsb_str_t connection_id)
 
 
 static void
-wsb_bus_subscribed(wsb_text_t *t, const wsb_op_t *op, uint32_t ordinal,
-    wsb_str_t last_id, int recovered)
+wsb_bus_subscribed(wsb_text_t *t, const wsb_op_t *op, const uint8_t *client,
+    uint32_t ordinal, wsb_str_t last_id, int recovered)
 {
     wsb_str_t  where, none = wsb_null_string;
+
+    (void) client;
 
     where = op->filter.where_text;
 
@@ -175,14 +179,16 @@ wsb_bus_renewed(wsb_text_t *t, const wsb_op_t *op, uint64_t expires)
 
 
 static void
-wsb_bus_gap(wsb_text_t *t, wsb_str_t tenant, uint32_t ordinal, int aware,
-    wsb_str_t from, wsb_str_t to, const char *reason)
+wsb_bus_gap(wsb_text_t *t, wsb_str_t tenant, const uint8_t *client,
+    uint32_t ordinal, int aware, wsb_str_t from, wsb_str_t to,
+    const char *reason)
 {
     int        n;
     char       buf[WSB_GAP_TEXT_MAX];
     wsb_str_t  text, none = wsb_null_string;
 
     (void) tenant;
+    (void) client;
 
     if (aware) {
         wsb_text_lit(t, "{\"type\":\"gap\",\"subscription_id\":\""
@@ -287,7 +293,8 @@ wsb_bus_number(wsb_text_t *t, const char *name, uint64_t n)
 
 
 static size_t
-wsb_bus_prefix(uint8_t *dst, uint32_t ordinal, wsb_change_t change)
+wsb_bus_prefix(uint8_t *dst, const uint8_t *client, uint32_t ordinal,
+    wsb_change_t change)
 {
     uint8_t  *p;
 
@@ -300,6 +307,8 @@ wsb_bus_prefix(uint8_t *dst, uint32_t ordinal, wsb_change_t change)
         wsb_string("\",\"change\":\"left\","),
         wsb_string("\",\"change\":\"left\",")
     };
+
+    (void) client;
 
     memcpy(dst, head, sizeof(head) - 1);
     p = dst + sizeof(head) - 1;

@@ -41,7 +41,8 @@ typedef enum {
 
 typedef enum {
     WSB_LIFE_ANY = 0,               /* a byte from it; it reads what waits */
-    WSB_LIFE_CONTROL                /* Ping and Pong frames, nothing else */
+    WSB_LIFE_CONTROL,               /* Ping and Pong frames, nothing else */
+    WSB_LIFE_PONG                   /* Pong frames alone */
 } wsb_life_t;
 
 
@@ -51,7 +52,10 @@ typedef enum {
  * use for one; a string of it is empty where the location does not say it.
  */
 
+#define WSB_CLIENT_LEN            16
+
 typedef struct {
+    const uint8_t        *client;         /* random bytes of its own */
     wsb_str_t             connection_id;  /* "conn_" and 32 hex digits */
     wsb_str_t             tenant;
     wsb_str_t             uri;            /* of the handshake, decoded */
@@ -133,7 +137,8 @@ typedef struct {
 
     wsb_str_t             token;          /* AUTH */
 
-    wsb_op_request_t      request;        /* REQUEST */
+    wsb_op_request_t      request;        /* REQUEST; of SUBSCRIBE entity and
+                                             schema, as they are answered */
 
     wsb_str_t             id;             /* the client's, NULL: none */
 
@@ -156,8 +161,9 @@ typedef struct {
     /*
      * Milliseconds, where no directive sets them.  With WSB_LIFE_CONTROL each
      * client is pinged at each interval, and the timeout is how long it may
-     * be silent; else only who is silent for the interval is pinged, and the
-     * timeout is how long the answer may take.
+     * be silent when that is due; with WSB_LIFE_PONG likewise, but it is
+     * gone when the timeout is over.  Else only who is silent for the
+     * interval is pinged, and the timeout is how long the answer may take.
      */
     uint32_t              ping_interval;
     uint32_t              pong_timeout;
@@ -168,6 +174,15 @@ typedef struct {
 
     /* Requests of a connection run one at a time, in their order. */
     int                   ordered;
+
+    /* Code for a request where there is no backend; NULL: "unsupported". */
+    const char           *no_backend;
+
+    /*
+     * Subscriptions of different clients have different names, made of the
+     * client's random bytes and the ordinal: no frame serves two of them.
+     */
+    int                   own_names;
 
     /* decode() has use for a context. */
     int                   context;
@@ -201,8 +216,12 @@ typedef struct {
     /* What comes first on a connection. */
     void                (*welcome)(wsb_text_t *t, wsb_str_t connection_id);
 
-    /* recovered: 0, 1, or -1: not asked for. */
+    /*
+     * client: the WSB_CLIENT_LEN random bytes of whom it is for, here and
+     * below.  recovered: 0, 1, or -1: not asked for.
+     */
     void                (*subscribed)(wsb_text_t *t, const wsb_op_t *op,
+                                      const uint8_t *client,
                                       uint32_t ordinal, wsb_str_t last_id,
                                       int recovered);
     void                (*unsubscribed)(wsb_text_t *t, const wsb_op_t *op);
@@ -220,8 +239,9 @@ typedef struct {
      * is that of the connection, data NULL: none
      */
     void                (*gap)(wsb_text_t *t, wsb_str_t tenant,
-                               uint32_t ordinal, int aware, wsb_str_t from,
-                               wsb_str_t to, const char *reason);
+                               const uint8_t *client, uint32_t ordinal,
+                               int aware, wsb_str_t from, wsb_str_t to,
+                               const char *reason);
 
     /* id.data NULL: none */
     void                (*error)(wsb_text_t *t, wsb_str_t id,
@@ -240,15 +260,23 @@ typedef struct {
      * all.  The prefix is written at dst, at most WSB_PREFIX_MAX bytes; its
      * length is returned.  NULL: there is no prefix.
      */
-    size_t              (*prefix)(uint8_t *dst, uint32_t ordinal,
-                                  wsb_change_t change);
+    size_t              (*prefix)(uint8_t *dst, const uint8_t *client,
+                                  uint32_t ordinal, wsb_change_t change);
     void                (*body)(wsb_text_t *t, const wsb_event_t *ev,
+                                wsb_str_t event_id);
+
+    /*
+     * The body for a subscription that the event leaves, where that is
+     * another one.  ev is without its row.  NULL: body serves.
+     */
+    void                (*left)(wsb_text_t *t, const wsb_event_t *ev,
                                 wsb_str_t event_id);
 } wsb_codec_t;
 
 
 extern const wsb_codec_t  wsb_codec_bus;
 extern const wsb_codec_t  wsb_codec_tenant;
+extern const wsb_codec_t  wsb_codec_resource;
 
 
 /* "read", "create", ... */

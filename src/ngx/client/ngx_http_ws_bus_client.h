@@ -281,6 +281,9 @@ void ngx_http_ws_bus_op_gap(ngx_http_ws_bus_client_t *wc, uint32_t ordinal,
 
 /* context */
 
+char *ngx_http_ws_bus_context_default_schema(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
+
 /*
  * At the handshake, after tenant and id are known: what the location or the
  * protocol wants to know of a client, if they do.  NGX_OK, or a status.
@@ -397,7 +400,7 @@ void ngx_http_ws_bus_record_release(ngx_http_ws_bus_fan_t *fan,
 /* The body as the codec renders it, with headroom; NULL: no memory. */
 ngx_http_ws_bus_form_t *ngx_http_ws_bus_record_plain(
     ngx_http_ws_bus_record_t *rec, ngx_http_ws_bus_client_loc_conf_t *conf,
-    ngx_uint_t hidden);
+    wsb_change_t change);
 
 
 /* heartbeat */
@@ -406,7 +409,7 @@ void ngx_http_ws_bus_heartbeat_init(ngx_cycle_t *cycle);
 void ngx_http_ws_bus_heartbeat_start(ngx_http_ws_bus_client_t *wc);
 void ngx_http_ws_bus_heartbeat_stop(ngx_http_ws_bus_client_t *wc);
 
-/* A sign of life: of a frame Ping or Pong, or of anything else. */
+/* A sign of life: a Pong frame, a Ping frame, or anything else. */
 void ngx_http_ws_bus_heartbeat_heard(ngx_http_ws_bus_client_t *wc,
     wsb_life_t life);
 

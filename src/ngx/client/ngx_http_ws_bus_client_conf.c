@@ -21,7 +21,8 @@ static char *ngx_http_ws_bus_client_conf_on_gap(ngx_conf_t *cf,
 
 static const wsb_codec_t  *ngx_http_ws_bus_codecs[] = {
     &wsb_codec_bus,
-    &wsb_codec_tenant
+    &wsb_codec_tenant,
+    &wsb_codec_resource
 };
 
 static size_t  ngx_http_ws_bus_subscriptions =
@@ -72,6 +73,13 @@ static ngx_command_t  ngx_http_ws_bus_client_commands[] = {
       ngx_http_ws_bus_arg_complex,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_ws_bus_client_loc_conf_t, schema),
+      NULL },
+
+    { ngx_string("ws_bus_default_schema"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_ws_bus_context_default_schema,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
       NULL },
 
     { ngx_string("ws_bus_section"),
@@ -249,6 +257,7 @@ ngx_http_ws_bus_client_conf_create_loc(ngx_conf_t *cf)
      *     ccf->tenant = NULL;
      *     ccf->schema = NULL;
      *     ccf->section = NULL;
+     *     ccf->default_schema = { 0, NULL };
      *     ccf->conditions = NULL;
      *     ccf->connection_limits = NULL;
      *     ccf->subscription_limits = NULL;
@@ -302,6 +311,7 @@ ngx_http_ws_bus_client_conf_merge_loc(ngx_conf_t *cf, void *parent,
 
     ngx_http_ws_bus_conf_merge_value(&conf->schema, prev->schema);
     ngx_http_ws_bus_conf_merge_value(&conf->section, prev->section);
+    ngx_conf_merge_str_value(conf->default_schema, prev->default_schema, "");
 
     ngx_conf_merge_value(conf->max_subscriptions,
                          prev->max_subscriptions, 128);

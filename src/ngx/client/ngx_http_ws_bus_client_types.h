@@ -40,7 +40,7 @@
 #define NGX_HTTP_WS_BUS_CACHE_RECORDS  1024     /* a power of two */
 #define NGX_HTTP_WS_BUS_WHOLE          4        /* frames kept whole */
 #define NGX_HTTP_WS_BUS_WHOLE_MAX      16384    /* bytes of such a frame */
-#define NGX_HTTP_WS_BUS_CODECS         2
+#define NGX_HTTP_WS_BUS_CODECS         3
 
 /* What may precede a body: what the transport and the codec put there. */
 #define NGX_HTTP_WS_BUS_HEADROOM       96
@@ -87,6 +87,7 @@ typedef struct {
     ngx_http_complex_value_t    *tenant;
     ngx_http_complex_value_t    *schema;
     ngx_http_complex_value_t    *section;
+    ngx_str_t                    default_schema;      /* of who names none */
     ngx_uint_t                   context;     /* clients keep one: set when
                                                  merging, by any room */
 
@@ -494,8 +495,8 @@ struct ngx_http_ws_bus_record_s {
     wsb_event_t                  event;       /* points into copy */
     wsb_parts_t                  parts;
     ngx_http_ws_bus_render_t     render[NGX_HTTP_WS_BUS_CODECS];
-    ngx_http_ws_bus_render_t    *hidden;      /* the same without its row, or
-                                                 NULL */
+    ngx_http_ws_bus_render_t    *hidden;      /* the same without its row, for
+                                                 whom it leaves; or NULL */
     ngx_queue_t                  link;
 };
 

@@ -11,10 +11,50 @@
 
 
 #define NGX_HTTP_WS_BUS_CONTEXT_ID  (sizeof("conn_") - 1 + 32)
+#define NGX_HTTP_WS_BUS_SCHEMA_MAX  256   /* bytes, as of other fields */
 
 
 static u_char *ngx_http_ws_bus_context_copy(u_char *p, wsb_str_t *dst,
     ngx_str_t *src);
+
+
+/* A name that an event can have, or "" for none. */
+
+char *
+ngx_http_ws_bus_context_default_schema(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf)
+{
+    ngx_http_ws_bus_client_loc_conf_t  *ccf = conf;
+
+    wsb_str_t   name;
+    ngx_str_t  *value;
+
+    if (ccf->default_schema.data != NULL) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    name.data = value[1].data;
+    name.len = value[1].len;
+
+    if (name.len > NGX_HTTP_WS_BUS_SCHEMA_MAX
+        || !wsb_text_valid(name)
+        || ngx_strlchr(value[1].data, value[1].data + value[1].len, '$'))
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid value \"%V\" in "
+                           "\"ws_bus_default_schema\": expected a name of at "
+                           "most %d bytes without variables, such as "
+                           "\"public\"",
+                           &value[1], NGX_HTTP_WS_BUS_SCHEMA_MAX);
+        return NGX_CONF_ERROR;
+    }
+
+    ccf->default_schema = value[1];
+
+    return NGX_CONF_OK;
+}
 
 
 ngx_int_t
@@ -38,8 +78,12 @@ ngx_http_ws_bus_context_attach(ngx_http_request_t *r,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (wc->conf->schema != NULL
-        && ngx_http_complex_value(r, wc->conf->schema, &schema) != NGX_OK)
+    if (wc->conf->default_schema.len != 0) {
+        schema = wc->conf->default_schema;
+
+    } else if (wc->conf->schema != NULL
+               && ngx_http_complex_value(r, wc->conf->schema, &schema)
+                  != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -54,6 +98,8 @@ ngx_http_ws_bus_context_attach(ngx_http_request_t *r,
     wc->context = context;
 
     p = (u_char *) (context + 1);
+
+    context->client = wc->id;
 
     context->connection_id.data = p;
     context->connection_id.len = NGX_HTTP_WS_BUS_CONTEXT_ID;

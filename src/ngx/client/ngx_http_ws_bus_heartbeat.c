@@ -13,7 +13,8 @@
  *
  * If only Ping and Pong frames do, a peer is sent a Ping each
  * ws_bus_ping_interval, and is gone if it has been without them for longer
- * than ws_bus_pong_timeout when the next one is due.
+ * than ws_bus_pong_timeout when the next one is due.  If only Pong frames do,
+ * it is gone as soon as it has been without them for so long.
  */
 
 #include "ngx_http_ws_bus_client.h"
@@ -99,7 +100,9 @@ ngx_http_ws_bus_heartbeat_start(ngx_http_ws_bus_client_t *wc)
 void
 ngx_http_ws_bus_heartbeat_heard(ngx_http_ws_bus_client_t *wc, wsb_life_t life)
 {
-    if (wc->conf->codec->life == WSB_LIFE_ANY || life == WSB_LIFE_CONTROL) {
+    /* each protocol counts what it names, and what shows more */
+
+    if (life >= wc->conf->codec->life) {
         wc->heard = (uint32_t) ngx_current_msec;
     }
 }
@@ -218,9 +221,9 @@ ngx_http_ws_bus_heartbeat_beat(ngx_http_ws_bus_client_t *wc)
         wc->heard = (uint32_t) ngx_current_msec;
     }
 
-    rc = wc->conf->codec->life == WSB_LIFE_CONTROL
-             ? ngx_http_ws_bus_heartbeat_steady(wc, &wait)
-             : ngx_http_ws_bus_heartbeat_silent(wc, &wait);
+    rc = wc->conf->codec->life == WSB_LIFE_ANY
+             ? ngx_http_ws_bus_heartbeat_silent(wc, &wait)
+             : ngx_http_ws_bus_heartbeat_steady(wc, &wait);
 
     if (rc != NGX_OK) {
         return;
@@ -291,35 +294,45 @@ ngx_http_ws_bus_heartbeat_silent(ngx_http_ws_bus_client_t *wc, ngx_msec_t *wait)
 static ngx_int_t
 ngx_http_ws_bus_heartbeat_steady(ngx_http_ws_bus_client_t *wc, ngx_msec_t *wait)
 {
-    uint32_t  now, due, interval;
+    uint32_t  now, due, silent, interval, timeout;
 
     now = (uint32_t) ngx_current_msec;
     due = wc->pinged_at;
     interval = (uint32_t) wc->conf->beat_interval;
+    timeout = (uint32_t) wc->conf->beat_timeout;
+    silent = now - wc->heard;
 
-    if ((int32_t) (due - now) > 0) {
-        *wait = due - now;
-        return NGX_OK;
-    }
-
-    if ((int32_t) (due - wc->heard) > (int32_t) wc->conf->beat_timeout) {
+    if (wc->conf->codec->life == WSB_LIFE_PONG
+            ? silent >= timeout
+            : (int32_t) (due - now) <= 0
+              && (int32_t) (due - wc->heard) > (int32_t) timeout)
+    {
         ngx_log_error(NGX_LOG_INFO, wc->connection->log, NGX_ETIMEDOUT,
-                      "websocket client has sent neither ping nor pong");
+                      wc->conf->codec->life == WSB_LIFE_PONG
+                          ? "websocket client has sent no pong"
+                          : "websocket client has sent neither ping nor pong");
         ngx_http_ws_bus_client_end(wc, NGX_HTTP_WS_BUS_END_SILENT, "no pong");
         return NGX_DONE;
     }
 
-    ngx_http_ws_bus_heartbeat_ping(wc);
-
-    due += interval;
-
     if ((int32_t) (due - now) <= 0) {
-        /* the process did not run */
-        due = now + interval;
+        ngx_http_ws_bus_heartbeat_ping(wc);
+
+        due += interval;
+
+        if ((int32_t) (due - now) <= 0) {
+            /* the process did not run */
+            due = now + interval;
+        }
+
+        wc->pinged_at = due;
     }
 
-    wc->pinged_at = due;
     *wait = due - now;
+
+    if (wc->conf->codec->life == WSB_LIFE_PONG) {
+        *wait = ngx_min(*wait, timeout - silent);
+    }
 
     return NGX_OK;
 }

@@ -89,7 +89,8 @@ ngx_http_ws_bus_op_count(ngx_http_ws_bus_client_t *wc)
 ngx_int_t
 ngx_http_ws_bus_op_control(ngx_http_ws_bus_client_t *wc, ngx_uint_t answer)
 {
-    ngx_http_ws_bus_heartbeat_heard(wc, WSB_LIFE_CONTROL);
+    ngx_http_ws_bus_heartbeat_heard(wc, answer ? WSB_LIFE_PONG
+                                               : WSB_LIFE_CONTROL);
 
     if (answer && wc->asked) {
         wc->asked = 0;
@@ -247,7 +248,7 @@ ngx_http_ws_bus_op_gap(ngx_http_ws_bus_client_t *wc, uint32_t ordinal,
 
     ngx_memzero(&text, sizeof(wsb_text_t));
 
-    wc->conf->codec->gap(&text, tenant, ordinal, wc->aware, from, end,
+    wc->conf->codec->gap(&text, tenant, wc->id, ordinal, wc->aware, from, end,
                          reason);
 
     ngx_http_ws_bus_client_counters(wc->fan->worker)->gaps++;
@@ -364,16 +365,33 @@ ngx_http_ws_bus_op_auth(ngx_http_ws_bus_client_t *wc, wsb_op_t *op)
 }
 
 
+/* Without a backend: some protocols have a word for an unknown entity. */
+
 static void
 ngx_http_ws_bus_op_request(ngx_http_ws_bus_client_t *wc, wsb_op_t *op)
 {
+    wsb_str_t    schema, entity;
+    const char  *code;
+
     if (wc->asker != NULL) {
         wc->conf->requests->request(wc, op);
         return;
     }
 
-    wsb_op_refuse(op, "unsupported",
-                  "This location answers no request: it has no backend");
+    schema = op->request.schema;
+    entity = op->request.entity;
+
+    if (schema.len == 0 && wc->context != NULL) {
+        schema = wc->context->schema;
+    }
+
+    code = wc->conf->codec->no_backend;
+
+    wsb_op_refuse(op, code ? code : "unsupported",
+                  "This location has no backend for a request of %.*s%s%.*s",
+                  (int) schema.len, (const char *) schema.data,
+                  schema.len != 0 ? "." : "",
+                  (int) entity.len, (const char *) entity.data);
 
     ngx_http_ws_bus_op_refuse(wc, op);
 }

@@ -221,16 +221,23 @@ ngx_http_ws_bus_record_free_forms(ngx_http_ws_bus_render_t *render)
 }
 
 
-/* Once for each event and codec: the body, behind room for what precedes. */
+/*
+ * Once for each event and codec: the body, behind room for what precedes; and
+ * once more for those whom the event leaves, where they get another one.
+ */
 
 ngx_http_ws_bus_form_t *
 ngx_http_ws_bus_record_plain(ngx_http_ws_bus_record_t *rec,
-    ngx_http_ws_bus_client_loc_conf_t *conf, ngx_uint_t hidden)
+    ngx_http_ws_bus_client_loc_conf_t *conf, wsb_change_t change)
 {
     uint8_t                    id[WSB_ID_LEN];
     wsb_str_t                  event_id;
+    ngx_uint_t                 hidden;
     wsb_event_t               *ev, event;
     ngx_http_ws_bus_render_t  *render;
+
+    hidden = change == WSB_CHANGE_LEFT_HIDDEN
+             || (change == WSB_CHANGE_LEFT && conf->codec->left != NULL);
 
     ev = &rec->event;
     render = &rec->render[conf->codec_index];
@@ -269,7 +276,12 @@ ngx_http_ws_bus_record_plain(ngx_http_ws_bus_record_t *rec,
     event_id.data = id;
     event_id.len = wsb_id(id, rec->epoch, rec->seq);
 
-    conf->codec->body(&render->text, ev, event_id);
+    if (hidden && conf->codec->left != NULL) {
+        conf->codec->left(&render->text, ev, event_id);
+
+    } else {
+        conf->codec->body(&render->text, ev, event_id);
+    }
 
     if (render->text.failed) {
         wsb_text_done(&render->text);
@@ -292,8 +304,7 @@ ngx_http_ws_bus_record_hide(const wsb_event_t *ev, wsb_event_t *hidden)
 
     static const wsb_field_t  shown[] = {
         WSB_KIND, WSB_ENTITY_TYPE, WSB_ACTION, WSB_ENTITY_ID, WSB_TENANT,
-        WSB_LINK_TYPE, WSB_LINK_ID,
-        WSB_TIMESTAMP
+        WSB_SCHEMA, WSB_LINK_TYPE, WSB_LINK_ID, WSB_TIMESTAMP
     };
 
     ngx_memzero(hidden, sizeof(wsb_event_t));

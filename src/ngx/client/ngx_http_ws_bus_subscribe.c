@@ -395,7 +395,7 @@ ngx_http_ws_bus_subscribe_start(ngx_http_ws_bus_client_t *wc, wsb_sub_t *sub,
 
         ngx_memzero(&text, sizeof(wsb_text_t));
 
-        wc->conf->codec->subscribed(&text, op, sub->ordinal, last,
+        wc->conf->codec->subscribed(&text, op, wc->id, sub->ordinal, last,
                                     start.recovered);
 
         ngx_http_ws_bus_op_reply(wc, &text);

@@ -18,10 +18,10 @@ _Static_assert(NGX_HTTP_WS_BUS_HEADROOM >= WSB_FRAME_SERVER_HEADER_MAX
 static ngx_http_ws_bus_form_t *ngx_http_ws_bus_frame_deflated(
     ngx_http_ws_bus_websocket_t *ws, ngx_http_ws_bus_form_t *plain);
 static ngx_http_ws_bus_whole_t *ngx_http_ws_bus_frame_whole(
-    ngx_http_ws_bus_form_t *form, const wsb_codec_t *codec,
+    ngx_http_ws_bus_form_t *form, const ngx_http_ws_bus_client_t *wc,
     uint32_t ordinal, wsb_change_t change);
 static size_t ngx_http_ws_bus_frame_prefix(u_char *dst,
-    const ngx_http_ws_bus_form_t *form, const wsb_codec_t *codec,
+    const ngx_http_ws_bus_form_t *form, const ngx_http_ws_bus_client_t *wc,
     uint32_t ordinal, wsb_change_t change);
 
 
@@ -36,8 +36,7 @@ ngx_http_ws_bus_frame_event(ngx_http_ws_bus_record_t *rec,
 
     ws = (ngx_http_ws_bus_websocket_t *) wc;
 
-    form = ngx_http_ws_bus_record_plain(rec, wc->conf,
-                                        change == WSB_CHANGE_LEFT_HIDDEN);
+    form = ngx_http_ws_bus_record_plain(rec, wc->conf, change);
 
     if (form != NULL && ws->deflate_bits != 0
         && form->len >= ws->conf->deflate_min_length)
@@ -49,7 +48,9 @@ ngx_http_ws_bus_frame_event(ngx_http_ws_bus_record_t *rec,
         return 0;
     }
 
-    whole = ngx_http_ws_bus_frame_whole(form, wc->conf->codec, ordinal, change);
+    whole = wc->conf->codec->own_names
+                ? NULL
+                : ngx_http_ws_bus_frame_whole(form, wc, ordinal, change);
 
     if (whole != NULL) {
         piece[0].data = whole->pos;
@@ -59,8 +60,8 @@ ngx_http_ws_bus_frame_event(ngx_http_ws_bus_record_t *rec,
     }
 
     piece[0].data = scratch;
-    piece[0].len = ngx_http_ws_bus_frame_prefix(scratch, form, wc->conf->codec,
-                                                ordinal, change);
+    piece[0].len = ngx_http_ws_bus_frame_prefix(scratch, form, wc, ordinal,
+                                                change);
     piece[1].data = form->body;
     piece[1].len = form->len;
 
@@ -150,8 +151,7 @@ ngx_http_ws_bus_frame_deflated(ngx_http_ws_bus_websocket_t *ws,
 
 static ngx_http_ws_bus_whole_t *
 ngx_http_ws_bus_frame_whole(ngx_http_ws_bus_form_t *form,
-    const wsb_codec_t *codec,
-    uint32_t ordinal, wsb_change_t change)
+    const ngx_http_ws_bus_client_t *wc, uint32_t ordinal, wsb_change_t change)
 {
     size_t                    len;
     u_char                    prefix[NGX_HTTP_WS_BUS_HEADROOM];
@@ -176,7 +176,7 @@ ngx_http_ws_bus_frame_whole(ngx_http_ws_bus_form_t *form,
         return NULL;
     }
 
-    len = ngx_http_ws_bus_frame_prefix(prefix, form, codec, ordinal, change);
+    len = ngx_http_ws_bus_frame_prefix(prefix, form, wc, ordinal, change);
 
     if (i == 0) {
         whole->pos = form->body - len;
@@ -207,13 +207,18 @@ ngx_http_ws_bus_frame_whole(ngx_http_ws_bus_form_t *form,
 
 static size_t
 ngx_http_ws_bus_frame_prefix(u_char *dst, const ngx_http_ws_bus_form_t *form,
-    const wsb_codec_t *codec, uint32_t ordinal, wsb_change_t change)
+    const ngx_http_ws_bus_client_t *wc, uint32_t ordinal, wsb_change_t change)
 {
-    size_t  len, n;
-    u_char  prefix[WSB_DEFLATE_STORED_HEADER + WSB_PREFIX_MAX];
+    size_t              len, n;
+    u_char              prefix[WSB_DEFLATE_STORED_HEADER + WSB_PREFIX_MAX];
+    const wsb_codec_t  *codec;
+
+    codec = wc->conf->codec;
 
     n = form->bits ? WSB_DEFLATE_STORED_HEADER : 0;
-    len = codec->prefix ? codec->prefix(prefix + n, ordinal, change) : 0;
+    len = codec->prefix
+              ? codec->prefix(prefix + n, wc->id, ordinal, change)
+              : 0;
 
     if (form->bits && len != 0) {
         (void) wsb_deflate_stored(prefix, len);

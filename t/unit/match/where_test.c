@@ -921,6 +921,106 @@ test_cost(void)
 }
 
 
+/* Conditions on a field of the event, which codecs add to a client's own. */
+
+static int
+field_holds(const wsb_where_t *where, wsb_field_t field, const char *value)
+{
+    int              holds;
+    wsb_str_t        v = str(value);
+    const uint8_t   *p, *last;
+    wsb_subject_t    subject;
+    wsb_condition_t  condition;
+
+    memset(&subject, 0, sizeof(subject));
+    subject.value.type = value ? WSB_JSON_STRING : WSB_JSON_NULL;
+    subject.value.text = v;
+
+    p = where->bytes;
+    last = p + where->len;
+    holds = 1;
+
+    while (p < last) {
+        p = wsb_where_next(p, &condition);
+
+        if (!condition.field || condition.path != field) {
+            continue;
+        }
+
+        holds = condition.joined
+                    ? holds || wsb_where_holds(&condition, &subject)
+                    : wsb_where_holds(&condition, &subject);
+    }
+
+    return holds;
+}
+
+
+static void
+test_field(void)
+{
+    unsigned         n;
+    wsb_str_t        texts[3];
+    wsb_where_t     *own, *one, *many, *none;
+
+    texts[0] = str("a");
+    texts[1] = str("bb");
+    texts[2] = str("");
+
+    own = where_of("[" C("a", "gt", "1") "]");
+
+    if (wsb_where_field(NULL, WSB_SCHEMA, texts, 1, 0, &one) != WSB_OK
+        || wsb_where_field(own, WSB_SCHEMA, texts, 3, 1, &many) != WSB_OK
+        || wsb_where_field(many, WSB_ACTION, NULL, 0, 1, &none) != WSB_OK)
+    {
+        abort();
+    }
+
+    ok(field_holds(one, WSB_SCHEMA, "a"), "it is the one text");
+    ok(!field_holds(one, WSB_SCHEMA, "b"), "it is another");
+    ok(!field_holds(one, WSB_SCHEMA, NULL), "it is absent");
+    is_uint(one->npaths, 0, "no column is asked for");
+    is_uint(one->size, sizeof(wsb_where_t) + one->len, "of that size");
+
+    ok(field_holds(many, WSB_SCHEMA, "bb"), "it is one of many");
+    ok(!field_holds(many, WSB_SCHEMA, "b"), "it is none of many");
+    ok(field_holds(many, WSB_SCHEMA, NULL), "or absent");
+    is_uint(many->nconditions, 3, "the client's own is there");
+    is_uint(many->npaths, 1, "with its column");
+    is_uint(wsb_where_cost(many), wsb_where_cost(own), "it costs nothing");
+
+    ok(field_holds(none, WSB_ACTION, NULL), "absent alone");
+    ok(!field_holds(none, WSB_ACTION, "a"), "and not if it is there");
+    ok(field_holds(none, WSB_SCHEMA, "a"), "the others stay");
+
+    wsb_free(one);
+    wsb_free(none);
+
+    texts[0].len = UINT16_MAX + 1;
+    ok(wsb_where_field(own, WSB_SCHEMA, texts, 1, 0, &one) == WSB_ERROR,
+       "too long");
+
+    texts[0].len = 1;
+
+    for (n = 1; n < 10; n++) {
+        calls = 0;
+        fail_at = n;
+
+        if (wsb_where_field(own, WSB_SCHEMA, texts, 1, 0, &one) == WSB_OK) {
+            wsb_free(one);
+            break;
+        }
+    }
+
+    fail_at = 0;
+    ok(n > 2 && n < 10, "any allocation may fail");
+
+    wsb_free(many);
+    wsb_free(own);
+    is_uint(live, 0, "nothing is left");
+}
+
+
 static void
 test_failures(void)
 {
@@ -972,6 +1072,7 @@ main(void)
     test_errors();
     test_limits();
     test_cost();
+    test_field();
     test_failures();
 
     return tap_done();

@@ -85,7 +85,7 @@ answer(wsb_text_t *t, const wsb_op_t *op)
     switch (op->type) {
 
     case WSB_OP_SUBSCRIBE:
-        bus->subscribed(t, op, 1, str("E-1"), -1);
+        bus->subscribed(t, op, NULL, 1, str("E-1"), -1);
         break;
 
     case WSB_OP_UNSUBSCRIBE:
@@ -690,13 +690,13 @@ test_answers(void)
     decode(str("{\"type\":\"subscribe\",\"filter\":{\"kind\":\"link\"},"
                "\"id\":\"x\"}"), &op);
 
-    bus->subscribed(&t, &op, 4294967295, str("e-9"), 1);
+    bus->subscribed(&t, &op, NULL, 4294967295, str("e-9"), 1);
     is_bytes(t.data, t.len, "{\"type\":\"subscribed\",\"subscription_id\":"
              "\"sub_4294967295\",\"filter\":{\"kind\":\"link\"},\"last_id\":"
              "\"e-9\",\"recovered\":true,\"id\":\"x\"}", "recovered");
     wsb_text_done(&t);
 
-    bus->subscribed(&t, &op, 2, str("e-9"), 0);
+    bus->subscribed(&t, &op, NULL, 2, str("e-9"), 0);
     is_bytes(t.data, t.len, "{\"type\":\"subscribed\",\"subscription_id\":"
              "\"sub_2\",\"filter\":{\"kind\":\"link\"},\"last_id\":"
              "\"e-9\",\"recovered\":false,\"id\":\"x\"}", "not recovered");
@@ -733,12 +733,12 @@ test_answers(void)
              "position");
     wsb_text_done(&t);
 
-    bus->gap(&t, none, 3, 1, str("e-1"), str("e-5"), "slow");
+    bus->gap(&t, none, NULL, 3, 1, str("e-1"), str("e-5"), "slow");
     is_bytes(t.data, t.len, "{\"type\":\"gap\",\"subscription_id\":\"sub_3\","
              "\"from\":\"e-1\",\"to\":\"e-5\",\"reason\":\"slow\"}", "gap");
     wsb_text_done(&t);
 
-    bus->gap(&t, none, 3, 0, str("e-1"), str("e-5"), "history");
+    bus->gap(&t, none, NULL, 3, 0, str("e-1"), str("e-5"), "history");
     is_bytes(t.data, t.len, "{\"type\":\"error\",\"message\":\"Events after"
              " e-1 up to e-5 may be missing for subscription sub_3\","
              "\"code\":\"gap\"}", "gap for who does not know of them");
@@ -758,15 +758,15 @@ test_prefix(void)
     size_t    n;
     uint8_t   buf[WSB_PREFIX_MAX];
 
-    n = bus->prefix(buf, 1, WSB_CHANGE_NONE);
+    n = bus->prefix(buf, NULL, 1, WSB_CHANGE_NONE);
     is_bytes(buf, n, "{\"type\":\"event\",\"subscription_id\":\"sub_1\",",
              "prefix");
 
-    n = bus->prefix(buf, 2, WSB_CHANGE_LEFT);
+    n = bus->prefix(buf, NULL, 2, WSB_CHANGE_LEFT);
     is_bytes(buf, n, "{\"type\":\"event\",\"subscription_id\":\"sub_2\","
                      "\"change\":\"left\",", "left");
 
-    n = bus->prefix(buf, UINT32_MAX, WSB_CHANGE_ENTERED);
+    n = bus->prefix(buf, NULL, UINT32_MAX, WSB_CHANGE_ENTERED);
     is_bytes(buf, n,
              "{\"type\":\"event\",\"subscription_id\":\"sub_4294967295\","
              "\"change\":\"entered\",", "the longest");
