@@ -399,6 +399,8 @@ struct ngx_http_ws_bus_client_s {
     unsigned                     pinged:1;    /* at pinged_at */
     unsigned                     resumed:1;   /* it was blocked before */
     unsigned                     asked:1;     /* our ping has no answer yet */
+    unsigned                     packs:1;     /* its transport may pack what
+                                                 it sends: see there */
 
     ngx_socket_t                 fd;          /* of a plain socket whose bytes
                                                  we write, or -1 */
@@ -408,11 +410,12 @@ struct ngx_http_ws_bus_client_s {
     /* answers: queue of messages, the first perhaps partly written */
     ngx_http_ws_bus_out_t       *control;
 
+    const ngx_http_ws_bus_transport_t  *transport;
+
     /* what is looked at less often */
 
     ngx_http_ws_bus_out_t      **control_last;
     ngx_http_ws_bus_out_t       *latest;      /* while blocked */
-    const ngx_http_ws_bus_transport_t  *transport;
     ngx_connection_t            *connection;  /* what its log lines name */
 
     wsb_sub_t                  **subs;        /* by ordinal */

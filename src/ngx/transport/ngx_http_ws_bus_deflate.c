@@ -110,6 +110,7 @@ ngx_http_ws_bus_deflate_negotiate(ngx_http_request_t *r,
     ws->conf->reader.inflate = ngx_http_ws_bus_inflate;
     ws->reader.deflate = 1;
     ws->deflate_bits = agreed.server_bits;
+    ws->client.packs = ws->deflate_bits != 0;
 
     return ngx_http_ws_bus_http_add_header(r, "Sec-WebSocket-Extensions",
                                            (char *) value)

@@ -38,7 +38,9 @@ ngx_http_ws_bus_frame_event(ngx_http_ws_bus_record_t *rec,
 
     form = ngx_http_ws_bus_record_plain(rec, wc->conf, change);
 
-    if (form != NULL && ws->deflate_bits != 0
+    /* without compression ws is not looked at: it is far from the hot lines */
+
+    if (form != NULL && wc->packs
         && form->len >= ws->conf->deflate_min_length)
     {
         form = ngx_http_ws_bus_frame_deflated(ws, form);
