@@ -49,6 +49,8 @@ END
         location /arg/ws { ws_bus events; ws_bus_jwt_key_file a alg=HS256;
             ws_bus_jwt \$arg_token; ws_bus_tenant \$arg_t; }
         location /t/ws { ws_bus events; ws_bus_tenant "x-\${arg_t}"; }
+        location = /t/value { add_header X-T "\$ws_bus_arg_t|\$arg_t";
+            try_files /file =404; }
         location /t/publish { ws_bus_publish events; ws_bus_tenant \$arg_t; }
         location /need/ws { ws_bus events; ws_bus_jwt_key_file a alg=HS256;
             ws_bus_jwt \$http_authorization;
@@ -179,6 +181,13 @@ subtest 'arguments are decoded' => sub {
         $pub->post("/t/publish?t=$arg",
                    encode_json({ %e, entity_id => 'by arg' }));
         is($ws->read_json->{data}{event}{entity_id}, 'by arg', 'and published');
+    }
+
+    for (['a+b', 'a b'], ['%2541', '%41'], ['a%2Fb', 'a/b'], ['%zz', '']) {
+        my $raw = WSBus::Raw->new($port);
+        $raw->write(WSBus::Raw::request(path => "/t/value?t=$_->[0]"));
+        is($raw->response->{headers}{'x-t'}, "$_->[1]|$_->[0]",
+           "\$ws_bus_arg_t beside \$arg_t: $_->[0]");
     }
 
     for my $arg ('%', '%4', '%zz', '%00', '%FF', 'a' x 257) {

@@ -249,10 +249,10 @@ void ngx_http_ws_bus_op_error(ngx_http_ws_bus_client_t *wc, wsb_str_t id,
  * handler's affair: wc->nops is how many it has.  NULL: no memory, or the
  * client is closing; op is as it was, and can still be refused.
  *
- * answer() sends a text of the codec's, which is freed; answer_error() an error
- * with the operation's id.  Both may be called in any turn, and any number of
- * times.  NGX_DECLINED: the client is gone, or has gone in the call for want
- * of memory; in neither case is end() called for it any more.
+ * answer() sends a text of the codec's, which is freed.  It may be called in
+ * any turn, and any number of times.  NGX_DECLINED: the client is gone, or has
+ * gone in the call for want of memory; in neither case is end() called for it
+ * any more.
  *
  * So what ends an operation is always these two lines:
  *
@@ -263,8 +263,6 @@ ngx_http_ws_bus_op_t *ngx_http_ws_bus_op_keep(ngx_http_ws_bus_client_t *wc,
     wsb_op_t *op);
 ngx_int_t ngx_http_ws_bus_op_answer(ngx_http_ws_bus_op_t *kept,
     wsb_text_t *text);
-ngx_int_t ngx_http_ws_bus_op_answer_error(ngx_http_ws_bus_op_t *kept,
-    const char *code, wsb_str_t message);
 void ngx_http_ws_bus_op_done(ngx_http_ws_bus_op_t *kept);
 
 /* The client goes: end() of each that waits. */

@@ -515,26 +515,6 @@ ngx_http_ws_bus_op_answer(ngx_http_ws_bus_op_t *kept, wsb_text_t *text)
 }
 
 
-ngx_int_t
-ngx_http_ws_bus_op_answer_error(ngx_http_ws_bus_op_t *kept, const char *code,
-    wsb_str_t message)
-{
-    ngx_http_ws_bus_client_t  *wc;
-
-    wc = kept->client;
-
-    if (wc == NULL) {
-        return NGX_DECLINED;
-    }
-
-    ngx_http_ws_bus_op_unlink(kept);
-
-    ngx_http_ws_bus_op_error(wc, kept->op.id, code, message);
-
-    return ngx_http_ws_bus_op_answered(kept, wc);
-}
-
-
 /*
  * It is written with whatever else this turn has for the client, which may be
  * in the middle of a write now.
