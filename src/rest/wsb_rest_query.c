@@ -57,6 +57,18 @@ wsb_rest_query(const wsb_rest_t *rest, wsb_rest_style_t style, wsb_str_t id,
 }
 
 
+/* A record_id that no style can carry: the style is not to blame. */
+
+static wsb_rc_t
+wsb_rest_bad_id(wsb_rest_write_t *w, const char *text)
+{
+    w->err->style = 0;
+    (void) snprintf(w->err->text, sizeof(w->err->text), "%s", text);
+
+    return WSB_ERROR;
+}
+
+
 /*
  * nginx decodes a path and collapses it: what would not be there afterwards
  * as it was sent is refused; so is what some servers take for the end of a
@@ -69,13 +81,13 @@ wsb_rest_id(wsb_rest_write_t *w, wsb_str_t id, wsb_text_t *path)
     size_t  i;
 
     if (id.len == 0 || id.len > WSB_REST_ID || !wsb_text_valid(id)) {
-        return wsb_rest_cannot(w, "record_id must have 1 to %u bytes of text",
-                               WSB_REST_ID);
+        return wsb_rest_bad_id(w, "record_id must have 1 to 256 bytes of "
+                               "text");
     }
 
     for (i = 0; i < id.len; i++) {
         if (id.data[i] < 0x20 || id.data[i] == 0x7f) {
-            return wsb_rest_cannot(w, "record_id has a control character");
+            return wsb_rest_bad_id(w, "record_id has a control character");
         }
     }
 
@@ -91,7 +103,7 @@ wsb_rest_id(wsb_rest_write_t *w, wsb_str_t id, wsb_text_t *path)
         || memchr(id.data, ';', id.len) != NULL
         || (id.len <= 2 && id.data[0] == '.' && id.data[id.len - 1] == '.'))
     {
-        return wsb_rest_cannot(w, "record_id cannot be carried in a path: it "
+        return wsb_rest_bad_id(w, "record_id cannot be carried in a path: it "
                                "has a slash, a backslash or a semicolon, or "
                                "is . or ..");
     }
@@ -465,11 +477,6 @@ wsb_rest_cannot(wsb_rest_write_t *w, const char *fmt, ...)
     va_start(args, fmt);
     n = vsnprintf(w->err->text, sizeof(w->err->text), fmt, args);
     va_end(args);
-
-    if (strncmp(fmt, "record_id", 9) == 0) {
-        w->err->style = 0;
-        return WSB_ERROR;
-    }
 
     if (n > 0 && (size_t) n < sizeof(w->err->text)) {
         (void) snprintf(w->err->text + n, sizeof(w->err->text) - (size_t) n,
