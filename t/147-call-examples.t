@@ -30,13 +30,14 @@ my $backend = WSBus::PostgREST->start({
 my ($nginx, $c, $n);
 
 sub example {
-    my ($name, $workers) = @_;
+    my ($name, $workers, $change) = @_;
 
     my $back = $backend->port;
     $nginx = WSBus::Example::nginx($name, workers => $workers // 1,
         change => sub {
             s/127\.0\.0\.1:3000/127.0.0.1:$back/;
             s{/var/cache/nginx/}{%%PREFIX%%/}g;
+            $change->() if $change;
         });
     $nginx->write_file('jwt.key', 'a secret of the tests only, ' x 2);
     $nginx->start;
@@ -182,6 +183,43 @@ subtest 'calls-jwt-headers.conf' => sub {
                             Authorization => undef, Cookie => undef,
                             line => 'POST /orders' }, "who asks: $user");
     }
+    done();
+};
+
+# not an example, but the same backend tells
+
+subtest 'a renewed token' => sub {
+    example('calls-jwt-headers.conf', 1, sub {
+        s/(ws_bus_call_header\s+)Accept-Language/$1Authorization Cookie/;
+        s/(X-User\s+)\$ws_bus_jwt_claim_sub/$1\$ws_bus_jwt_claim_nonce/;
+        s/(ws_bus_jwt \s+)/$1\$cookie_token /;
+    });
+    asked();
+
+    my @claims = (sub => 'ann', tenant => 'acme');
+    my %token = map { $_ => token(@claims, nonce => "n-$_") } 1 .. 4;
+    my $bare = sub { $_[0] =~ s/^Bearer //r };
+
+    my $ws = $c->open('/ws', Authorization => $token{1});
+    for my $n (1 .. 3) {
+        ask($ws, create => 'order', data => {});
+        my ($asked) = asked();
+        is($asked->{'X-User'}, "n-$n", "the claims of token $n");
+        is($asked->{Authorization}, $token{$n}, 'and the token');
+        $ws->send({ type => 'auth', token => $bare->($token{ $n + 1 }) });
+        is($ws->next->{type}, 'auth', 'renewed');
+    }
+
+    # what is passed on is another one, which nobody has renewed
+    $ws = $c->open('/ws', Authorization => 'Basic abc',
+                   Cookie => 'token=' . $bare->($token{1}));
+    $ws->send({ type => 'auth', token => $bare->($token{2}) });
+    is($ws->next->{type}, 'auth', 'a token from a cookie is renewed');
+    ask($ws, create => 'order', data => {});
+    my ($asked) = asked();
+    is($asked->{Authorization}, 'Basic abc', 'not in Authorization');
+    is($asked->{Cookie}, 'token=' . $bare->($token{1}), 'nor in the cookie');
+    is($asked->{'X-User'}, 'n-2', 'but its claims');
     done();
 };
 

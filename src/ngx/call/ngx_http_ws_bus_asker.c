@@ -26,6 +26,8 @@ static void ngx_http_ws_bus_asker_call(ngx_http_ws_bus_ask_t *ask);
 static void ngx_http_ws_bus_asker_unqueue(ngx_http_ws_bus_asker_t *asker,
     ngx_http_ws_bus_ask_t *ask);
 static void ngx_http_ws_bus_asker_resume(ngx_http_ws_bus_client_t *wc);
+static ngx_int_t ngx_http_ws_bus_asker_renew(ngx_http_ws_bus_client_t *wc,
+    wsb_str_t token, const wsb_json_t *claims);
 static void ngx_http_ws_bus_asker_free(ngx_http_ws_bus_client_t *wc);
 static ngx_str_t *ngx_http_ws_bus_asker_tenant(ngx_http_request_t *r);
 
@@ -34,6 +36,7 @@ const ngx_http_ws_bus_requests_t  ngx_http_ws_bus_asker_requests = {
     ngx_http_ws_bus_asker_admit,
     ngx_http_ws_bus_asker_request,
     ngx_http_ws_bus_asker_resume,
+    ngx_http_ws_bus_asker_renew,
     ngx_http_ws_bus_asker_free,
     ngx_http_ws_bus_asker_tenant
 };
@@ -424,6 +427,14 @@ ngx_http_ws_bus_asker_resume(ngx_http_ws_bus_client_t *wc)
 }
 
 
+static ngx_int_t
+ngx_http_ws_bus_asker_renew(ngx_http_ws_bus_client_t *wc, wsb_str_t token,
+    const wsb_json_t *claims)
+{
+    return ngx_http_ws_bus_caller_renew(wc->asker->caller, token, claims);
+}
+
+
 static void
 ngx_http_ws_bus_asker_free(ngx_http_ws_bus_client_t *wc)
 {
@@ -437,7 +448,7 @@ ngx_http_ws_bus_asker_free(ngx_http_ws_bus_client_t *wc)
     }
 
     if (asker->caller != NULL) {
-        ngx_free(asker->caller);
+        ngx_http_ws_bus_caller_free(asker->caller);
     }
 
     ngx_free(asker);

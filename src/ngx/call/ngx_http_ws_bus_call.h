@@ -124,6 +124,10 @@ struct ngx_http_ws_bus_caller_s {
     ngx_uint_t                   nheaders;
     ngx_http_ws_bus_call_header_t  *headers;
     wsb_json_t                   claims;      /* text.data NULL: none */
+    ngx_str_t                   *token;       /* the header that holds the token
+                                                 of these claims, or NULL */
+    u_char                      *renewed;     /* malloc'd: the claims, and that
+                                                 header, of a later token */
 };
 
 
@@ -201,12 +205,18 @@ struct ngx_http_ws_bus_call_s {
 
 /* caller */
 
-/*
- * Of a request, with these headers of it.  NULL: no memory.  Freed by
- * ngx_free().
- */
+/* Of a request, with these headers of it.  NULL: no memory. */
 ngx_http_ws_bus_caller_t *ngx_http_ws_bus_caller_create(
     ngx_http_request_t *r, ngx_array_t *names);
+
+/*
+ * Its client has another token: calls have its claims, and it goes where the
+ * old one was passed on.  NGX_ERROR: no memory, all is as it was.
+ */
+ngx_int_t ngx_http_ws_bus_caller_renew(ngx_http_ws_bus_caller_t *caller,
+    wsb_str_t token, const wsb_json_t *claims);
+
+void ngx_http_ws_bus_caller_free(ngx_http_ws_bus_caller_t *caller);
 
 
 /* call */
