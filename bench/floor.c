@@ -550,6 +550,8 @@ floor_http(int fd, const char *data, size_t len)
                                   "Content-Type: application/json\r\n"
                                   "Content-Length: 15\r\n\r\n"
                                   "{\"published\":1}";
+    static const char  row[] = "{\"id\":\"id-1\",\"name\":\"a row that is read by"
+                               " its id\",\"n\":1}";
 
     size_t       size, body;
     const char  *end, *value;
@@ -566,6 +568,9 @@ floor_http(int fd, const char *data, size_t len)
 
         if (value != NULL) {
             floor_upgrade(fd, value);
+
+        } else if (floor_rest) {
+            floor_row(fd, row, sizeof(row) - 1);
         }
 
         return size;

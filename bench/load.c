@@ -160,6 +160,7 @@ static struct {
     const char        *wide_subscribe;
     uint32_t           wide;
     const char        *ping;
+    const char        *method;
     const char        *event;
     uint32_t           size;
     uint32_t           ids;
@@ -184,6 +185,7 @@ static struct {
     .concurrency = 128,
     .subscriptions = 1,
     .ping = "{\"type\":\"ping\"}",
+    .method = "POST",
     .event = "{\"action\":\"updated\",\"entity_type\":\"bench\","
              "\"entity_id\":\"id-%i\",\"data\":{\"n\":%n,\"t\":%t,"
              "\"pad\":\"%p\"}}",
@@ -770,6 +772,22 @@ load_message(load_conn_t *c, const char *text, size_t len, uint64_t now)
         me->subscriptions++;
         break;
 
+    case 'e':                           /* response */
+
+        if (conf.mode == LOAD_MODE_PING
+            && shared->phase == LOAD_PHASE_MEASURE)
+        {
+            if (memmem(text, len, "\"success\":true", 14) == NULL) {
+                me->refused++;
+            }
+
+            me->pongs++;
+            me->bucket[load_bucket(load_now() - c->since)]++;
+            load_ping(c);
+        }
+
+        return;
+
     case 'o':                           /* pong, position */
         if (conf.mode == LOAD_MODE_PROBE) {
             load_answered(&probe_ping);
@@ -1105,9 +1123,17 @@ load_post(load_conn_t *c)
 
     len = load_expand(body, sizeof(body), conf.event, published, 0, 0);
 
-    n = sprintf(request, "POST %s HTTP/1.1\r\nHost: bench\r\n"
-                         "Content-Type: application/json\r\n"
-                         "Content-Length: %zu\r\n\r\n", conf.publish, len);
+    if (strcmp(conf.method, "GET") == 0) {
+        n = sprintf(request, "GET %s HTTP/1.1\r\nHost: bench\r\n\r\n",
+                    conf.publish);
+        len = 0;
+
+    } else {
+        n = sprintf(request, "%s %s HTTP/1.1\r\nHost: bench\r\n"
+                             "Content-Type: application/json\r\n"
+                             "Content-Length: %zu\r\n\r\n",
+                    conf.method, conf.publish, len);
+    }
 
     memcpy(request + n, body, len);
 
@@ -1729,7 +1755,8 @@ load_publish_round(void)
            "\"lost\":%ld,\"bad\":%lu,\"gaps\":%lu,\"closed\":%lu,"
            "\"events_per_s\":%.1f,\"deliveries_per_s\":%.1f,"
            "\"bytes\":%lu,\"cpu_ns\":%lu,\"cpu_per_delivery_ns\":%.1f,"
-           "\"cpu_per_event_ns\":%.1f,\"p50_us\":%lu,\"p99_us\":%lu,"
+           "\"cpu_per_event_ns\":%.1f,\"rounds_per_s\":%.1f,"
+           "\"cpu_per_round_ns\":%.1f,\"p50_us\":%lu,\"p99_us\":%lu,"
            "\"refused\":%lu,\"code\":\"%s\"}\n",
            conf.connections, load_sum(subscriptions), conf.publishers,
            elapsed, events, accepted - ok, refused - bad, got, expected,
@@ -1739,7 +1766,10 @@ load_publish_round(void)
                            : (double) (accepted - ok)) / elapsed,
            (double) got / elapsed, load_sum(bytes) - bytes, cpu,
            got ? (double) cpu / (double) got : 0,
-           events > 0 ? (double) cpu / events : 0, load_percentile(0.5),
+           events > 0 ? (double) cpu / events : 0,
+           (double) (accepted - ok) / elapsed,
+           accepted > ok ? (double) cpu / (double) (accepted - ok) : 0,
+           load_percentile(0.5),
            load_percentile(0.99), load_sum(refused), shared->proc[0].code);
     fflush(stdout);
 }
@@ -1951,6 +1981,7 @@ load_usage(void)
         "  --subscriptions=N     of each connection\n"
         "  --wide-subscribe=text, --wide=N   one more, of the first N\n"
         "  --ping=text\n"
+        "  --method=POST|GET\n"
         "  --event=text          with %%n %%t %%i %%p\n"
         "  --size=N --ids=N\n"
         "  --publishers=N --rate=N --window=N --burst=N\n"
@@ -1980,6 +2011,7 @@ load_options(int argc, char **argv)
         { "wide-subscribe", 1, NULL, 'x' },
         { "wide", 1, NULL, 'X' },
         { "ping", 1, NULL, 'g' },
+        { "method", 1, NULL, 'h' },
         { "event", 1, NULL, 'e' },
         { "size", 1, NULL, 'z' },
         { "ids", 1, NULL, 'i' },
@@ -2053,6 +2085,7 @@ load_options(int argc, char **argv)
         case 'x': conf.wide_subscribe = optarg; break;
         case 'X': conf.wide = (uint32_t) atol(optarg); break;
         case 'g': conf.ping = optarg; break;
+        case 'h': conf.method = optarg; break;
         case 'e': conf.event = optarg; break;
         case 'z': conf.size = (uint32_t) atol(optarg); break;
         case 'i': conf.ids = (uint32_t) atol(optarg); break;

@@ -172,7 +172,7 @@ subtest 'a reload while another one drains' => sub {
 
 
 subtest 'a window of 0' => sub {
-    my $nginx = nginx_of(window => '30s');
+    my $nginx = nginx_of(window => '1h');
 
     my $ws   = WSBus::Raw->open($nginx->port, path => '/at-once/ws');
     my $late = WSBus::Raw->open($nginx->port);

@@ -82,6 +82,27 @@ wsb_rc_t wsb_json_member(wsb_json_walk_t *walk, wsb_json_t *key,
 wsb_rc_t wsb_json_get(const wsb_json_t *object, const char *key,
     wsb_json_t *value);
 
+/*
+ * The members of a validated object, walked through once for many look-ups:
+ * points into the object's text.  Those beyond the first WSB_JSON_INDEX are
+ * walked through at each look-up.
+ */
+
+#define WSB_JSON_INDEX            12
+
+typedef struct {
+    unsigned              n;
+    wsb_json_t            key[WSB_JSON_INDEX];
+    wsb_json_t            value[WSB_JSON_INDEX];
+    wsb_json_walk_t       rest;
+} wsb_json_index_t;
+
+void wsb_json_index(wsb_json_index_t *index, const wsb_json_t *object);
+
+/* As wsb_json_get(). */
+wsb_rc_t wsb_json_find(const wsb_json_index_t *index, const char *key,
+    wsb_json_t *value);
+
 /* Is the decoded key this one?  Mostly the first byte says no. */
 
 int wsb_json_key_same(const wsb_json_t *key, const char *name);

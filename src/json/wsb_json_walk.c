@@ -87,6 +87,50 @@ wsb_json_get(const wsb_json_t *object, const char *key, wsb_json_t *value)
 }
 
 
+void
+wsb_json_index(wsb_json_index_t *index, const wsb_json_t *object)
+{
+    index->n = 0;
+
+    wsb_json_enter(&index->rest, object);
+
+    while (index->n < WSB_JSON_INDEX
+           && wsb_json_member(&index->rest, &index->key[index->n],
+                              &index->value[index->n])
+              == WSB_OK)
+    {
+        index->n++;
+    }
+}
+
+
+wsb_rc_t
+wsb_json_find(const wsb_json_index_t *index, const char *key,
+    wsb_json_t *value)
+{
+    unsigned         i;
+    wsb_json_t       name;
+    wsb_json_walk_t  walk;
+
+    for (i = 0; i < index->n; i++) {
+        if (wsb_json_key_is(&index->key[i], key)) {
+            *value = index->value[i];
+            return WSB_OK;
+        }
+    }
+
+    walk = index->rest;
+
+    while (wsb_json_member(&walk, &name, value) == WSB_OK) {
+        if (wsb_json_key_is(&name, key)) {
+            return WSB_OK;
+        }
+    }
+
+    return WSB_NOTFOUND;
+}
+
+
 int
 wsb_json_key_same(const wsb_json_t *key, const char *name)
 {

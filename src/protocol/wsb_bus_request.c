@@ -8,11 +8,13 @@
 #include "wsb_bus_memory.h"
 
 
-static int wsb_bus_operation(wsb_op_t *op, const wsb_json_t *message);
-static int wsb_bus_field(wsb_op_t *op, const wsb_json_t *message,
+static int wsb_bus_member(const wsb_json_index_t *message, const char *name,
+    wsb_json_t *value);
+static int wsb_bus_operation(wsb_op_t *op, const wsb_json_index_t *message);
+static int wsb_bus_field(wsb_op_t *op, const wsb_json_index_t *message,
     const char *name, int required, wsb_str_t *s);
-static int wsb_bus_record_id(wsb_op_t *op, const wsb_json_t *message);
-static int wsb_bus_raw(wsb_op_t *op, const wsb_json_t *message,
+static int wsb_bus_record_id(wsb_op_t *op, const wsb_json_index_t *message);
+static int wsb_bus_raw(wsb_op_t *op, const wsb_json_index_t *message,
     const char *name, wsb_json_type_t type, wsb_str_t *s);
 
 
@@ -32,6 +34,7 @@ void
 wsb_bus_request(wsb_op_t *op, const wsb_json_t *message)
 {
     wsb_op_request_t  *req;
+    wsb_json_index_t   index;
 
     req = &op->request;
 
@@ -42,12 +45,14 @@ wsb_bus_request(wsb_op_t *op, const wsb_json_t *message)
         return;
     }
 
-    if (wsb_bus_operation(op, message)
-        && wsb_bus_field(op, message, "entity_type", 1, &req->entity)
-        && wsb_bus_field(op, message, "schema", 0, &req->schema)
-        && wsb_bus_record_id(op, message)
-        && wsb_bus_raw(op, message, "data", WSB_JSON_NULL, &req->data)
-        && wsb_bus_raw(op, message, "options", WSB_JSON_OBJECT,
+    wsb_json_index(&index, message);
+
+    if (wsb_bus_operation(op, &index)
+        && wsb_bus_field(op, &index, "entity_type", 1, &req->entity)
+        && wsb_bus_field(op, &index, "schema", 0, &req->schema)
+        && wsb_bus_record_id(op, &index)
+        && wsb_bus_raw(op, &index, "data", WSB_JSON_NULL, &req->data)
+        && wsb_bus_raw(op, &index, "options", WSB_JSON_OBJECT,
                        &req->options))
     {
         op->type = WSB_OP_REQUEST;
@@ -56,12 +61,21 @@ wsb_bus_request(wsb_op_t *op, const wsb_json_t *message)
 
 
 static int
-wsb_bus_operation(wsb_op_t *op, const wsb_json_t *message)
+wsb_bus_member(const wsb_json_index_t *message, const char *name,
+    wsb_json_t *value)
+{
+    return wsb_json_find(message, name, value) == WSB_OK
+           && value->type != WSB_JSON_NULL;
+}
+
+
+static int
+wsb_bus_operation(wsb_op_t *op, const wsb_json_index_t *message)
 {
     unsigned    i;
     wsb_json_t  value;
 
-    if (!wsb_bus_get(message, "operation", &value)) {
+    if (!wsb_bus_member(message, "operation", &value)) {
         wsb_op_refuse(op, "missing_field",
                       WSB_INVALID "missing field `operation`");
         return 0;
@@ -84,12 +98,12 @@ wsb_bus_operation(wsb_op_t *op, const wsb_json_t *message)
 
 
 static int
-wsb_bus_field(wsb_op_t *op, const wsb_json_t *message, const char *name,
+wsb_bus_field(wsb_op_t *op, const wsb_json_index_t *message, const char *name,
     int required, wsb_str_t *s)
 {
     wsb_json_t  value;
 
-    if (!wsb_bus_get(message, name, &value)) {
+    if (!wsb_bus_member(message, name, &value)) {
 
         if (required) {
             wsb_op_refuse(op, "missing_field",
@@ -115,11 +129,11 @@ wsb_bus_field(wsb_op_t *op, const wsb_json_t *message, const char *name,
 /* A number as it is written: it may be larger than a double holds. */
 
 static int
-wsb_bus_record_id(wsb_op_t *op, const wsb_json_t *message)
+wsb_bus_record_id(wsb_op_t *op, const wsb_json_index_t *message)
 {
     wsb_json_t  value;
 
-    if (wsb_bus_get(message, "entity_id", &value)
+    if (wsb_bus_member(message, "entity_id", &value)
         && wsb_json_is_integer(&value)
         && value.text.len <= WSB_BUS_VALUE_MAX)
     {
@@ -136,7 +150,7 @@ wsb_bus_record_id(wsb_op_t *op, const wsb_json_t *message)
 /* JSON as it was sent; type NULL: of any type. */
 
 static int
-wsb_bus_raw(wsb_op_t *op, const wsb_json_t *message, const char *name,
+wsb_bus_raw(wsb_op_t *op, const wsb_json_index_t *message, const char *name,
     wsb_json_type_t type, wsb_str_t *s)
 {
     wsb_json_t        value;
@@ -146,7 +160,7 @@ wsb_bus_raw(wsb_op_t *op, const wsb_json_t *message, const char *name,
         WSB_MESSAGE_DEPTH, WSB_MESSAGE_DEPTH
     };
 
-    if (!wsb_bus_get(message, name, &value)) {
+    if (!wsb_bus_member(message, name, &value)) {
         return 1;
     }
 

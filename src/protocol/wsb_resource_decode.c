@@ -42,11 +42,11 @@ static void wsb_resource_message(const wsb_context_t *context, wsb_op_t *op,
     const wsb_json_t *message);
 static int wsb_resource_fields(wsb_op_t *op, const wsb_json_t *message,
     wsb_resource_message_t *m);
-static int wsb_resource_text(wsb_op_t *op, const wsb_json_t *message,
+static int wsb_resource_text(wsb_op_t *op, const wsb_json_index_t *message,
     const char *name, wsb_str_t *s);
-static int wsb_resource_record(wsb_op_t *op, const wsb_json_t *message,
+static int wsb_resource_record(wsb_op_t *op, const wsb_json_index_t *message,
     wsb_str_t *s);
-static int wsb_resource_options(wsb_op_t *op, const wsb_json_t *message,
+static int wsb_resource_options(wsb_op_t *op, const wsb_json_index_t *message,
     wsb_json_t *options);
 static void wsb_resource_request(wsb_op_t *op,
     const wsb_resource_message_t *m);
@@ -64,6 +64,8 @@ static int wsb_resource_missing(wsb_op_t *op, const wsb_str_t *s,
     const char *name);
 static void wsb_resource_unknown(wsb_op_t *op, const char *code,
     const char *what, wsb_str_t name, const char *expected);
+static int wsb_resource_member(const wsb_json_index_t *message,
+    const char *name, wsb_json_t *value);
 static int wsb_resource_get(const wsb_json_t *object, const char *name,
     wsb_json_t *value);
 static wsb_str_t wsb_resource_copy(wsb_op_t *op, wsb_str_t text);
@@ -153,20 +155,24 @@ static int
 wsb_resource_fields(wsb_op_t *op, const wsb_json_t *message,
     wsb_resource_message_t *m)
 {
-    if (!wsb_resource_text(op, message, "id", &m->id)
-        || !wsb_resource_text(op, message, "type", &m->type)
-        || !wsb_resource_text(op, message, "operation", &m->operation)
-        || !wsb_resource_text(op, message, "schema", &m->schema)
-        || !wsb_resource_text(op, message, "entity", &m->entity)
-        || !wsb_resource_text(op, message, "subscription_id",
+    wsb_json_index_t  index;
+
+    wsb_json_index(&index, message);
+
+    if (!wsb_resource_text(op, &index, "id", &m->id)
+        || !wsb_resource_text(op, &index, "type", &m->type)
+        || !wsb_resource_text(op, &index, "operation", &m->operation)
+        || !wsb_resource_text(op, &index, "schema", &m->schema)
+        || !wsb_resource_text(op, &index, "entity", &m->entity)
+        || !wsb_resource_text(op, &index, "subscription_id",
                               &m->subscription)
-        || !wsb_resource_record(op, message, &m->record)
-        || !wsb_resource_options(op, message, &m->options))
+        || !wsb_resource_record(op, &index, &m->record)
+        || !wsb_resource_options(op, &index, &m->options))
     {
         return 0;
     }
 
-    (void) wsb_resource_get(message, "data", &m->data);
+    (void) wsb_resource_member(&index, "data", &m->data);
 
     return 1;
 }
@@ -175,14 +181,14 @@ wsb_resource_fields(wsb_op_t *op, const wsb_json_t *message,
 /* 0: it has been refused.  An empty text is as good as none. */
 
 static int
-wsb_resource_text(wsb_op_t *op, const wsb_json_t *message, const char *name,
-    wsb_str_t *s)
+wsb_resource_text(wsb_op_t *op, const wsb_json_index_t *message,
+    const char *name, wsb_str_t *s)
 {
     size_t                  len;
     wsb_json_t              value;
     wsb_resource_memory_t  *memory = op->memory;
 
-    if (!wsb_resource_get(message, name, &value)) {
+    if (!wsb_resource_member(message, name, &value)) {
         return 1;
     }
 
@@ -209,11 +215,11 @@ wsb_resource_text(wsb_op_t *op, const wsb_json_t *message, const char *name,
 /* A number is what rows have; it is not printed anew. */
 
 static int
-wsb_resource_record(wsb_op_t *op, const wsb_json_t *message, wsb_str_t *s)
+wsb_resource_record(wsb_op_t *op, const wsb_json_index_t *message, wsb_str_t *s)
 {
     wsb_json_t  value;
 
-    if (!wsb_resource_get(message, "record_id", &value)
+    if (!wsb_resource_member(message, "record_id", &value)
         || value.type != WSB_JSON_NUMBER)
     {
         return wsb_resource_text(op, message, "record_id", s);
@@ -236,7 +242,7 @@ wsb_resource_record(wsb_op_t *op, const wsb_json_t *message, wsb_str_t *s)
 /* Unlike a row, options are the protocol's: they are looked at strictly. */
 
 static int
-wsb_resource_options(wsb_op_t *op, const wsb_json_t *message,
+wsb_resource_options(wsb_op_t *op, const wsb_json_index_t *message,
     wsb_json_t *options)
 {
     wsb_json_t         value;
@@ -246,7 +252,7 @@ wsb_resource_options(wsb_op_t *op, const wsb_json_t *message,
         WSB_MESSAGE_DEPTH, WSB_MESSAGE_DEPTH
     };
 
-    if (!wsb_resource_get(message, "options", options)) {
+    if (!wsb_resource_member(message, "options", options)) {
         return 1;
     }
 
@@ -512,6 +518,22 @@ wsb_resource_unknown(wsb_op_t *op, const char *code, const char *what,
 
 
 /* null is as good as absent; value is zeroed where there is none. */
+
+static int
+wsb_resource_member(const wsb_json_index_t *message, const char *name,
+    wsb_json_t *value)
+{
+    if (wsb_json_find(message, name, value) == WSB_OK
+        && value->type != WSB_JSON_NULL)
+    {
+        return 1;
+    }
+
+    memset(value, 0, sizeof(wsb_json_t));
+
+    return 0;
+}
+
 
 static int
 wsb_resource_get(const wsb_json_t *object, const char *name,

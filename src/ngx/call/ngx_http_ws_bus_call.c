@@ -9,7 +9,7 @@
 #include "ngx_http_ws_bus_call.h"
 
 
-#define NGX_HTTP_WS_BUS_CALL_POOL  2048
+#define NGX_HTTP_WS_BUS_CALL_POOL  8192
 
 
 static ngx_int_t ngx_http_ws_bus_call_connection(ngx_http_ws_bus_call_t *call,
