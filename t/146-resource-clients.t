@@ -201,7 +201,7 @@ for my $workers (1, 4) {
         }
     }
 
-    $nginx->stop if $nginx->can('stop');
+    $nginx->finish;
 }
 
 done_testing;
