@@ -55,8 +55,10 @@ END
 sub passes {
     my ($what, %files) = @_;
 
-    s{^load_module\s+modules/ngx_http_ws_bus_module\.so;}{$load}m
-        for values %files;
+    for (values %files) {
+        s{^load_module\s+modules/ngx_http_ws_bus_module\.so;}{$load}m;
+        s{/var/cache/nginx/}{tmp/}g;
+    }
 
     $files{'jwt.key'}    = 'a secret of the tests only, ' x 2;
     $files{'mime.types'} = "types { text/html html; }\n";

@@ -1,206 +1,341 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# Clients of the resource protocol that others might have written, in Python
-# and in JavaScript, before conf.example/resource-json-server.conf and
-# json-server: each operation, each error that they can cause, plain and by
-# TLS, with one worker and with four.
+# Clients of the resource protocol that know nothing of ws_bus, before
+# conf.example/resource-json-server.conf and a REST backend that knows nothing
+# of it either: in Python, in JavaScript, typed, and all operations and errors.
 
 use strict;
 use warnings;
 
 use FindBin;
 use lib "$FindBin::Bin/lib";
-use IO::Select;
-use IPC::Open2;
-use Mojo::JSON qw(decode_json encode_json);
+use Mojo::JSON qw(decode_json encode_json true false);
 use Test::More;
 
+use WSBus::Backend;
 use WSBus::Example;
 use WSBus::JsonServer;
 use WSBus::Nginx;
+use WSBus::Raw;
+use WSBus::Resource;
 
-$ENV{NODE_PATH} = join ':', grep { length } $ENV{NODE_PATH},
-                  '/usr/share/nodejs';
+my $rows = WSBus::JsonServer->start({ users => [], orders => [] });
+my $raw  = WSBus::Backend->start;
 
-my %client = (
-    Python     => [ '/usr/bin/python3', "$FindBin::Bin/clients/resource.py" ],
-    JavaScript => [ 'node', "$FindBin::Bin/clients/resource.js" ],
-);
+diag('tested with a stand-in for json-server: ' . $rows->stand_in)
+    if $rows->stand_in;
 
-my $true = Mojo::JSON->true;
-my $UUID = qr/^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+my $nginx;
 
-my ($in, $out, @told, $buffer);
+sub start {
+    my ($workers) = @_;
 
+    my ($back, $reply) = ($rows->port, $raw->raw);
 
-# the next line of the client, {} if there is none
+    $nginx = WSBus::Example::nginx('resource-json-server.conf',
+        workers => $workers, change => sub {
+            s/127\.0\.0\.1:3000/127.0.0.1:$back/;
+            s/^(\s*)(listen .*?);/$1$2;
+                listen 127.0.0.1:%%PORT1%% ssl;
+                ssl_certificate     %%PREFIX%%\/cert.pem;
+                ssl_certificate_key %%PREFIX%%\/key.pem;
+                location = \/publish { ws_bus_publish events; }
+                location = \/raw {
+                    ws_bus events;
+                    ws_bus_protocol resource;
+                    ws_bus_call_timeout 500ms;
+                    ws_bus_call_max_body 2k;
+                    ws_bus_backend \/reply;
+                }
+                location \/reply {
+                    internal;
+                    proxy_set_header X-Reply \$ws_bus_entity;
+                    proxy_pass http:\/\/127.0.0.1:$reply;
+                }/m;
+        });
+    $nginx->certificate;
+    $nginx->start;
 
-sub line {
-    my ($timeout) = @_;
-
-    while (index($buffer, "\n") < 0) {
-        return {} if !IO::Select->new($out)->can_read($timeout // 10);
-        sysread($out, $buffer, 65536, length $buffer) or return {};
-    }
-
-    $buffer =~ s/^(.*)\n//;
-
-    return decode_json($1);
-}
-
-sub step {
-    print $in encode_json([ @_ ]) . "\n";
-
-    while (1) {
-        my $m = line();
-        return $m->{answer} if $m->{answer};
-        if ($m->{told}) { push @told, $m->{told}; next }
-        fail("the client goes on after @_[0 .. 1]") or diag(encode_json($m));
-        return {};
-    }
-}
-
-sub told {
-    push @told, line()->{told} if !@told;
-    return shift @told;
-}
-
-sub request { return step('request', @_) }
-
-sub error {
-    my ($what, $res, $code) = @_;
-
-    is($res->{error}{code}, $code, "$what: $code") or diag(encode_json($res));
-    ok(length($res->{error}{message} // ''), "$what: with a message");
+    ok(WSBus::Nginx::await(sub { $nginx->worker_pids == $workers }),
+       "$workers workers");
 
     return;
 }
 
+# no rows any more
 
-sub drive {
-    my ($name, $url) = @_;
-
-    my $pid = open2($out, $in, @{ $client{$name} }, $url);
-    ($buffer, @told) = ('');
-    $in->autoflush;
-
-    my $res = step('subscribe', 'users', {});
-    my $all = $res->{data}{subscription_id};
-    like($all, $UUID, 'subscribed');
-
-    $res = step('subscribe', 'users', { filters => [
-        { column => 'status', operator => 'eq', value => 'active' },
-        { column => 'age', operator => 'gt', value => 17 } ] });
-    my $some = $res->{data}{subscription_id};
-
-    $res = request('create', 'users', { data => {
-        name => 'Ann', status => 'active', age => 18 } });
-    my $id = $res->{data}{id};
-    ok($id, 'created') or diag(encode_json($res));
-
-    my $m = told();
-    is($m->{operation}, 'create', 'told of it');
-    is_deeply($m->{data}, $res->{data}, 'the row');
-    is($m->{schema} . '.' . $m->{entity}, 'public.users', 'of this table');
-    is_deeply([ sort $m->{subscription_id}, told()->{subscription_id} ],
-              [ sort $all, $some ], 'by each subscription');
-
-    $res = request('read', 'users', { record_id => "$id" });
-    is($res->{data}{name}, 'Ann', 'read by id');
-    is($res->{metadata}{total}, 1, 'total');
-    is(request('read', 'users', { record_id => $id })->{data}{name}, 'Ann',
-       'by an id that is a number');
-
-    $res = request('update', 'users', { record_id => "$id",
-                                        data => { age => 17 } });
-    is($res->{data}{age}, 17, 'updated');
-    $m = told();
-    is_deeply([ @$m{qw(operation subscription_id)} ], [ 'update', $all ],
-              'told, but not where the filter is');
-
-    $res = request('read', 'users', { options => { limit => 1,
-        filters => [ { column => 'name', operator => 'eq', value => 'Ann' } ],
-        sort => [ { column => 'id', direction => 'asc' } ] } });
-    is_deeply($res->{metadata}, { total => 1, count => 1 }, 'metadata');
-    is($res->{data}[0]{id}, $id, 'the row in an array');
-
-    ok(exists request('meta', 'users', {})->{success}, 'meta is answered');
-
-    $res = request('delete', 'users', { record_id => "$id" });
-    ok($res->{success} && exists $res->{data}, 'deleted');
-    $m = told();
-    is_deeply([ @$m{qw(operation data)} ], [ 'delete', { id => "$id" } ],
-              'told of it');
-
-    is(step('ping')->{type}, 'pong', 'ping with an id')
-        if $name eq 'JavaScript';
-
-    error('no table', request('read', 'nothing', {}), 'model_not_found');
-    error('no row', request('read', 'users', { record_id => '999' }),
-          'read_error');
-    error('no row', request('update', 'users', { record_id => '999',
-          data => { a => 1 } }), 'update_error');
-    error('no row', request('delete', 'users', { record_id => '999' }),
-          'delete_error');
-    error('an id twice', request('create', 'users',
-          { data => { id => 1 } }), 'create_error');
-    error('an operation', request('drop', 'users', {}), 'invalid_operation');
-    error('an operator', request('read', 'users', { options => { filters =>
-          [ { column => 'a', operator => 'GT', value => 1 } ] } }),
-          'invalid_message');
-    error('no id', request('update', 'users', { data => {} }),
-          'invalid_message');
-    error('not its own', step('unsubscribe', 'none'),
-          'subscription_not_found');
-    error('none', step('unsubscribe', ''), 'missing_subscription_id');
-
-    for my $sub ($all, $some) {
-        is_deeply(step('unsubscribe', $sub)->{data},
-                  { unsubscribed => $true, subscription_id => $sub },
-                  'unsubscribed');
-    }
-
-    request('delete', 'users', { record_id => request('create', 'users',
-        { data => { status => 'active', age => 30 } })->{data}{id} });
-    is_deeply(\@told, [], 'and told of nothing more');
-
-    close $in;
-    is_deeply(line(), {}, 'it ends');
-    waitpid $pid, 0;
-    is($?, 0, 'in peace');
-
+sub clear {
+    my $ask = sub {
+        my ($method, $uri) = @_;
+        my $http = WSBus::Raw->new($rows->port);
+        $http->write("$method $uri HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+                     . "Connection: close\r\n\r\n");
+        return $http->response->{body};
+    };
+    $ask->(DELETE => "/users/$_->{id}") for @{ decode_json($ask->(GET =>
+                                                                  '/users')) };
     return;
 }
 
+# what a client says of its steps: the rest of the line by step, in order
 
-local $SIG{PIPE} = 'IGNORE';
+sub run_client {
+    my (@command) = @_;
 
-my $backend = WSBus::JsonServer->start({ users => [ { id => 1,
-    name => 'Zoe', status => 'away', age => 40 } ], orders => [] });
+    local $ENV{NODE_PATH} = '/usr/share/nodejs:/usr/lib/nodejs';
 
-diag('tested with a stand-in for json-server: ' . $backend->stand_in)
-    if $backend->stand_in;
+    my ($rc, $out) = WSBus::Nginx::run(60, @command,
+        'ws://127.0.0.1:' . $nginx->port . '/ws');
+    is($rc, 0, "$command[-1] ends well") or diag($out);
+
+    my (@steps, %said);
+    for my $line (split /\n/, $out) {
+        my $said = eval { decode_json($line) } or next;
+        push @steps, my $step = delete $said->{step};
+        $said{$step} = $said;
+    }
+
+    return (\%said, @steps);
+}
+
 
 for my $workers (1, 4) {
-    my $nginx = WSBus::Example::nginx('resource-json-server.conf',
-        workers => $workers, change => sub {
-            s/127\.0\.0\.1:3000/'127.0.0.1:' . $backend->port/e;
-            s/^(\s*)(listen .*?);/$1$2;$1listen 127.0.0.1:%%PORT1%% ssl;
-    ssl_certificate     %%PREFIX%%\/cert.pem;
-    ssl_certificate_key %%PREFIX%%\/key.pem;/m;
-        });
+    start($workers);
 
-    $nginx->certificate->start;
+    for my $client ([ '/usr/bin/python3', "$FindBin::Bin/clients/resource.py" ],
+                    [ 'node', "$FindBin::Bin/clients/resource.js" ]) {
+        my ($kind) = $client->[1] =~ /(\w+)\z/;
 
-    for my $name (sort keys %client) {
-        for my $url ('ws://127.0.0.1:' . $nginx->port . '/ws',
-                     'wss://127.0.0.1:' . $nginx->port(1) . '/ws')
-        {
-            my ($how) = split /:/, $url;
-            subtest "$name, $how, $workers workers",
-                    sub { drive($name, $url) };
-        }
+        subtest "$workers workers: $kind" => sub {
+            clear();
+            my ($said, @steps) = run_client(@$client);
+            my $id  = $said->{create}{data}{id};
+            my $ann = { id => $id, name => 'Ann', status => 'active' };
+
+            is_deeply($said->{create}{data}, $ann, 'create');
+            is_deeply($said->{'told of the create'},
+                      { map { $_ => [ create => 'public', 'users', $ann ] }
+                        qw(active every) }, 'both are told');
+            is_deeply($said->{'read one'},
+                      { data => $ann, metadata => { total => 1 } }, 'read one');
+            is_deeply($said->{'read many'},
+                      { names => ['Bea'],
+                        metadata => { total => 2, count => 1 } }, 'read many');
+            $ann->{status} = 'idle';
+            is_deeply($said->{update}{data}, $ann, 'update');
+            is_deeply($said->{'told of the update'}{every},
+                      [ update => 'public', 'users', $ann ], 'it is told');
+            is($said->{meta}{data}{primary_key}, 'id', 'meta');
+            is_deeply($said->{unsubscribe},
+                      { unsubscribed => true, same => true }, 'unsubscribe');
+            is_deeply($said->{'told of the delete'}{every},
+                      [ delete => 'public', 'users', { id => "$id" } ],
+                      'the delete is told');
+            is_deeply($said->{'no more'}, { active => true },
+                      'not to whom has unsubscribed');
+
+            my %code = (
+                'no such entity'            => 'model_not_found',
+                'read one that is gone'     => 'read_error',
+                'update one that is gone'   => 'update_error',
+                'delete one that is gone'   => 'delete_error',
+                'unsubscribe again'         => 'subscription_not_found',
+                'unsubscribe nothing'       => 'missing_subscription_id',
+                'another operation'         => 'invalid_operation',
+                'another operation of a subscription'
+                                            => 'invalid_subscription_operation',
+                'another type'              => 'invalid_message_type',
+                'no entity'                 => 'invalid_message',
+                'an unknown operator'       => 'invalid_message',
+            );
+            is($said->{$_}{code}, $code{$_}, $_) for sort keys %code;
+            is($steps[-1], 'closed', 'and closes');
+        };
     }
 
+
+    subtest "$workers workers: typed" => sub {
+        clear();
+        my $js = $nginx->file('resource.js');
+        my ($rc, $out) = WSBus::Nginx::run(20, 'esbuild', '--bundle',
+            '--platform=node', '--external:ws', "--outfile=$js",
+            "$FindBin::Bin/clients/resource.ts");
+        is($rc, 0, 'it is compiled') or diag($out);
+
+        my ($said, @steps) = run_client('node', $js);
+        is_deeply($said, {
+            'create'             => { name => 'Cid' },
+            'told of the create' => { operation => 'create' },
+            'read one'           => { name => 'Cid', total => 1 },
+            'told of the update' => { name => 'Dea' },
+            'told of the delete' => { same => true },
+            'ping'               => { pong => true },
+            'no such entity'     => { code => 'model_not_found' },
+            'delete one that is gone' => { code => 'delete_error' },
+            'unsubscribe again'  => { code => 'subscription_not_found' },
+            'closed'             => {},
+        }, 'all that it does');
+    };
+
+
+    for my $tls (0, 1) {
+        my $how = "$workers workers, " . ($tls ? 'TLS' : 'plain');
+        my $to  = sub {
+            my ($path) = @_;
+            return WSBus::Resource->new($nginx->port($tls), ssl => $tls,
+                                        path => $path // '/ws');
+        };
+
+        subtest "$how: each operation" => sub {
+            clear();
+            my $client = $to->();
+            my %made;
+
+            for my $n (1 .. 5) {
+                my $res = $client->ask({ type => 'request',
+                    operation => 'create', entity => 'users',
+                    data => { name => "n-$n", age => $n, vip => $n > 3 } });
+                ok($res->{success}, "create $n");
+                $made{$n} = $res->{data}{id};
+            }
+
+            my $read = sub {
+                my $res = $client->ask({ type => 'request',
+                    operation => 'read', entity => 'users', @_ });
+                return $res if !$res->{success};
+                return ref $res->{data} eq 'ARRAY'
+                    ? join ' ', map { $_->{age} } @{ $res->{data} }
+                    : $res->{data}{age};
+            };
+            my $where = sub {
+                my ($column, $operator, $value) = @_;
+                return $read->(options => {
+                    filters => [ { column => $column, operator => $operator,
+                                   value => $value } ],
+                    sort => [ { column => 'name' } ] });
+            };
+
+            is($read->(record_id => $made{2}), 2, 'record_id as a number');
+            is($read->(record_id => "$made{3}"), 3, 'and as a string');
+            is($where->(age => eq => 2), '2', 'eq');
+            is($where->(age => neq => 2), '1 3 4 5', 'neq');
+            is($where->(age => gte => 4), '4 5', 'gte');
+            is($where->(age => lte => 2), '1 2', 'lte');
+            is($where->(name => ilike => 'N-%'), '1 2 3 4 5', 'ilike');
+            is($where->(name => in => [ 'n-1', 'n-5' ]), '1 5', 'in');
+            is($where->(age => $_ => 1)->{error}{code}, 'invalid_message',
+               "json-server has no $_") for qw(gt lt like);
+            is($read->(schema => 'public', options =>
+                       { sort => [ { column => 'name', direction => 'desc' } ],
+                         limit => 2, offset => 1 }), '4 3',
+               'sort, limit, offset; the schema named');
+
+            my $res = $client->ask({ type => 'request', operation => 'update',
+                entity => 'users', record_id => "$made{1}",
+                data => { age => 10 } });
+            is($res->{data}{age}, 10, 'update');
+            is($client->ask({ type => 'request', operation => 'delete',
+                entity => 'users', record_id => "$made{1}" })->{success}, true,
+               'delete');
+            is($client->ask({ type => 'request', operation => 'meta',
+                entity => 'users' })->{data}{entity}, 'users', 'meta');
+            is($client->ask({ type => 'request', operation => 'meta',
+                entity => 'cars' })->{error}{code}, 'model_not_found',
+               'meta of what there is not');
+            is_deeply([ $client->faults ], [], 'no faults');
+        };
+
+        subtest "$how: each way to fail" => sub {
+            my $client = $to->('/raw');
+            my $held   = $WSBus::Backend::HOLD;
+            my $bytes  = sub { WSBus::Backend::bytes(@_) };
+            my $n      = 0;
+
+            for my $try (
+                [ 401, 'unauthorized' ], [ 403, 'unauthorized' ],
+                [ 404 ], [ 410 ], [ 500 ], [ 502 ], [ 503 ], [ 302 ],
+                [ 400, 'validation_error' ], [ 409, 'validation_error' ],
+                [ 412, 'validation_error' ], [ 422, 'validation_error' ],
+                [ 413, 'too_large' ], [ 429, 'too_many_requests' ],
+                [ 504, 'timeout' ], [ $held, 'timeout' ],
+                [ 'x' x 3000, 'too_large' ], [ 'short' ], [ 'no JSON' ])
+            {
+                my ($answer, $code) = @$try;
+                for my $operation (qw(read create update delete)) {
+                    next if $answer eq 'no JSON' && $operation ne 'read';
+                    my $name = 'fails-' . ++$n;
+                    $raw->leave($name,
+                        $answer =~ /^\d+\z/ ? $bytes->($answer,
+                            '{"title":"no","detail":"because"}', headers => [
+                            'Content-Type' => 'application/problem+json',
+                            'Retry-After' => 7, 'Location' => '/x' ])
+                        : $answer eq 'short' ? substr $bytes->(500, '{}'), 0, 9
+                        : $answer eq 'no JSON' ? $bytes->(200, '<p>')
+                        : $answer =~ /^x/ ? $bytes->(200, qq("$answer"))
+                        : $answer);
+                    my $res = $client->ask({ type => 'request',
+                        operation => $operation, entity => $name,
+                        $operation =~ /^(?:update|delete)/
+                            ? (record_id => '1') : (),
+                        $operation =~ /^(?:update|create)/
+                            ? (data => {}) : () });
+                    my $what = length $answer > 9 ? 'long' : $answer;
+                    $what = 'late' if $answer eq $held;
+                    is($res->{error}{code}, $code // "${operation}_error",
+                       "$operation: $what");
+                    is($res->{error}{message}, 'because', 'its words')
+                        if ($code // '') eq 'validation_error';
+                    is($res->{error}{retry_after}, 7, 'when to come again')
+                        if $answer eq '429';
+                }
+            }
+            is_deeply([ $client->faults ], [], 'no faults');
+        };
+
+        subtest "$how: in order, and the writer first" => sub {
+            clear();
+            my $client = $to->();
+            my $id = $client->subscribe('users');
+            my $ws = $client->ws;
+
+            # its answer, then what it is told, fifty times
+            $ws->send_text(encode_json({ id => "o-$_", type => 'request',
+                operation => 'create', entity => 'users',
+                data => { name => "o-$_" } })) for 1 .. 50;
+
+            my (@answers, @told, @early);
+            until (@answers == 50 && @told == 50) {
+                my $m = $client->listen // last;
+                if ($m->{type} eq 'response') {
+                    push @answers, $m->{id};
+                } else {
+                    push @told, my $name = $m->{data}{name};
+                    push @early, $name if !grep { $_ eq $name } @answers;
+                }
+            }
+            my @all = map { "o-$_" } 1 .. 50;
+            is("@answers", "@all", 'answers in the order of the requests');
+            is("@told", "@all", 'each is told once');
+            is("@early", '', 'never before the answer');
+
+            # a slow one holds back those behind it
+            $client = $to->('/raw');
+            $raw->leave('order-slow', $WSBus::Backend::HOLD
+                                      . WSBus::Backend::bytes(200, '[1]'));
+            $raw->leave('order-quick', WSBus::Backend::bytes(200, '[2]'));
+            for my $name (qw(order-slow order-quick)) {
+                $client->ws->send_text(encode_json({ id => $name,
+                    type => 'request', operation => 'read',
+                    entity => $name }));
+            }
+            WSBus::Nginx::await(sub { $raw->got('order-slow') });
+            $raw->go('order-slow');
+            $client->listen for 1, 2;
+            is_deeply([ map { $client->{answers}{$_}{data} }
+                        qw(order-slow order-quick) ], [ [1], [2] ], 'both');
+        };
+    }
+
+    $nginx->quit;
     $nginx->finish;
 }
 

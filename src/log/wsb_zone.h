@@ -24,7 +24,7 @@
 
 
 #define WSB_ZONE_MAGIC            0x7a7375625f73770aULL
-#define WSB_ZONE_LAYOUT           7       /* of this file's structures */
+#define WSB_ZONE_LAYOUT           8       /* of this file's structures */
 
 #define WSB_ZONE_MIN              (1024 * 1024)
 
@@ -50,11 +50,11 @@
  * say when they are configured.  Those in `kept` of the zone go on in `past`
  * when their worker is gone, the others end with it.
  *
- * With 23 of them a slot has 384 bytes, with 31 it has 448, and with 39 it has
- * 512, which is all that a chunk has for each of its WSB_BLOCK_SLOTS.
+ * With 39 of them a slot has 512 bytes, which is all that a chunk has for each
+ * of its WSB_BLOCK_SLOTS.
  */
 
-#define WSB_COUNTERS              23
+#define WSB_COUNTERS              39
 
 
 /*

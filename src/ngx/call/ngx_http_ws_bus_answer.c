@@ -19,6 +19,7 @@ static void ngx_http_ws_bus_answer_problem(ngx_http_ws_bus_ask_t *ask,
     wsb_result_t *result, const wsb_json_t *body);
 static void ngx_http_ws_bus_answer_later(ngx_http_ws_bus_ask_t *ask,
     wsb_result_t *result);
+static ngx_uint_t ngx_http_ws_bus_answer_unknown(ngx_http_ws_bus_call_t *call);
 static wsb_str_t ngx_http_ws_bus_answer_header(ngx_http_ws_bus_call_t *call,
     const char *name);
 static void ngx_http_ws_bus_answer_code(wsb_result_t *result,
@@ -133,8 +134,9 @@ ngx_http_ws_bus_answer_success(ngx_http_ws_bus_ask_t *ask,
         /* nothing of it is told, not even that it exists */
 
         result->status = NGX_HTTP_NOT_FOUND;
-        ngx_http_ws_bus_answer_code(result, "read_error",
-                                    "there is no such record");
+        ngx_http_ws_bus_answer_code(result,
+                    wsb_operation_error(ask->kept->op.request.operation),
+                    "there is no such record");
         return;
     }
 
@@ -212,6 +214,13 @@ ngx_http_ws_bus_answer_failure(ngx_http_ws_bus_ask_t *ask,
     case 410:
         ngx_http_ws_bus_answer_code(result, error,
                                     "there is no such record");
+
+        if (ask->judged) {
+            /* the same as one that the client may not see */
+            result->status = NGX_HTTP_NOT_FOUND;
+            return;
+        }
+
         break;
 
     case 406:
@@ -378,6 +387,76 @@ ngx_http_ws_bus_answer_send(ngx_http_ws_bus_ask_t *ask, wsb_result_t *result)
     wc->conf->codec->response(&text, &ask->kept->op, result);
 
     (void) ngx_http_ws_bus_op_answer(ask->kept, &text);
+}
+
+
+void
+ngx_http_ws_bus_answer_count(ngx_http_ws_bus_ask_t *ask)
+{
+    ngx_http_ws_bus_call_t           *call;
+    ngx_http_ws_bus_call_counters_t  *counters;
+
+    call = ask->call;
+    counters = ngx_http_ws_bus_call_counters(ask->bus->worker);
+
+    counters->calls_running--;
+
+    switch (call->end) {
+
+    case NGX_HTTP_WS_BUS_CALL_TIMEOUT:
+        counters->calls_timed_out++;
+        break;
+
+    case NGX_HTTP_WS_BUS_CALL_TOO_LARGE:
+    case NGX_HTTP_WS_BUS_CALL_BUSY:
+        counters->calls_too_large++;
+        break;
+
+    case NGX_HTTP_WS_BUS_CALL_CANCELLED:
+        counters->calls_cancelled++;
+        break;
+
+    case NGX_HTTP_WS_BUS_CALL_FAILED:
+        counters->calls_failed++;
+        break;
+
+    default: /* NGX_HTTP_WS_BUS_CALL_ANSWERED */
+        if (call->status >= 500) {
+            counters->calls_failed++;
+        }
+    }
+
+    if (!ngx_http_ws_bus_answer_reads(ask) && !ask->check
+        && ngx_http_ws_bus_answer_unknown(call))
+    {
+        counters->changes_unknown++;
+
+        ngx_log_error(NGX_LOG_WARN, &call->log, 0,
+                      "it is not known whether a change was made: no event "
+                      "tells of it");
+    }
+}
+
+
+/*
+ * A backend that was sent the request, and whose answer is not known, may have
+ * done what it was asked for; so may one behind a gateway that gave up.
+ */
+
+static ngx_uint_t
+ngx_http_ws_bus_answer_unknown(ngx_http_ws_bus_call_t *call)
+{
+    ngx_http_upstream_t  *u;
+
+    u = call->request ? call->request->upstream : NULL;
+
+    if (u != NULL && !u->request_sent) {
+        return 0;
+    }
+
+    return call->status == 0
+           || call->status == NGX_HTTP_BAD_GATEWAY
+           || call->status == NGX_HTTP_GATEWAY_TIME_OUT;
 }
 
 

@@ -22,9 +22,12 @@ static void ngx_http_ws_bus_asker_pump_handler(ngx_event_t *ev);
 static ngx_uint_t ngx_http_ws_bus_asker_may(ngx_http_ws_bus_asker_t *asker);
 static void ngx_http_ws_bus_asker_start(ngx_http_ws_bus_asker_t *asker);
 static void ngx_http_ws_bus_asker_end(ngx_http_ws_bus_op_t *kept);
+static void ngx_http_ws_bus_asker_call(ngx_http_ws_bus_ask_t *ask);
 static void ngx_http_ws_bus_asker_unqueue(ngx_http_ws_bus_asker_t *asker,
     ngx_http_ws_bus_ask_t *ask);
 static void ngx_http_ws_bus_asker_resume(ngx_http_ws_bus_client_t *wc);
+static ngx_int_t ngx_http_ws_bus_asker_renew(ngx_http_ws_bus_client_t *wc,
+    wsb_str_t token, const wsb_json_t *claims);
 static void ngx_http_ws_bus_asker_free(ngx_http_ws_bus_client_t *wc);
 static ngx_str_t *ngx_http_ws_bus_asker_tenant(ngx_http_request_t *r);
 
@@ -33,6 +36,7 @@ const ngx_http_ws_bus_requests_t  ngx_http_ws_bus_asker_requests = {
     ngx_http_ws_bus_asker_admit,
     ngx_http_ws_bus_asker_request,
     ngx_http_ws_bus_asker_resume,
+    ngx_http_ws_bus_asker_renew,
     ngx_http_ws_bus_asker_free,
     ngx_http_ws_bus_asker_tenant
 };
@@ -151,6 +155,7 @@ ngx_http_ws_bus_asker_request(ngx_http_ws_bus_client_t *wc, wsb_op_t *op)
     ngx_queue_insert_tail(&asker->waiting, &ask->queue);
     asker->nwaiting++;
     asker->bytes += ask->size;
+    ngx_http_ws_bus_call_counters(ask->bus->worker)->requests_waiting++;
 
     ngx_http_ws_bus_asker_turn(asker);
 
@@ -278,7 +283,7 @@ ngx_http_ws_bus_asker_start(ngx_http_ws_bus_asker_t *asker)
 
         ngx_http_ws_bus_asker_turn(asker);
 
-        ngx_http_ws_bus_call_start(ask->call);
+        ngx_http_ws_bus_asker_call(ask);
         return;
     }
 
@@ -293,6 +298,20 @@ ngx_http_ws_bus_asker_start(ngx_http_ws_bus_asker_t *asker)
 
 
 static void
+ngx_http_ws_bus_asker_call(ngx_http_ws_bus_ask_t *ask)
+{
+    ngx_http_ws_bus_call_counters_t  *counters;
+
+    counters = ngx_http_ws_bus_call_counters(ask->bus->worker);
+
+    counters->calls++;
+    counters->calls_running++;
+
+    ngx_http_ws_bus_call_start(ask->call);
+}
+
+
+static void
 ngx_http_ws_bus_asker_unqueue(ngx_http_ws_bus_asker_t *asker,
     ngx_http_ws_bus_ask_t *ask)
 {
@@ -300,6 +319,7 @@ ngx_http_ws_bus_asker_unqueue(ngx_http_ws_bus_asker_t *asker,
 
     asker->nwaiting--;
     asker->bytes -= ask->size;
+    ngx_http_ws_bus_call_counters(ask->bus->worker)->requests_waiting--;
 
     if (asker->nwaiting <= NGX_HTTP_WS_BUS_WAITING_MAX / 2
         && asker->bytes <= NGX_HTTP_WS_BUS_WAITING_BYTES / 2)
@@ -313,12 +333,22 @@ ngx_http_ws_bus_asker_unqueue(ngx_http_ws_bus_asker_t *asker,
 void
 ngx_http_ws_bus_asker_done(ngx_http_ws_bus_call_t *call)
 {
+    ngx_int_t                 rc;
     wsb_result_t              result;
     ngx_http_ws_bus_ask_t    *ask;
     ngx_http_ws_bus_asker_t  *asker;
 
     ask = call->data;
     asker = ask->asker;
+
+    ngx_http_ws_bus_answer_count(ask);
+
+    rc = ngx_http_ws_bus_backend_next(ask, &result);
+
+    if (rc == NGX_OK) {
+        ngx_http_ws_bus_asker_call(ask);
+        return;
+    }
 
     ngx_http_ws_bus_asker_running--;
 
@@ -328,9 +358,15 @@ ngx_http_ws_bus_asker_done(ngx_http_ws_bus_call_t *call)
 
     /* the writer has its answer first, then all are told */
 
-    ngx_http_ws_bus_answer(ask, &result);
+    if (rc == NGX_DONE) {
+        ngx_http_ws_bus_answer(ask, &result);
+    }
+
     ngx_http_ws_bus_answer_send(ask, &result);
-    ngx_http_ws_bus_answer_event(ask);
+
+    if (rc == NGX_DONE) {
+        ngx_http_ws_bus_answer_event(ask);
+    }
 
     ngx_http_ws_bus_op_done(ask->kept);
 
@@ -366,6 +402,7 @@ ngx_http_ws_bus_asker_end(ngx_http_ws_bus_op_t *kept)
         ngx_queue_remove(&ask->queue);
         asker->nwaiting--;
         asker->bytes -= ask->size;
+        ngx_http_ws_bus_call_counters(ask->bus->worker)->requests_waiting--;
 
         ngx_http_ws_bus_op_done(kept);
         ngx_free(ask);
@@ -375,7 +412,8 @@ ngx_http_ws_bus_asker_end(ngx_http_ws_bus_op_t *kept)
     asker->running--;
 
     if (kept->op.request.operation == WSB_READ
-        || kept->op.request.operation == WSB_META)
+        || kept->op.request.operation == WSB_META
+        || ask->check)
     {
         ngx_http_ws_bus_call_cancel(ask->call);
     }
@@ -386,6 +424,14 @@ static void
 ngx_http_ws_bus_asker_resume(ngx_http_ws_bus_client_t *wc)
 {
     ngx_http_ws_bus_asker_turn(wc->asker);
+}
+
+
+static ngx_int_t
+ngx_http_ws_bus_asker_renew(ngx_http_ws_bus_client_t *wc, wsb_str_t token,
+    const wsb_json_t *claims)
+{
+    return ngx_http_ws_bus_caller_renew(wc->asker->caller, token, claims);
 }
 
 
@@ -402,7 +448,7 @@ ngx_http_ws_bus_asker_free(ngx_http_ws_bus_client_t *wc)
     }
 
     if (asker->caller != NULL) {
-        ngx_free(asker->caller);
+        ngx_http_ws_bus_caller_free(asker->caller);
     }
 
     ngx_free(asker);

@@ -21,8 +21,13 @@ static ngx_int_t ngx_http_ws_bus_backend_options(
 static ngx_int_t ngx_http_ws_bus_backend_uri(ngx_http_ws_bus_backend_t *b);
 static ngx_int_t ngx_http_ws_bus_backend_request(
     ngx_http_ws_bus_backend_t *b);
+static ngx_int_t ngx_http_ws_bus_backend_headers(
+    ngx_http_ws_bus_backend_t *b);
+static ngx_int_t ngx_http_ws_bus_backend_postgrest(
+    ngx_http_ws_bus_backend_t *b);
 static ngx_int_t ngx_http_ws_bus_backend_header(ngx_http_ws_bus_backend_t *b,
     const char *name, const char *value);
+static ngx_str_t ngx_http_ws_bus_backend_etag(ngx_http_ws_bus_call_t *call);
 
 
 ngx_int_t
@@ -40,6 +45,11 @@ ngx_http_ws_bus_backend_call(ngx_http_ws_bus_ask_t *ask, wsb_result_t *result)
     b->ask = ask;
     b->req = &ask->kept->op.request;
     b->result = result;
+
+    ask->check = !ask->checked && ngx_http_ws_bus_backend_rights_look(b);
+    ask->judged = ask->check;
+
+    b->operation = ask->check ? WSB_READ : b->req->operation;
 
     b->call = ngx_http_ws_bus_call_create(ask->asker->caller,
                                           ngx_cycle->log);
@@ -158,7 +168,7 @@ ngx_http_ws_bus_backend_values(ngx_http_ws_bus_backend_t *b)
     ngx_http_ws_bus_client_t *wc;
 
     wc = b->ask->asker->client;
-    name = wsb_operation_names[b->req->operation];
+    name = wsb_operation_names[b->operation];
 
     schema = b->req->schema;
 
@@ -342,7 +352,7 @@ ngx_http_ws_bus_backend_options(ngx_http_ws_bus_backend_t *b)
             return n;
         }
 
-        b->ask->rows = (req->operation == WSB_READ
+        b->ask->rows = (b->operation == WSB_READ
                         && req->record_id.data == NULL);
         b->ask->paged = (b->rest.limit != WSB_REST_NONE
                          || b->rest.offset != WSB_REST_NONE);
@@ -447,15 +457,11 @@ ngx_http_ws_bus_backend_uri(ngx_http_ws_bus_backend_t *b)
 static ngx_int_t
 ngx_http_ws_bus_backend_request(ngx_http_ws_bus_backend_t *b)
 {
-    u_char                   *p;
-    ngx_int_t                 rc;
-    ngx_http_ws_bus_call_t   *call;
-    ngx_http_ws_bus_asker_t  *asker;
+    ngx_http_ws_bus_call_t  *call;
 
     call = b->call;
-    asker = b->ask->asker;
 
-    switch (b->req->operation) {
+    switch (b->operation) {
 
     case WSB_CREATE:
         call->method = NGX_HTTP_POST;
@@ -485,7 +491,7 @@ ngx_http_ws_bus_backend_request(ngx_http_ws_bus_backend_t *b)
     }
 
     if (b->req->data.data != NULL
-        && b->req->operation != WSB_READ && b->req->operation != WSB_META)
+        && b->operation != WSB_READ && b->operation != WSB_META)
     {
         call->body.data = ngx_pnalloc(call->pool, b->req->data.len);
         if (call->body.data == NULL) {
@@ -498,9 +504,28 @@ ngx_http_ws_bus_backend_request(ngx_http_ws_bus_backend_t *b)
         ngx_str_set(&call->content_type, "application/json");
     }
 
+    call->timeout = b->ask->conf->timeout;
+    call->max_body = b->ask->conf->max_body;
+    call->uncached = b->ask->check;
+    call->done = ngx_http_ws_bus_asker_done;
+    call->data = b->ask;
+
+    return ngx_http_ws_bus_backend_headers(b);
+}
+
+
+static ngx_int_t
+ngx_http_ws_bus_backend_headers(ngx_http_ws_bus_backend_t *b)
+{
+    u_char                   *p;
+    ngx_int_t                 rc;
+    ngx_http_ws_bus_asker_t  *asker;
+
+    asker = b->ask->asker;
+
     /* no two calls of a bus have the same */
 
-    p = ngx_pnalloc(call->pool, 32 + 1 + NGX_INT_T_LEN + 1);
+    p = ngx_pnalloc(b->call->pool, 32 + 1 + NGX_INT_T_LEN + 1);
     if (p == NULL) {
         return NGX_ERROR;
     }
@@ -510,30 +535,51 @@ ngx_http_ws_bus_backend_request(ngx_http_ws_bus_backend_t *b)
 
     rc = ngx_http_ws_bus_backend_header(b, "X-Request-ID", (char *) p);
 
-    if (rc == NGX_OK && b->ask->conf->style != WSB_REST_POSTGREST) {
-        rc = ngx_http_ws_bus_backend_header(b, "Accept",
-                           "application/json, application/problem+json");
-
-    } else if (rc == NGX_OK) {
-        rc = ngx_http_ws_bus_backend_header(b, "Accept",
-                 b->ask->rows || b->req->operation == WSB_META
-                 || b->req->operation == WSB_CREATE
-                     ? "application/json"
-                     : "application/vnd.pgrst.object+json");
-
-        if (rc == NGX_OK && b->req->operation != WSB_META) {
-            rc = ngx_http_ws_bus_backend_header(b, "Prefer",
-                     b->req->operation == WSB_READ ? "count=exact"
-                                               : "return=representation");
-        }
+    if (rc == NGX_OK && b->ask->check) {
+        rc = ngx_http_ws_bus_backend_header(b, "Cache-Control", "no-cache");
     }
 
-    call->timeout = b->ask->conf->timeout;
-    call->max_body = b->ask->conf->max_body;
-    call->done = ngx_http_ws_bus_asker_done;
-    call->data = b->ask;
+    if (rc == NGX_OK && b->ask->etag.len != 0) {
 
-    return rc;
+        p = ngx_pnalloc(b->call->pool, b->ask->etag.len + 1);
+        if (p == NULL) {
+            return NGX_ERROR;
+        }
+
+        ngx_cpystrn(p, b->ask->etag.data, b->ask->etag.len + 1);
+        rc = ngx_http_ws_bus_backend_header(b, "If-Match", (char *) p);
+    }
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    return b->ask->conf->style == WSB_REST_POSTGREST
+               ? ngx_http_ws_bus_backend_postgrest(b)
+               : ngx_http_ws_bus_backend_header(b, "Accept",
+                           "application/json, application/problem+json");
+}
+
+
+static ngx_int_t
+ngx_http_ws_bus_backend_postgrest(ngx_http_ws_bus_backend_t *b)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_http_ws_bus_backend_header(b, "Accept",
+             b->ask->rows || b->operation == WSB_META
+             || b->operation == WSB_CREATE
+                 ? "application/json"
+                 : "application/vnd.pgrst.object+json");
+
+    if (rc != NGX_OK || b->operation == WSB_META) {
+        return rc;
+    }
+
+    return ngx_http_ws_bus_backend_header(b, "Prefer",
+                                          b->operation == WSB_READ
+                                              ? "count=exact"
+                                              : "return=representation");
 }
 
 
@@ -554,4 +600,72 @@ ngx_http_ws_bus_backend_header(ngx_http_ws_bus_backend_t *b,
     h->value.len = ngx_strlen(value);
 
     return NGX_OK;
+}
+
+
+/*
+ * A change that depends on the row is two calls: one that looks at the row,
+ * and the change itself, which a backend that gives strong ETags (RFC 9110,
+ * section 8.8.3) makes only of the row that was looked at.
+ */
+
+ngx_int_t
+ngx_http_ws_bus_backend_next(ngx_http_ws_bus_ask_t *ask, wsb_result_t *result)
+{
+    ngx_int_t                rc;
+    ngx_http_ws_bus_call_t  *call;
+
+    call = ask->call;
+
+    if (ask->check) {
+        ngx_http_ws_bus_answer(ask, result);
+
+        if (result->code != NULL || ask->asker == NULL) {
+            return NGX_DECLINED;
+        }
+
+        ask->checks++;
+        ask->checked = 1;
+        ask->etag = ngx_http_ws_bus_backend_etag(call);
+        ask->matched = (ask->etag.len != 0);
+
+    } else if (call->end == NGX_HTTP_WS_BUS_CALL_ANSWERED
+               && call->status == NGX_HTTP_PRECONDITION_FAILED
+               && ask->matched && ask->asker != NULL
+               && ask->checks < NGX_HTTP_WS_BUS_CHECKS_MAX)
+    {
+        ask->checked = 0;
+
+    } else {
+        return NGX_DONE;
+    }
+
+    rc = ngx_http_ws_bus_backend_call(ask, result);
+
+    ngx_str_null(&ask->etag);
+
+    return rc;
+}
+
+
+/* A strong one; len 0: there is none. */
+
+static ngx_str_t
+ngx_http_ws_bus_backend_etag(ngx_http_ws_bus_call_t *call)
+{
+    ngx_str_t  etag, *found;
+
+    static const ngx_str_t  name = ngx_string("ETag");
+
+    ngx_str_null(&etag);
+
+    found = ngx_http_ws_bus_response_header(call, &name);
+
+    if (found != NULL && found->len >= 2 && found->len <= 512
+        && found->data[0] == '"' && found->data[found->len - 1] == '"')
+    {
+        etag = *found;
+    }
+
+    return etag;
 }

@@ -16,12 +16,17 @@ typedef struct {
     ngx_http_ws_bus_ask_t       *ask;
     ngx_http_ws_bus_call_t      *call;
     const wsb_op_request_t      *req;
+    wsb_operation_t              operation;   /* that the call is for: a check
+                                                 reads */
     wsb_result_t                *result;
     wsb_rest_t                   rest;
     wsb_text_t                   path;
     wsb_text_t                   args;
 } ngx_http_ws_bus_backend_t;
 
+
+/* Must the row be looked at before it is changed? */
+ngx_uint_t ngx_http_ws_bus_backend_rights_look(ngx_http_ws_bus_backend_t *b);
 
 /* NGX_DECLINED: it is refused, and the result says why. */
 ngx_int_t ngx_http_ws_bus_backend_rights(ngx_http_ws_bus_backend_t *b);

@@ -14,11 +14,30 @@ static ngx_int_t ngx_http_ws_bus_backend_rights_fields(
     ngx_http_ws_bus_backend_t *b);
 static ngx_int_t ngx_http_ws_bus_backend_rights_data(
     ngx_http_ws_bus_backend_t *b);
+static ngx_int_t ngx_http_ws_bus_backend_rights_patch(
+    ngx_http_ws_bus_backend_t *b, const wsb_json_t *row);
+static ngx_int_t ngx_http_ws_bus_backend_rights_touch(
+    const wsb_forced_t *forced, ngx_uint_t n, wsb_str_t key,
+    const wsb_json_t *value, wsb_forced_t *touched, ngx_uint_t *ntouched);
 static ngx_uint_t ngx_http_ws_bus_backend_columns(
     ngx_http_ws_bus_asker_t *asker, wsb_forced_t *forced, ngx_uint_t columns);
 static void ngx_http_ws_bus_backend_event(const wsb_op_request_t *req,
     wsb_event_t *ev);
 static ngx_int_t ngx_http_ws_bus_backend_force(ngx_http_ws_bus_backend_t *b);
+
+
+/* A backend that cannot be told to change a row only if it meets conditions. */
+
+ngx_uint_t
+ngx_http_ws_bus_backend_rights_look(ngx_http_ws_bus_backend_t *b)
+{
+    wsb_forced_t  forced[WSB_RESTRICT_CONDITIONS];
+
+    return (b->req->operation == WSB_UPDATE
+            || b->req->operation == WSB_DELETE)
+           && b->ask->conf->style != WSB_REST_POSTGREST
+           && ngx_http_ws_bus_backend_columns(b->ask->asker, forced, 1) != 0;
+}
 
 
 /*
@@ -84,10 +103,8 @@ ngx_http_ws_bus_backend_rights(ngx_http_ws_bus_backend_t *b)
     default: /* WSB_UPDATE, WSB_DELETE */
 
         if (!postgrest) {
-            return ngx_http_ws_bus_backend_refuse(b, "unauthorized",
-                        "this connection is restricted, and a backend of "
-                        "this style cannot be told to change a record only "
-                        "if it meets conditions");
+            /* its row is judged before it is changed */
+            return NGX_OK;
         }
     }
 
@@ -207,21 +224,15 @@ ngx_http_ws_bus_backend_judge(ngx_http_ws_bus_ask_t *ask,
 
 
 /*
- * A new row must be one that the connection could see.  A change must leave
- * alone what that hangs on, since the rest of the row is not known here.
+ * A new row must be one that the connection could see, and so must a row once
+ * it is changed.
  */
 
 static ngx_int_t
 ngx_http_ws_bus_backend_rights_data(ngx_http_ws_bus_backend_t *b)
 {
-    size_t            len;
-    uint8_t           name[6 * WSB_REST_NAME + 2];   /* all escaped */
     ngx_int_t         rc;
-    wsb_str_t         key, column;
-    ngx_uint_t        i, n;
-    wsb_json_t        row, member, value;
-    wsb_forced_t      forced[WSB_RESTRICT_CONDITIONS];
-    wsb_json_walk_t   walk;
+    wsb_json_t        row;
     wsb_json_error_t  err;
 
     static const wsb_json_limits_t  limits = { WSB_JSON_DEPTH, 0 };
@@ -230,27 +241,54 @@ ngx_http_ws_bus_backend_rights_data(ngx_http_ws_bus_backend_t *b)
         return NGX_ERROR;
     }
 
-    if (b->req->operation == WSB_CREATE
-        || b->ask->conf->update == NGX_HTTP_PUT)
+    if (b->req->operation == WSB_UPDATE
+        && b->ask->conf->update == NGX_HTTP_PATCH)
     {
-        rc = ngx_http_ws_bus_backend_judge(b->ask, &row);
-
-        return rc != NGX_DECLINED
-                   ? rc
-                   : ngx_http_ws_bus_backend_refuse(b, "unauthorized",
-                        "this connection is restricted, and the new record "
-                        "is none that it could see");
+        return ngx_http_ws_bus_backend_rights_patch(b, &row);
     }
 
-    if (row.type != WSB_JSON_OBJECT || wsb_repeats(&row)) {
+    rc = ngx_http_ws_bus_backend_judge(b->ask, &row);
+
+    return rc != NGX_DECLINED
+               ? rc
+               : ngx_http_ws_bus_backend_refuse(b, "unauthorized",
+                    "this connection is restricted, and the new record is "
+                    "none that it could see");
+}
+
+
+/*
+ * Of the changed row, what is not in the patch is judged with the old row: by
+ * the query, or by a look at it.  What is in it is judged here, if it is such
+ * that all backends make the same of it: some merge objects and take null for
+ * nothing (RFC 7396), others put either in the place of what was there.
+ */
+
+static ngx_int_t
+ngx_http_ws_bus_backend_rights_patch(ngx_http_ws_bus_backend_t *b,
+    const wsb_json_t *row)
+{
+    size_t           len;
+    uint8_t          name[6 * WSB_REST_NAME + 2];    /* all escaped */
+    ngx_int_t        rc;
+    wsb_str_t        key;
+    ngx_uint_t       n, ntouched;
+    wsb_json_t       member, value;
+    wsb_event_t      ev;
+    wsb_forced_t     forced[WSB_RESTRICT_CONDITIONS];
+    wsb_forced_t     touched[WSB_RESTRICT_CONDITIONS];
+    wsb_json_walk_t  walk;
+
+    if (row->type != WSB_JSON_OBJECT || wsb_repeats(row)) {
         return ngx_http_ws_bus_backend_refuse(b, "unauthorized",
                         "this connection is restricted, and changes a record "
                         "by an object without repeated keys");
     }
 
     n = ngx_http_ws_bus_backend_columns(b->ask->asker, forced, 1);
+    ntouched = 0;
 
-    wsb_json_enter(&walk, &row);
+    wsb_json_enter(&walk, row);
 
     while (wsb_json_member(&walk, &member, &value) == WSB_OK) {
 
@@ -268,28 +306,78 @@ ngx_http_ws_bus_backend_rights_data(ngx_http_ws_bus_backend_t *b)
         key.data = name;
         key.len = len;
 
-        for (i = 0; i < n; i++) {
-            column = forced[i].field;
-
-            if (column.len > 5
-                && ngx_strncmp(column.data, "data.", 5) == 0)
-            {
-                column.data += 5;
-                column.len -= 5;
-            }
-
-            /* of "a.b" an object "a" may hold another one */
-
-            if (column.len > key.len && column.data[key.len] == '.') {
-                column.len = key.len;
-            }
-
-            if (wsb_rest_same(column, key)) {
-                return ngx_http_ws_bus_backend_refuse(b, "unauthorized",
+        if (ngx_http_ws_bus_backend_rights_touch(forced, n, key, &value,
+                                                 touched, &ntouched)
+            != NGX_OK)
+        {
+            return ngx_http_ws_bus_backend_refuse(b, "unauthorized",
                         "this connection is restricted, and cannot change a "
-                        "column that it is restricted by");
-            }
+                        "column that it is restricted by like this");
         }
+    }
+
+    if (ntouched == 0) {
+        return NGX_OK;
+    }
+
+    ngx_http_ws_bus_backend_event(b->req, &ev);
+    ev.field[WSB_DATA] = row->text;
+
+    rc = ngx_http_ws_bus_restrict_meets(b->ask->bus->zone->key, touched,
+                                        ntouched, &ev);
+
+    return rc != NGX_DECLINED
+               ? rc
+               : ngx_http_ws_bus_backend_refuse(b, "unauthorized",
+                    "this connection is restricted, and the changed record is "
+                    "none that it could see");
+}
+
+
+/* Adds the conditions on this column, of at most WSB_RESTRICT_CONDITIONS. */
+
+static ngx_int_t
+ngx_http_ws_bus_backend_rights_touch(const wsb_forced_t *forced, ngx_uint_t n,
+    wsb_str_t key, const wsb_json_t *value, wsb_forced_t *touched,
+    ngx_uint_t *ntouched)
+{
+    wsb_str_t   column;
+    ngx_uint_t  i;
+
+    for (i = 0; i < n; i++) {
+        column = forced[i].field;
+
+        if (column.len > 5 && ngx_strncmp(column.data, "data.", 5) == 0) {
+            column.data += 5;
+            column.len -= 5;
+        }
+
+        /* "a\.b" may be any name: its row is not changed by a patch */
+
+        if (memchr(column.data, '\\', column.len) != NULL) {
+            return NGX_DECLINED;
+        }
+
+        /* of "a.b" an object "a" may hold another one */
+
+        if (column.len > key.len && column.data[key.len] == '.') {
+            column.len = key.len;
+        }
+
+        if (!wsb_rest_same(column, key)) {
+            continue;
+        }
+
+        if (column.len != key.len
+            || ngx_memcmp(column.data, key.data, key.len) != 0
+            || value->type == WSB_JSON_NULL
+            || value->type == WSB_JSON_OBJECT
+            || value->type == WSB_JSON_ARRAY)
+        {
+            return NGX_DECLINED;
+        }
+
+        touched[(*ntouched)++] = forced[i];
     }
 
     return NGX_OK;

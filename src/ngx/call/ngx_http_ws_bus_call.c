@@ -313,7 +313,9 @@ ngx_http_ws_bus_call_launch(ngx_http_ws_bus_call_t *call)
 
     call->request = sr;
 
-    sr->method = call->method;
+    /* caches answer methods that they know, and go by this word */
+
+    sr->method = call->uncached ? NGX_HTTP_UNKNOWN : call->method;
     sr->method_name = call->method_name;
     sr->request_body = r->request_body;
 

@@ -39,7 +39,38 @@
 /* and beyond these none is taken. */
 #define NGX_HTTP_WS_BUS_ANSWERS_HARD   (64 * 1024 * 1024)
 
-#define NGX_HTTP_WS_BUS_CALL_HEADERS   16     /* that are passed on */
+/* How often a row that changes meanwhile is looked at, before a change. */
+#define NGX_HTTP_WS_BUS_CHECKS_MAX     3
+
+#define NGX_HTTP_WS_BUS_CALL_HEADERS   17     /* that are passed on: those of
+                                                 ws_bus_call_header, and
+                                                 traceparent */
+
+
+/* What this room counts: name, kind, where it is shown, meaning. */
+
+#define NGX_HTTP_WS_BUS_CALL_COUNTERS(counter)                                \
+    counter(requests_waiting, NOW, BOTH,                                      \
+            "requests of clients whose turn has not come")                    \
+    counter(calls_running, NOW, BOTH,                                         \
+            "calls to backends that have no answer yet")                      \
+    counter(calls, SUM, TOTALS,                                               \
+            "calls to backends that were made")                               \
+    counter(calls_timed_out, SUM, TOTALS,                                     \
+            "of these, those without an answer in time")                      \
+    counter(calls_failed, SUM, TOTALS,                                        \
+            "of these, those that broke off or had a status of 5xx")          \
+    counter(calls_too_large, SUM, TOTALS,                                     \
+            "of these, those whose answer was larger than is passed on")      \
+    counter(calls_cancelled, SUM, TOTALS,                                     \
+            "of these, reads whose client went away")                         \
+    counter(changes_unknown, SUM, TOTALS,                                     \
+            "changes of which nobody knows whether they were made: no event "  \
+            "tells of them")
+
+typedef struct {
+    NGX_HTTP_WS_BUS_CALL_COUNTERS(NGX_HTTP_WS_BUS_COUNTER_FIELD)
+} ngx_http_ws_bus_call_counters_t;
 
 
 typedef struct ngx_http_ws_bus_call_s    ngx_http_ws_bus_call_t;
@@ -93,6 +124,10 @@ struct ngx_http_ws_bus_caller_s {
     ngx_uint_t                   nheaders;
     ngx_http_ws_bus_call_header_t  *headers;
     wsb_json_t                   claims;      /* text.data NULL: none */
+    ngx_str_t                   *token;       /* the header that holds the token
+                                                 of these claims, or NULL */
+    u_char                      *renewed;     /* malloc'd: the claims, and that
+                                                 header, of a later token */
 };
 
 
@@ -134,6 +169,7 @@ struct ngx_http_ws_bus_call_s {
     ngx_array_t                  headers;     /* call_header_t */
     ngx_msec_t                   timeout;
     size_t                       max_body;    /* of the answer */
+    ngx_uint_t                   uncached;    /* no cache of nginx answers */
     ngx_http_ws_bus_call_done_pt  done;
     void                        *data;
 
@@ -169,12 +205,18 @@ struct ngx_http_ws_bus_call_s {
 
 /* caller */
 
-/*
- * Of a request, with these headers of it.  NULL: no memory.  Freed by
- * ngx_free().
- */
+/* Of a request, with these headers of it.  NULL: no memory. */
 ngx_http_ws_bus_caller_t *ngx_http_ws_bus_caller_create(
     ngx_http_request_t *r, ngx_array_t *names);
+
+/*
+ * Its client has another token: calls have its claims, and it goes where the
+ * old one was passed on.  NGX_ERROR: no memory, all is as it was.
+ */
+ngx_int_t ngx_http_ws_bus_caller_renew(ngx_http_ws_bus_caller_t *caller,
+    wsb_str_t token, const wsb_json_t *claims);
+
+void ngx_http_ws_bus_caller_free(ngx_http_ws_bus_caller_t *caller);
 
 
 /* call */
@@ -246,9 +288,16 @@ struct ngx_http_ws_bus_ask_s {
     ngx_queue_t                  queue;
     size_t                       size;
     ngx_str_t                    schema;      /* of the call's pool */
+    ngx_str_t                    etag;        /* of the check's, which is about
+                                                 to end */
+    ngx_uint_t                   checks;      /* that were made */
     unsigned                     rows:1;      /* more than one is read */
     unsigned                     paged:1;     /* not all of them */
     unsigned                     judged:1;    /* the row that comes is */
+    unsigned                     check:1;     /* the call looks at the row that
+                                                 is to be changed */
+    unsigned                     checked:1;   /* which may be changed */
+    unsigned                     matched:1;   /* if it is still the same */
     u_char                       text[160];   /* of a refusal */
 };
 
@@ -290,6 +339,14 @@ void ngx_http_ws_bus_asker_done(ngx_http_ws_bus_call_t *call);
 ngx_int_t ngx_http_ws_bus_backend_call(ngx_http_ws_bus_ask_t *ask,
     wsb_result_t *result);
 
+/*
+ * Is there another call to be made, now that one has its answer?  NGX_OK: it is
+ * ask->call; NGX_DONE: there is none; NGX_DECLINED: there is none, the result
+ * says why.
+ */
+ngx_int_t ngx_http_ws_bus_backend_next(ngx_http_ws_bus_ask_t *ask,
+    wsb_result_t *result);
+
 /* Does a row meet the conditions on the columns of rows?  As for meets(). */
 ngx_int_t ngx_http_ws_bus_backend_judge(ngx_http_ws_bus_ask_t *ask,
     const wsb_json_t *row);
@@ -305,6 +362,9 @@ void ngx_http_ws_bus_answer(ngx_http_ws_bus_ask_t *ask,
 void ngx_http_ws_bus_answer_send(ngx_http_ws_bus_ask_t *ask,
     wsb_result_t *result);
 
+/* What has come of a call is counted, for its bus. */
+void ngx_http_ws_bus_answer_count(ngx_http_ws_bus_ask_t *ask);
+
 /* A mutation that has been made becomes an event, once. */
 void ngx_http_ws_bus_answer_event(ngx_http_ws_bus_ask_t *ask);
 
@@ -312,6 +372,17 @@ void ngx_http_ws_bus_answer_event(ngx_http_ws_bus_ask_t *ask);
 /* value */
 
 ngx_int_t ngx_http_ws_bus_value_add(ngx_conf_t *cf);
+
+
+extern ngx_uint_t  ngx_http_ws_bus_call_counters_at;
+
+
+static ngx_inline ngx_http_ws_bus_call_counters_t *
+ngx_http_ws_bus_call_counters(ngx_http_ws_bus_worker_t *w)
+{
+    return (ngx_http_ws_bus_call_counters_t *)
+               (w->counters + ngx_http_ws_bus_call_counters_at);
+}
 
 
 extern ngx_module_t  ngx_http_ws_bus_call_module;

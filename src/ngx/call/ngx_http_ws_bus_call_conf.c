@@ -9,6 +9,7 @@
 #include "ngx_http_ws_bus_call.h"
 
 
+static ngx_int_t ngx_http_ws_bus_call_conf_preconfiguration(ngx_conf_t *cf);
 static ngx_int_t ngx_http_ws_bus_call_conf_init_process(ngx_cycle_t *cycle);
 static char *ngx_http_ws_bus_call_conf_backend(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
@@ -21,6 +22,8 @@ static ngx_int_t ngx_http_ws_bus_call_conf_header_add(ngx_conf_t *cf,
 static void *ngx_http_ws_bus_call_conf_create(ngx_conf_t *cf);
 static char *ngx_http_ws_bus_call_conf_merge(ngx_conf_t *cf, void *parent,
     void *child);
+static ngx_int_t ngx_http_ws_bus_call_conf_default(ngx_conf_t *cf,
+    ngx_http_ws_bus_call_loc_conf_t *conf);
 
 
 static ngx_conf_enum_t  ngx_http_ws_bus_call_styles[] = {
@@ -110,7 +113,7 @@ static ngx_command_t  ngx_http_ws_bus_call_commands[] = {
 
 
 static ngx_http_module_t  ngx_http_ws_bus_call_module_ctx = {
-    ngx_http_ws_bus_value_add,             /* preconfiguration */
+    ngx_http_ws_bus_call_conf_preconfiguration,   /* preconfiguration */
     ngx_http_ws_bus_response_init,         /* postconfiguration */
 
     NULL,                                  /* create main configuration */
@@ -143,6 +146,27 @@ ngx_module_t  ngx_http_ws_bus_call_module = {
 /* What "ws_bus_backend off" makes of a level's backend. */
 
 static ngx_http_complex_value_t  ngx_http_ws_bus_call_conf_none;
+
+
+ngx_uint_t  ngx_http_ws_bus_call_counters_at;
+
+static const ngx_http_ws_bus_counter_t  ngx_http_ws_bus_call_counter[] = {
+    NGX_HTTP_WS_BUS_CALL_COUNTERS(NGX_HTTP_WS_BUS_COUNTER_ROW)
+};
+
+
+static ngx_int_t
+ngx_http_ws_bus_call_conf_preconfiguration(ngx_conf_t *cf)
+{
+    if (ngx_http_ws_bus_value_add(cf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_ws_bus_counter_register(cf, ngx_http_ws_bus_call_counter,
+                                   sizeof(ngx_http_ws_bus_call_counters_t)
+                                       / sizeof(uint64_t),
+                                   &ngx_http_ws_bus_call_counters_at);
+}
 
 
 static ngx_int_t
@@ -229,8 +253,17 @@ ngx_http_ws_bus_call_conf_header(ngx_conf_t *cf, ngx_command_t *cmd,
     ngx_str_t   *value;
     ngx_uint_t   i;
 
+    static ngx_str_t  trace = ngx_string("traceparent");
+
     if (kcf->headers != NGX_CONF_UNSET_PTR) {
         return "is duplicate";
+    }
+
+    if (cf->args->nelts > NGX_HTTP_WS_BUS_CALL_HEADERS) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "more than %d names in \"ws_bus_call_header\"",
+                           NGX_HTTP_WS_BUS_CALL_HEADERS - 1);
+        return NGX_CONF_ERROR;
     }
 
     kcf->headers = ngx_array_create(cf->pool, 4, sizeof(ngx_str_t));
@@ -252,7 +285,11 @@ ngx_http_ws_bus_call_conf_header(ngx_conf_t *cf, ngx_command_t *cmd,
         }
     }
 
-    return NGX_CONF_OK;
+    /* a trace does not break here, whatever else is passed on */
+
+    return ngx_http_ws_bus_call_conf_header_add(cf, kcf->headers, &trace)
+           == NGX_OK
+               ? NGX_CONF_OK : NGX_CONF_ERROR;
 }
 
 
@@ -269,7 +306,8 @@ ngx_http_ws_bus_call_conf_header_add(ngx_conf_t *cf, ngx_array_t *headers,
         "Host", "Connection", "Upgrade", "Keep-Alive", "TE", "Trailer",
         "Content-Length", "Content-Type", "Content-Encoding",
         "Transfer-Encoding", "Expect", "Range", "If-", "Sec-WebSocket-",
-        "Accept", "Accept-Encoding", "Prefer", "X-Request-ID", NULL
+        "Accept", "Accept-Encoding", "Prefer", "X-Request-ID",
+        "Cache-Control", NULL
     };
 
     for (i = 0; taken[i] != NULL; i++) {
@@ -294,13 +332,6 @@ ngx_http_ws_bus_call_conf_header_add(ngx_conf_t *cf, ngx_array_t *headers,
         {
             return NGX_OK;
         }
-    }
-
-    if (headers->nelts == NGX_HTTP_WS_BUS_CALL_HEADERS) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "more than %d names in \"ws_bus_call_header\"",
-                           NGX_HTTP_WS_BUS_CALL_HEADERS);
-        return NGX_ERROR;
     }
 
     s = ngx_array_push(headers);
@@ -349,15 +380,7 @@ ngx_http_ws_bus_call_conf_merge(ngx_conf_t *cf, void *parent, void *child)
     ngx_http_ws_bus_call_loc_conf_t  *prev = parent;
     ngx_http_ws_bus_call_loc_conf_t  *conf = child;
 
-    ngx_uint_t                          i;
     ngx_http_ws_bus_client_loc_conf_t  *ccf;
-
-    static ngx_str_t  names[] = {
-        ngx_string("Authorization"),
-        ngx_string("Cookie"),
-        ngx_string("Accept-Language"),
-        ngx_string("User-Agent")
-    };
 
     ngx_http_ws_bus_conf_merge_value(&conf->backend, prev->backend);
 
@@ -374,20 +397,10 @@ ngx_http_ws_bus_call_conf_merge(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_value(conf->event, prev->event, 1);
     ngx_conf_merge_ptr_value(conf->headers, prev->headers, NULL);
 
-    if (conf->headers == NULL) {
-        conf->headers = ngx_array_create(cf->pool, 4, sizeof(ngx_str_t));
-        if (conf->headers == NULL) {
-            return NGX_CONF_ERROR;
-        }
-
-        for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-            if (ngx_http_ws_bus_call_conf_header_add(cf, conf->headers,
-                                                     &names[i])
-                != NGX_OK)
-            {
-                return NGX_CONF_ERROR;
-            }
-        }
+    if (conf->headers == NULL
+        && ngx_http_ws_bus_call_conf_default(cf, conf) != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
     }
 
     if (conf->backend != NULL) {
@@ -399,4 +412,35 @@ ngx_http_ws_bus_call_conf_merge(ngx_conf_t *cf, void *parent, void *child)
     }
 
     return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_ws_bus_call_conf_default(ngx_conf_t *cf,
+    ngx_http_ws_bus_call_loc_conf_t *conf)
+{
+    ngx_uint_t  i;
+
+    static ngx_str_t  names[] = {
+        ngx_string("Authorization"),
+        ngx_string("Cookie"),
+        ngx_string("Accept-Language"),
+        ngx_string("User-Agent"),
+        ngx_string("traceparent")
+    };
+
+    conf->headers = ngx_array_create(cf->pool, 5, sizeof(ngx_str_t));
+    if (conf->headers == NULL) {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (ngx_http_ws_bus_call_conf_header_add(cf, conf->headers, &names[i])
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
 }

@@ -11,6 +11,10 @@
 #include "../jwt/ngx_http_ws_bus_jwt.h"
 
 
+static void ngx_http_ws_bus_caller_connection(
+    ngx_http_ws_bus_caller_t *caller, ngx_http_request_t *r);
+static ngx_str_t *ngx_http_ws_bus_caller_token(
+    ngx_http_ws_bus_caller_t *caller);
 static u_char *ngx_http_ws_bus_caller_keep(u_char *p, ngx_str_t *dst,
     const ngx_str_t *src);
 
@@ -55,23 +59,7 @@ ngx_http_ws_bus_caller_create(ngx_http_request_t *r, ngx_array_t *names)
         return NULL;
     }
 
-    caller->main_conf = r->main_conf;
-    caller->srv_conf = r->srv_conf;
-    caller->loc_conf = r->loc_conf;
-    caller->listening = c->listening;
-    caller->number = c->number;
-
-    caller->http_connection.addr_conf = r->http_connection->addr_conf;
-    caller->http_connection.conf_ctx = r->http_connection->conf_ctx;
-
-    caller->socklen = ngx_min(c->socklen, sizeof(ngx_sockaddr_t));
-    ngx_memcpy(&caller->sockaddr, c->sockaddr, caller->socklen);
-
-    if (ngx_connection_local_sockaddr(c, NULL, 0) == NGX_OK) {
-        caller->local_socklen = ngx_min(c->local_socklen,
-                                        sizeof(ngx_sockaddr_t));
-        ngx_memcpy(&caller->local, c->local_sockaddr, caller->local_socklen);
-    }
+    ngx_http_ws_bus_caller_connection(caller, r);
 
     caller->headers = (ngx_http_ws_bus_call_header_t *) (caller + 1);
     caller->nheaders = n;
@@ -102,9 +90,145 @@ ngx_http_ws_bus_caller_create(ngx_http_request_t *r, ngx_array_t *names)
         caller->claims = jwt->claims;
         caller->claims.text.data = p;
         ngx_memcpy(p, jwt->claims.text.data, jwt->claims.text.len);
+
+        caller->token = ngx_http_ws_bus_caller_token(caller);
     }
 
     return caller;
+}
+
+
+static void
+ngx_http_ws_bus_caller_connection(ngx_http_ws_bus_caller_t *caller,
+    ngx_http_request_t *r)
+{
+    ngx_connection_t  *c;
+
+    c = r->connection;
+
+    caller->main_conf = r->main_conf;
+    caller->srv_conf = r->srv_conf;
+    caller->loc_conf = r->loc_conf;
+    caller->listening = c->listening;
+    caller->number = c->number;
+
+    caller->http_connection.addr_conf = r->http_connection->addr_conf;
+    caller->http_connection.conf_ctx = r->http_connection->conf_ctx;
+
+    caller->socklen = ngx_min(c->socklen, sizeof(ngx_sockaddr_t));
+    ngx_memcpy(&caller->sockaddr, c->sockaddr, caller->socklen);
+
+    if (ngx_connection_local_sockaddr(c, NULL, 0) == NGX_OK) {
+        caller->local_socklen = ngx_min(c->local_socklen,
+                                        sizeof(ngx_sockaddr_t));
+        ngx_memcpy(&caller->local, c->local_sockaddr, caller->local_socklen);
+    }
+}
+
+
+/*
+ * The token may have come from anywhere.  What is passed on as "Bearer" is it
+ * if it holds the very claims that were verified.
+ */
+
+static ngx_str_t *
+ngx_http_ws_bus_caller_token(ngx_http_ws_bus_caller_t *caller)
+{
+    u_char                         *p, *last, *end;
+    ngx_str_t                       coded, plain;
+    ngx_uint_t                      i, same;
+    ngx_http_ws_bus_call_header_t  *h;
+
+    static const ngx_str_t  name = ngx_string("Authorization");
+
+    for (i = 0; i < caller->nheaders; i++) {
+        h = &caller->headers[i];
+
+        if (h->name.len != name.len
+            || ngx_strncasecmp(h->name.data, name.data, name.len) != 0
+            || h->value.len < 7
+            || ngx_strncasecmp(h->value.data, (u_char *) "Bearer ", 7) != 0)
+        {
+            continue;
+        }
+
+        last = h->value.data + h->value.len;
+        p = ngx_strlchr(h->value.data, last, '.');
+        end = p ? ngx_strlchr(p + 1, last, '.') : NULL;
+
+        if (end == NULL) {
+            return NULL;
+        }
+
+        coded.data = p + 1;
+        coded.len = end - coded.data;
+
+        plain.data = ngx_alloc(ngx_base64_decoded_length(coded.len) + 1,
+                               ngx_cycle->log);
+        if (plain.data == NULL) {
+            return NULL;
+        }
+
+        same = (ngx_decode_base64url(&plain, &coded) == NGX_OK
+                && plain.len == caller->claims.text.len
+                && ngx_memcmp(plain.data, caller->claims.text.data,
+                              plain.len)
+                   == 0);
+
+        ngx_free(plain.data);
+
+        return same ? &h->value : NULL;
+    }
+
+    return NULL;
+}
+
+
+ngx_int_t
+ngx_http_ws_bus_caller_renew(ngx_http_ws_bus_caller_t *caller,
+    wsb_str_t token, const wsb_json_t *claims)
+{
+    u_char  *p;
+    size_t   len;
+
+    len = caller->token ? sizeof("Bearer ") - 1 + token.len : 0;
+
+    p = ngx_alloc(claims->text.len + len, ngx_cycle->log);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (caller->renewed != NULL) {
+        ngx_free(caller->renewed);
+    }
+
+    caller->renewed = p;
+
+    caller->claims = *claims;
+    caller->claims.text.data = p;
+
+    p = ngx_cpymem(p, claims->text.data, claims->text.len);
+
+    if (caller->token != NULL) {
+        caller->token->data = p;
+        caller->token->len = len;
+
+        p = ngx_cpymem(p, "Bearer ", sizeof("Bearer ") - 1);
+        ngx_memcpy(p, token.data, token.len);
+    }
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_ws_bus_caller_free(ngx_http_ws_bus_caller_t *caller)
+{
+    if (caller->renewed != NULL) {
+        ngx_free(caller->renewed);
+    }
+
+    ngx_free(caller);
 }
 
 

@@ -288,6 +288,11 @@ struct ngx_http_ws_bus_requests_s {
     /* A client that was stalled has read its answers. */
     void                       (*resume)(ngx_http_ws_bus_client_t *wc);
 
+    /* It has another token now, of the same rights.  NGX_ERROR: no memory. */
+    ngx_int_t                  (*renew)(ngx_http_ws_bus_client_t *wc,
+                                    wsb_str_t token,
+                                    const wsb_json_t *claims);
+
     void                       (*free)(ngx_http_ws_bus_client_t *wc);
 
     /* Of the client that this request is made for; NULL: it is no call. */

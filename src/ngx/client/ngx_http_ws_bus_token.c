@@ -341,6 +341,12 @@ ngx_http_ws_bus_token_renew(ngx_http_ws_bus_client_t *wc, wsb_str_t token,
     same = rc == WSB_OK ? ngx_http_ws_bus_token_hash(js, &claims, &hash)
                         : NGX_OK;
 
+    if (same == NGX_OK && rc == WSB_OK && wsb_key_eq(&hash, &js->hash)
+        && wc->asker != NULL)
+    {
+        same = wc->conf->requests->renew(wc, token, &claims);
+    }
+
     ngx_free(buf);
 
     if (same != NGX_OK) {

@@ -211,16 +211,24 @@ sub raw_send {
 
 
 # POST to a collection creates, with 201 and Location; PUT and PATCH answer
-# with the item, DELETE with 204
+# with the item, DELETE with 204. Items of "tagged" have a strong ETag, which
+# If-Match is heeded for, those of "weak" a weak one; an item of "tagged" that
+# has "races" changes so often right after it has been read. GET of
+# /requests/of/<id> says what was asked of the item, and forgets it.
 
 sub rest_app {
     require Mojolicious;
 
     my $app = Mojolicious->new;
-    my %store;
+    my (%store, %version, %asked);
 
     $app->log->level('fatal');
     $app->secrets(['-']);
+
+    $app->routes->get('/requests/of/:id' => sub {
+        my ($c) = @_;
+        $c->render(json => delete $asked{ $c->param('id') } // []);
+    });
 
     my $collection = $app->routes->any('/:collection');
 
@@ -244,9 +252,28 @@ sub rest_app {
 
     my $item = $collection->under('/:id' => sub {
         my ($c) = @_;
-        return 1 if $store{ $c->param('collection') }{ $c->param('id') };
-        $c->render(json => { error => 'not found' }, status => 404);
-        return;
+        my ($name, $id) = map { $c->param($_) } qw(collection id);
+        my $if = $c->req->headers->header('If-Match');
+
+        push @{ $asked{$id} }, join ' ', $c->req->method, $c->req->url,
+            grep { defined } $if, $c->req->headers->cache_control;
+
+        my $item = $store{$name}{$id};
+        if (!$item) {
+            $c->render(json => { error => 'not found' }, status => 404);
+            return;
+        }
+
+        my $tag = '"v' . ($version{$id} //= 1) . '"';
+        if (defined $if && $if ne $tag) {
+            $c->render(json => { error => 'changed' }, status => 412);
+            return;
+        }
+
+        $c->res->headers->etag($name eq 'weak' ? "W/$tag" : $tag)
+            if $name =~ /^(?:tagged|weak)\z/;
+        $version{$id}++ if $c->req->method ne 'GET' || ($item->{races} // 0) > 0 && $item->{races}--;
+        return 1;
     });
 
     $item->get('/' => sub {

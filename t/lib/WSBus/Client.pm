@@ -61,7 +61,8 @@ sub url {
 }
 
 
-# turns the loop until the code says true
+# turns the loop until the code says true, which may hang on what no event of
+# the loop tells
 
 sub run_until {
     my ($code, $timeout) = @_;
@@ -69,13 +70,14 @@ sub run_until {
     my $over;
     my $timer = Mojo::IOLoop->timer(
         $timeout // $WSBus::Nginx::TIMEOUT, sub { $over = 1 });
+    my $look = Mojo::IOLoop->recurring(0.02 => sub { });
 
     my $rc;
     until (($rc = $code->()) || $over) {
         Mojo::IOLoop->one_tick;
     }
 
-    Mojo::IOLoop->remove($timer);
+    Mojo::IOLoop->remove($_) for $timer, $look;
 
     return $rc;
 }

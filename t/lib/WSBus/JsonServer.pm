@@ -155,7 +155,7 @@ sub run_stand_in {
         my ($c) = @_;
         my $all = $store->{ $c->param('rows') };
         return $answer->($c, 404, {}) if !$all;
-        return $c->render(json => $all);
+        return $c->render(json => query($c, @$all));
     });
 
     $rows->post('/' => sub {
@@ -249,6 +249,43 @@ sub DESTROY {
     local ($?, $@, $!);
     $self->stop;
     return;
+}
+
+
+# the rows that a query asks for, and how many there are without a limit
+
+sub query {
+    my ($c, @rows) = @_;
+
+    my $query = $c->req->query_params->to_hash;
+    my %test  = (
+        ne   => sub { !grep { $_[0] eq $_ } @{ $_[1] } },
+        gte  => sub { $_[0] >= $_[1][0] },
+        lte  => sub { $_[0] <= $_[1][0] },
+        like => sub { $_[0] =~ /$_[1][0]/i },
+    );
+
+    for my $name (grep { !/^_/ } keys %$query) {
+        my $want = ref $query->{$name} ? $query->{$name} : [ $query->{$name} ];
+        my ($column, $test) = $name =~ /^(.*)_(ne|gte|lte|like)\z/;
+        @rows = $test
+            ? grep { $test{$test}->($_->{$column} // '', $want) } @rows
+            : grep { my $row = $_;
+                     grep { ($row->{$name} // '') eq $_ } @$want } @rows;
+    }
+
+    my @order = split /,/, $query->{_order} // '';
+    for my $column (reverse split /,/, $query->{_sort} // '') {
+        @rows = sort { ($a->{$column} // '') cmp ($b->{$column} // '') } @rows;
+        @rows = reverse @rows if ($order[0] // '') eq 'desc';
+    }
+
+    if (defined(my $limit = $query->{_limit})) {
+        $c->res->headers->header('X-Total-Count' => scalar @rows);
+        @rows = splice @rows, $query->{_start} // 0, $limit;
+    }
+
+    return \@rows;
 }
 
 
