@@ -47,6 +47,7 @@ static const wsb_member_t  wsb_publish_members[] = {
     { "tenant",      WSB_TENANT,      WSB_VALUE_STRING },
     { "schema",      WSB_SCHEMA,      WSB_VALUE_LABEL },
     { "section",     WSB_SECTION,     WSB_VALUE_LABEL },
+    { "cause",       WSB_CAUSE,       WSB_VALUE_LABEL },
     { "origin",      WSB_CAUSE,       WSB_VALUE_LABEL },
     { "link_type",   WSB_LINK_TYPE,   WSB_VALUE_STRING },
     { "link_id",     WSB_LINK_ID,     WSB_VALUE_ID },

@@ -148,6 +148,8 @@ test_taken(void)
           "kind=entity type=order action=created id=o-1 tenant=acme"
           " schema=public section=main origin=me"
           " time=2026-01-02T03:04:05.678901234Z" },
+        { 0, "{" ORDER ",\"cause\":\"you\"}",
+          "kind=entity type=order action=created id=o-1 origin=you" },
         { 0, "{" ORDER ",\"tenant\":null,\"schema\":null,\"kind\":null,"
              "\"old\":null,\"timestamp\":null,\"link_type\":null,"
              "\"event_type\":null}",
@@ -406,7 +408,7 @@ test_lengths(void)
 
     static const char  *field[] = {
         "action", "entity_type", "entity_id", "tenant", "schema", "section",
-        "origin", "kind", "timestamp", "link_type", "link_id"
+        "cause", "origin", "kind", "timestamp", "link_type", "link_id"
     };
 
     for (i = 0; i < len(field); i++) {
