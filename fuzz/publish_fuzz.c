@@ -20,6 +20,7 @@
 #define NDJSON   0x01
 #define TENANT   0x02
 #define SMALL    0x04
+#define BARE     0x08
 
 
 static const uint8_t  key[16] = "0123456789abcde";
@@ -227,6 +228,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     conf.batch.key = key;
     conf.tenant = data[0] & TENANT ? forced : none;
+    conf.bare = data[0] & BARE;
     conf.batch.max_record = data[0] & SMALL ? 128 : 1 << 20;
     conf.batch.max_batch = data[0] & SMALL ? 256 : 1 << 20;
 

@@ -70,8 +70,10 @@ sub client {
 
 sub order {
     my ($name) = @_;
-    return decode_json(http(POST => '/orders',
-                            encode_json({ name => $name }))->{body});
+    my $res = http(POST => '/orders', encode_json({ name => $name }));
+    $res->{status} == 201
+        or die "no order: $res->{line}\n$res->{body}\n" . $nginx->error_log;
+    return decode_json($res->{body});
 }
 
 

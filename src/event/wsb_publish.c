@@ -17,6 +17,8 @@ static wsb_rc_t wsb_publish_document(wsb_str_t text, wsb_json_t *value,
 static long wsb_publish_index(const uint8_t *p, const uint8_t *last);
 static wsb_rc_t wsb_publish_event(wsb_publish_t *pub,
     const wsb_json_t *value);
+static wsb_rc_t wsb_publish_action(wsb_publish_t *pub,
+    const wsb_json_t *value);
 static wsb_rc_t wsb_publish_envelope(wsb_publish_t *pub,
     const wsb_json_t *object, wsb_json_t *inner, wsb_json_t *timestamp);
 static wsb_rc_t wsb_publish_outer(wsb_publish_t *pub,
@@ -39,6 +41,7 @@ wsb_publish_parse(wsb_batch_t *batch, wsb_format_t format, wsb_str_t body,
     pub.batch = batch;
     pub.conf = &conf->batch;
     pub.tenant = conf->tenant;
+    pub.bare = conf->bare;
     pub.problem = problem;
     pub.body = body;
 
@@ -236,6 +239,14 @@ wsb_publish_event(wsb_publish_t *pub, const wsb_json_t *value)
     wsb_event_t            ev;
     wsb_publish_decoded_t  members;
 
+    if (pub->bare) {
+        rc = wsb_publish_action(pub, value);
+
+        if (rc != WSB_DONE) {
+            return rc;
+        }
+    }
+
     if (value->type != WSB_JSON_OBJECT) {
         return wsb_problem_set(pub->problem, 422,
                                "an event must be an object");
@@ -275,6 +286,52 @@ wsb_publish_event(wsb_publish_t *pub, const wsb_json_t *value)
     }
 
     rc = wsb_publish_fields_check(pub, &ev, &members);
+
+    if (rc != WSB_OK) {
+        return rc;
+    }
+
+    if (pub->tenant.data != NULL) {
+        ev.field[WSB_TENANT] = pub->tenant;
+    }
+
+    return wsb_publish_add(pub, &ev);
+}
+
+
+/*
+ * An action is named by the only member of an object, which holds what it
+ * says; without that it is its name alone.  WSB_DONE: it is none.
+ */
+
+static wsb_rc_t
+wsb_publish_action(wsb_publish_t *pub, const wsb_json_t *value)
+{
+    wsb_rc_t               rc;
+    wsb_json_t             name, content, more;
+    wsb_event_t            ev;
+    wsb_json_walk_t        walk;
+    wsb_publish_decoded_t  members;
+
+    memset(&ev, 0, sizeof(wsb_event_t));
+
+    if (value->type == WSB_JSON_STRING) {
+        rc = wsb_publish_fields_action(pub, value, NULL, &ev, &members);
+
+    } else if (value->type == WSB_JSON_OBJECT) {
+        wsb_json_enter(&walk, value);
+
+        if (wsb_json_member(&walk, &name, &content) != WSB_OK
+            || wsb_json_member(&walk, &more, &more) == WSB_OK)
+        {
+            return WSB_DONE;
+        }
+
+        rc = wsb_publish_fields_action(pub, &name, &content, &ev, &members);
+
+    } else {
+        return WSB_DONE;
+    }
 
     if (rc != WSB_OK) {
         return rc;

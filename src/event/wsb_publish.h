@@ -22,6 +22,9 @@ typedef enum {
 typedef struct {
     wsb_batch_conf_t      batch;          /* more than it permits is 413 */
     wsb_str_t             tenant;         /* overrides the body's if not NULL */
+    unsigned              bare;           /* an event may be a bare action: a
+                                             string, its name, or an object
+                                             whose one member is its content */
 } wsb_publish_conf_t;
 
 

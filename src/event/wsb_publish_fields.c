@@ -76,6 +76,27 @@ wsb_publish_fields_time(wsb_publish_t *pub, const wsb_json_t *value,
 
 
 wsb_rc_t
+wsb_publish_fields_action(wsb_publish_t *pub, const wsb_json_t *name,
+    const wsb_json_t *content, wsb_event_t *ev,
+    wsb_publish_decoded_t *members)
+{
+    static const wsb_str_t  kind = wsb_string("action");
+
+    static const wsb_member_t  action = {
+        "the name of an action", WSB_ACTION, WSB_VALUE_STRING
+    };
+
+    ev->field[WSB_KIND] = kind;
+
+    if (content != NULL) {
+        ev->field[WSB_DATA] = content->text;
+    }
+
+    return wsb_publish_fields_value(pub, &action, name, ev, members);
+}
+
+
+wsb_rc_t
 wsb_publish_fields_ignored(wsb_publish_t *pub, const char *prefix,
     const wsb_json_t *key, const wsb_json_t *value)
 {

@@ -34,6 +34,7 @@ typedef struct {
     wsb_str_t                tenant;      /* of all events, if not NULL */
     wsb_problem_t           *problem;
     wsb_str_t                body;
+    unsigned                 bare;        /* actions are taken */
 } wsb_publish_t;
 
 
@@ -54,6 +55,11 @@ wsb_publish_fields_offset(const wsb_publish_t *pub, const wsb_json_t *value)
 
 wsb_rc_t wsb_publish_fields_read(wsb_publish_t *pub, const wsb_json_t *object,
     const char *prefix, wsb_event_t *ev, wsb_publish_decoded_t *members);
+
+/* An action: its name, and what it holds, or NULL. */
+wsb_rc_t wsb_publish_fields_action(wsb_publish_t *pub, const wsb_json_t *name,
+    const wsb_json_t *content, wsb_event_t *ev,
+    wsb_publish_decoded_t *members);
 
 /* The timestamp of an envelope overrides that of its event. */
 wsb_rc_t wsb_publish_fields_time(wsb_publish_t *pub, const wsb_json_t *value,

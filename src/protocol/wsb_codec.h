@@ -85,6 +85,8 @@ typedef struct {
     wsb_str_t             record_id;      /* decoded; data NULL: none */
     wsb_str_t             data;
     wsb_str_t             options;
+    unsigned              untold;         /* what comes of it is published by
+                                             the backend: no event is made */
 } wsb_op_request_t;
 
 
@@ -151,8 +153,8 @@ typedef struct {
 
 /*
  * Where a function of rendering is NULL, the protocol says nothing there; a
- * message that ends in an error is then ignored.  decode, filter, gap and body
- * are never NULL.
+ * message that ends in an error is then ignored; so it does where the text that
+ * is rendered is empty.  decode, filter and body are never NULL.
  */
 
 typedef struct {
@@ -169,8 +171,15 @@ typedef struct {
     uint32_t              pong_timeout;
     wsb_life_t            life;
 
-    /* A connection has one subscription by itself, to all of its tenant. */
+    /*
+     * A connection has one subscription by itself, to all of its tenant that
+     * is of this kind; data NULL: of any.
+     */
     int                   implicit;
+    wsb_str_t             kind;
+
+    /* A publish location of this protocol takes bare actions as well. */
+    int                   bare;
 
     /* Requests of a connection run one at a time, in their order. */
     int                   ordered;
@@ -235,8 +244,9 @@ typedef struct {
                                    uint64_t expires);
 
     /*
+     * NULL: the protocol has no word for a gap, the connection is closed.
      * reason is "history" or "slow"; aware: the client has sent since; tenant
-     * is that of the connection, data NULL: none
+     * is that of the connection, data NULL: none.
      */
     void                (*gap)(wsb_text_t *t, wsb_str_t tenant,
                                const uint8_t *client, uint32_t ordinal,
@@ -277,6 +287,7 @@ typedef struct {
 extern const wsb_codec_t  wsb_codec_bus;
 extern const wsb_codec_t  wsb_codec_tenant;
 extern const wsb_codec_t  wsb_codec_resource;
+extern const wsb_codec_t  wsb_codec_action;
 
 
 /* "read", "create", ... */

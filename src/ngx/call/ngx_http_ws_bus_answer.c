@@ -475,7 +475,8 @@ ngx_http_ws_bus_answer_event(ngx_http_ws_bus_ask_t *ask)
     call = ask->call;
     req = &ask->kept->op.request;
 
-    if (ngx_http_ws_bus_answer_reads(ask) || call->request == NULL
+    if (ngx_http_ws_bus_answer_reads(ask) || req->untold
+        || call->request == NULL
         || call->status < 200 || call->status > 299)
     {
         return;

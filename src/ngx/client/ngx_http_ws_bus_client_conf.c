@@ -22,7 +22,8 @@ static char *ngx_http_ws_bus_client_conf_on_gap(ngx_conf_t *cf,
 static const wsb_codec_t  *ngx_http_ws_bus_codecs[] = {
     &wsb_codec_bus,
     &wsb_codec_tenant,
-    &wsb_codec_resource
+    &wsb_codec_resource,
+    &wsb_codec_action
 };
 
 static size_t  ngx_http_ws_bus_subscriptions =
@@ -356,6 +357,10 @@ ngx_http_ws_bus_client_conf_merge_loc(ngx_conf_t *cf, void *parent,
 
     conf->codec = ngx_http_ws_bus_codecs[conf->protocol];
     conf->codec_index = conf->protocol;
+
+    if (conf->codec->gap == NULL) {
+        conf->on_gap = NGX_HTTP_WS_BUS_GAP_CLOSE;
+    }
 
     /* the default is the protocol's, which a level below may change */
 

@@ -40,7 +40,7 @@
 #define NGX_HTTP_WS_BUS_CACHE_RECORDS  1024     /* a power of two */
 #define NGX_HTTP_WS_BUS_WHOLE          4        /* frames kept whole */
 #define NGX_HTTP_WS_BUS_WHOLE_MAX      16384    /* bytes of such a frame */
-#define NGX_HTTP_WS_BUS_CODECS         3
+#define NGX_HTTP_WS_BUS_CODECS         4
 
 /* What may precede a body: what the transport and the codec put there. */
 #define NGX_HTTP_WS_BUS_HEADROOM       96

@@ -240,6 +240,11 @@ ngx_http_ws_bus_op_gap(ngx_http_ws_bus_client_t *wc, uint32_t ordinal,
     wsb_str_t   end, tenant;
     wsb_text_t  text;
 
+    if (wc->conf->codec->gap == NULL) {
+        ngx_http_ws_bus_client_end(wc, NGX_HTTP_WS_BUS_END_LATER, "too slow");
+        return;
+    }
+
     end.data = id;
     end.len = wsb_id(id, wc->fan->worker->zone->epoch, to);
 
@@ -387,6 +392,13 @@ ngx_http_ws_bus_op_request(ngx_http_ws_bus_client_t *wc, wsb_op_t *op)
 
     code = wc->conf->codec->no_backend;
 
+    if (entity.len == 0) {
+        wsb_op_refuse(op, code ? code : "unsupported",
+                      "This location has no backend");
+        ngx_http_ws_bus_op_refuse(wc, op);
+        return;
+    }
+
     wsb_op_refuse(op, code ? code : "unsupported",
                   "This location has no backend for a request of %.*s%s%.*s",
                   (int) schema.len, (const char *) schema.data,
@@ -420,16 +432,18 @@ ngx_http_ws_bus_op_error(ngx_http_ws_bus_client_t *wc, wsb_str_t id,
 {
     wsb_text_t  text;
 
-    if (wc->conf->codec->error == NULL) {
+    ngx_memzero(&text, sizeof(wsb_text_t));
+
+    if (wc->conf->codec->error != NULL) {
+        wc->conf->codec->error(&text, id, code, message);
+    }
+
+    if (text.len == 0 && !text.failed) {
         ngx_http_ws_bus_op_ignore(wc, code);
         return;
     }
 
     ngx_http_ws_bus_client_counters(wc->fan->worker)->errors++;
-
-    ngx_memzero(&text, sizeof(wsb_text_t));
-
-    wc->conf->codec->error(&text, id, code, message);
 
     ngx_http_ws_bus_op_reply(wc, &text);
 }
@@ -505,6 +519,11 @@ ngx_http_ws_bus_op_answer(ngx_http_ws_bus_op_t *kept, wsb_text_t *text)
     if (wc == NULL) {
         wsb_text_done(text);
         return NGX_DECLINED;
+    }
+
+    if (text->len == 0 && !text->failed) {
+        wsb_text_done(text);
+        return NGX_OK;
     }
 
     ngx_http_ws_bus_op_unlink(kept);

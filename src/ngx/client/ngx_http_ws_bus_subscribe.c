@@ -60,6 +60,7 @@ void
 ngx_http_ws_bus_subscribe_by_itself(ngx_http_ws_bus_client_t *wc)
 {
     wsb_op_t     op;
+    wsb_str_t    kind;
     wsb_sub_t   *sub;
     const char  *code, *text;
 
@@ -69,6 +70,12 @@ ngx_http_ws_bus_subscribe_by_itself(ngx_http_ws_bus_client_t *wc)
     op.since = WSB_SINCE_ID;
     op.since_epoch = wc->fan->worker->zone->epoch;
     op.since_seq = wc->cursor.seq - 1;
+
+    if (wc->conf->codec->kind.data != NULL) {
+        kind = wc->conf->codec->kind;
+        op.filter.value[WSB_KIND] = &kind;
+        op.filter.n[WSB_KIND] = 1;
+    }
 
     sub = ngx_http_ws_bus_subscribe_add(wc, &op, &code, &text);
 

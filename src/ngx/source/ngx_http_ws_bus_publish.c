@@ -342,12 +342,16 @@ ngx_http_ws_bus_publish_body(ngx_http_request_t *r, wsb_str_t body)
     wsb_idem_request_t                  req;
     wsb_publish_conf_t                  conf;
     ngx_http_ws_bus_publish_t          *pub;
+    ngx_http_ws_bus_client_loc_conf_t  *ccf;
     ngx_http_ws_bus_source_loc_conf_t  *slcf;
 
     slcf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_source_module);
     zone = slcf->publish->zone;
 
+    ccf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_client_module);
+
     wsb_zone_batch(zone, &conf.batch);
+    conf.bare = ccf->codec->bare;
 
     err = ngx_http_ws_bus_publish_tenant(r, &conf.tenant);
 

@@ -108,6 +108,10 @@ sub leave {
 }
 
 
+# the body of the last request
+
+sub body { WSBus::Nginx::slurp("$_[0]{dir}/$_[1].body") }
+
 # how often it has been asked for
 
 sub got { -s "$_[0]{dir}/$_[1].got" // 0 }
@@ -173,6 +177,10 @@ sub raw_client {
 
         my ($name) = $head =~ /^X-Reply: *(\S+)/mi;
         $name //= 'none';
+
+        if (open my $fh, '>:raw', "$dir/$name.body") {
+            print $fh $body;
+        }
 
         if (open my $fh, '>>', "$dir/$name.got") {
             print $fh '.';
