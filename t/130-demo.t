@@ -72,7 +72,9 @@ sub order {
     my ($name) = @_;
     my $res = http(POST => '/orders', encode_json({ name => $name }));
     $res->{status} == 201
-        or die "no order: $res->{line}\n$res->{body}\n" . $nginx->error_log;
+        or die "no order: $res->{line}, the backend "
+               . (waitpid($backend, POSIX::WNOHANG()) ? "has ended: $?" : 'lives')
+               . "\n" . $nginx->error_log;
     return decode_json($res->{body});
 }
 

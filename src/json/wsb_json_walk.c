@@ -135,7 +135,17 @@ int
 wsb_json_key_same(const wsb_json_t *key, const char *name)
 {
     int               c;
+    size_t            len;
     wsb_json_bytes_t  bytes;
+
+    /* mostly nothing is escaped */
+
+    len = key->text.len - 2;
+
+    if (memchr(key->text.data + 1, '\\', len) == NULL) {
+        return strlen(name) == len
+               && memcmp(key->text.data + 1, name, len) == 0;
+    }
 
     wsb_json_bytes(&bytes, key->text);
 

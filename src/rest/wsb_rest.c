@@ -45,7 +45,12 @@ wsb_rest_options(wsb_rest_t *rest, const wsb_json_t *options,
     wsb_rest_read_t  read;
     wsb_json_walk_t  walk;
 
-    memset(rest, 0, sizeof(wsb_rest_t));
+    /* what is counted is set, the rest of it is never looked at */
+
+    rest->nfilters = 0;
+    rest->ncolumns = 0;
+    rest->nsorts = 0;
+    rest->memory = NULL;
 
     rest->limit = WSB_REST_NONE;
     rest->offset = WSB_REST_NONE;
@@ -148,6 +153,8 @@ wsb_rest_filter(wsb_rest_read_t *read, unsigned i, const wsb_json_t *filter)
     wsb_rest_filter_t  *f;
 
     f = &read->rest->filter[read->rest->nfilters];
+
+    memset(f, 0, sizeof(wsb_rest_filter_t));
 
     if (filter->type != WSB_JSON_OBJECT
         || wsb_json_get(filter, "column", &column) != WSB_OK
@@ -315,6 +322,8 @@ wsb_rest_sorts(wsb_rest_read_t *read, const wsb_json_t *sorts)
         }
 
         sort = &rest->sort[rest->nsorts];
+
+        memset(sort, 0, sizeof(wsb_rest_sort_t));
 
         rc = wsb_rest_string(read, "options.sort", &column, &sort->column);
         if (rc != WSB_OK) {

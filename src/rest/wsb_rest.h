@@ -111,6 +111,9 @@ wsb_rc_t wsb_rest_query(const wsb_rest_t *rest, wsb_rest_style_t style,
 /* May these be one column to some backend? */
 int wsb_rest_same(wsb_str_t a, wsb_str_t b);
 
+/* Is s a component of a URI as it is?  Only unreserved bytes are. */
+int wsb_rest_plain_bytes(wsb_str_t s);
+
 /* Adds s as a component of a URI, RFC 3986: only unreserved bytes as such. */
 void wsb_rest_encode(wsb_text_t *t, wsb_str_t s);
 

@@ -432,6 +432,32 @@ wsb_rest_listed(wsb_str_t name, const char *const *list)
 }
 
 
+/* RFC 3986, section 2.3 */
+
+static inline int
+wsb_rest_unreserved(uint8_t c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z')
+           || (c >= '0' && c <= '9')
+           || c == '-' || c == '.' || c == '_' || c == '~';
+}
+
+
+int
+wsb_rest_plain_bytes(wsb_str_t s)
+{
+    size_t  i;
+
+    for (i = 0; i < s.len; i++) {
+        if (!wsb_rest_unreserved(s.data[i])) {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
 void
 wsb_rest_encode(wsb_text_t *t, wsb_str_t s)
 {
@@ -449,10 +475,7 @@ wsb_rest_encode(wsb_text_t *t, wsb_str_t s)
     for (i = 0; i < s.len; i++) {
         c = s.data[i];
 
-        if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z')
-            || (c >= '0' && c <= '9')
-            || c == '-' || c == '.' || c == '_' || c == '~')
-        {
+        if (wsb_rest_unreserved(c)) {
             *p++ = c;
             continue;
         }

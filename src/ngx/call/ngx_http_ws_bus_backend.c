@@ -39,7 +39,10 @@ ngx_http_ws_bus_backend_call(ngx_http_ws_bus_ask_t *ask, wsb_result_t *result)
 
     b = &backend;
 
-    ngx_memzero(b, sizeof(ngx_http_ws_bus_backend_t));
+    ngx_memzero(&b->path, sizeof(wsb_text_t));
+    ngx_memzero(&b->args, sizeof(wsb_text_t));
+    b->rest.memory = NULL;
+
     wsb_result_init(result);
 
     b->ask = ask;
@@ -247,14 +250,21 @@ ngx_http_ws_bus_backend_value(ngx_http_ws_bus_backend_t *b, ngx_uint_t n,
     s.data = data;
     s.len = len;
 
+    if (!encoded || wsb_rest_plain_bytes(s)) {
+        value->data = ngx_pnalloc(b->call->pool, len + 1);
+        if (value->data == NULL) {
+            return NGX_ERROR;
+        }
+
+        value->len = len;
+        ngx_memcpy(value->data, data, len);
+
+        return NGX_OK;
+    }
+
     ngx_memzero(&text, sizeof(wsb_text_t));
 
-    if (encoded) {
-        wsb_rest_encode(&text, s);
-
-    } else {
-        wsb_text_str(&text, s);
-    }
+    wsb_rest_encode(&text, s);
 
     rc = NGX_ERROR;
 
