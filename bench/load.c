@@ -1835,13 +1835,17 @@ load_round(void)
 static void
 load_ping_mode(void)
 {
-    uint32_t  i;
+    uint32_t  i, n;
 
     while (load_go()) {
         shared->phase = LOAD_PHASE_MEASURE;
 
+        /* a window of them on each connection, else one */
+
         for (i = 0; i < nconns; i++) {
-            load_ping(&conns[i]);
+            for (n = 0; n < conf.window || n == 0; n++) {
+                load_ping(&conns[i]);
+            }
         }
 
         load_round();

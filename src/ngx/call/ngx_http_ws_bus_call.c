@@ -9,9 +9,12 @@
 #include "ngx_http_ws_bus_call.h"
 
 
-#define NGX_HTTP_WS_BUS_CALL_POOL  8192
+#define NGX_HTTP_WS_BUS_CALL_POOL   8192
+#define NGX_HTTP_WS_BUS_CALL_POOLS  16
 
 
+static ngx_pool_t *ngx_http_ws_bus_call_pool(ngx_log_t *log);
+static void ngx_http_ws_bus_call_leave(ngx_pool_t *pool);
 static ngx_int_t ngx_http_ws_bus_call_connection(ngx_http_ws_bus_call_t *call,
     ngx_http_ws_bus_caller_t *caller, ngx_log_t *log);
 static ngx_int_t ngx_http_ws_bus_call_main(ngx_http_ws_bus_call_t *call,
@@ -37,14 +40,14 @@ ngx_http_ws_bus_call_create(ngx_http_ws_bus_caller_t *caller, ngx_log_t *log)
     ngx_pool_t              *pool;
     ngx_http_ws_bus_call_t  *call;
 
-    pool = ngx_create_pool(NGX_HTTP_WS_BUS_CALL_POOL, log);
+    pool = ngx_http_ws_bus_call_pool(log);
     if (pool == NULL) {
         return NULL;
     }
 
     call = ngx_pcalloc(pool, sizeof(ngx_http_ws_bus_call_t));
     if (call == NULL) {
-        ngx_destroy_pool(pool);
+        ngx_http_ws_bus_call_leave(pool);
         return NULL;
     }
 
@@ -66,11 +69,66 @@ ngx_http_ws_bus_call_create(ngx_http_ws_bus_caller_t *caller, ngx_log_t *log)
         || ngx_http_ws_bus_call_main(call, caller) != NGX_OK
         || ngx_http_ws_bus_request_fill(call, caller) != NGX_OK)
     {
-        ngx_destroy_pool(pool);
+        ngx_http_ws_bus_call_leave(pool);
         return NULL;
     }
 
     return call;
+}
+
+
+/*
+ * The pools of this process that calls have left, for the next ones.  Without
+ * them the heap ends with a call's memory, and the system takes and gives its
+ * pages with each.
+ */
+
+static ngx_pool_t  *ngx_http_ws_bus_call_pools[NGX_HTTP_WS_BUS_CALL_POOLS];
+static ngx_uint_t   ngx_http_ws_bus_call_npools;
+
+
+static ngx_pool_t *
+ngx_http_ws_bus_call_pool(ngx_log_t *log)
+{
+    ngx_pool_t  *pool;
+
+    if (ngx_http_ws_bus_call_npools == 0) {
+        return ngx_create_pool(NGX_HTTP_WS_BUS_CALL_POOL, log);
+    }
+
+    pool = ngx_http_ws_bus_call_pools[--ngx_http_ws_bus_call_npools];
+    pool->log = log;
+
+    return pool;
+}
+
+
+/* One that has grown is not kept. */
+
+static void
+ngx_http_ws_bus_call_leave(ngx_pool_t *pool)
+{
+    ngx_pool_cleanup_t  *cln;
+
+    if (ngx_http_ws_bus_call_npools == NGX_HTTP_WS_BUS_CALL_POOLS
+        || (pool->d.next != NULL && pool->d.next->d.next != NULL))
+    {
+        ngx_destroy_pool(pool);
+        return;
+    }
+
+    while (pool->cleanup != NULL) {
+        cln = pool->cleanup;
+        pool->cleanup = cln->next;
+
+        if (cln->handler) {
+            cln->handler(cln->data);
+        }
+    }
+
+    ngx_reset_pool(pool);
+
+    ngx_http_ws_bus_call_pools[ngx_http_ws_bus_call_npools++] = pool;
 }
 
 
@@ -264,7 +322,7 @@ ngx_http_ws_bus_call_main(ngx_http_ws_bus_call_t *call,
 void
 ngx_http_ws_bus_call_destroy(ngx_http_ws_bus_call_t *call)
 {
-    ngx_destroy_pool(call->pool);
+    ngx_http_ws_bus_call_leave(call->pool);
 }
 
 
@@ -582,5 +640,5 @@ ngx_http_ws_bus_call_free(ngx_http_ws_bus_call_t *call)
 
     ngx_http_ws_bus_response_done(call);
 
-    ngx_destroy_pool(call->pool);
+    ngx_http_ws_bus_call_leave(call->pool);
 }
