@@ -281,6 +281,16 @@ static void
 ngx_http_ws_bus_answer_problem(ngx_http_ws_bus_ask_t *ask,
     wsb_result_t *result, const wsb_json_t *body)
 {
+    result->details = body->text;
+
+    ngx_http_ws_bus_answer_words(body, ask->call->pool, &result->text);
+}
+
+
+void
+ngx_http_ws_bus_answer_words(const wsb_json_t *body, ngx_pool_t *pool,
+    wsb_str_t *text)
+{
     u_char      *p;
     size_t       len;
     ngx_uint_t   i;
@@ -289,8 +299,6 @@ ngx_http_ws_bus_answer_problem(ngx_http_ws_bus_ask_t *ask,
     static const char *const  names[] = {
         "detail", "message", "error", "title", NULL
     };
-
-    result->details = body->text;
 
     if (body->type != WSB_JSON_OBJECT) {
         return;
@@ -304,13 +312,13 @@ ngx_http_ws_bus_answer_problem(ngx_http_ws_bus_ask_t *ask,
             continue;
         }
 
-        p = ngx_pnalloc(ask->call->pool, value.text.len);
+        p = ngx_pnalloc(pool, value.text.len);
 
         if (p != NULL && wsb_json_decode(&value, p, &len) == WSB_OK
             && len != 0)
         {
-            result->text.data = p;
-            result->text.len = len;
+            text->data = p;
+            text->len = len;
             return;
         }
     }
@@ -384,7 +392,13 @@ ngx_http_ws_bus_answer_send(ngx_http_ws_bus_ask_t *ask, wsb_result_t *result)
 
     ngx_memzero(&text, sizeof(wsb_text_t));
 
-    wc->conf->codec->response(&text, &ask->kept->op, result);
+    if (ask->kept->op.type == WSB_OP_REQUEST) {
+        wc->conf->codec->response(&text, &ask->kept->op, result);
+
+    } else if (wc->conf->codec->error != NULL) {
+        wc->conf->codec->error(&text, ask->kept->op.id, result->code,
+                               result->text);
+    }
 
     (void) ngx_http_ws_bus_op_answer(ask->kept, &text);
 }
@@ -426,7 +440,7 @@ ngx_http_ws_bus_answer_count(ngx_http_ws_bus_ask_t *ask)
         }
     }
 
-    if (!ngx_http_ws_bus_answer_reads(ask) && !ask->check
+    if (!ngx_http_ws_bus_answer_reads(ask) && !ask->check && !ask->hooking
         && ngx_http_ws_bus_answer_unknown(call))
     {
         counters->changes_unknown++;

@@ -12,6 +12,8 @@
 
 static ngx_int_t ngx_http_ws_bus_asker_admit(ngx_http_request_t *r,
     ngx_http_ws_bus_client_t *wc, const wsb_forced_t *forced, ngx_uint_t n);
+static ngx_int_t ngx_http_ws_bus_asker_metadata(
+    ngx_http_ws_bus_asker_t *asker, wsb_str_t metadata);
 static u_char *ngx_http_ws_bus_asker_copy(u_char *p, wsb_str_t *dst,
     const wsb_str_t *src);
 static void ngx_http_ws_bus_asker_request(ngx_http_ws_bus_client_t *wc,
@@ -22,6 +24,9 @@ static void ngx_http_ws_bus_asker_pump_handler(ngx_event_t *ev);
 static ngx_uint_t ngx_http_ws_bus_asker_may(ngx_http_ws_bus_asker_t *asker);
 static void ngx_http_ws_bus_asker_start(ngx_http_ws_bus_asker_t *asker);
 static void ngx_http_ws_bus_asker_end(ngx_http_ws_bus_op_t *kept);
+static void ngx_http_ws_bus_asker_work(ngx_http_ws_bus_ask_t *ask);
+static void ngx_http_ws_bus_asker_finish(ngx_http_ws_bus_ask_t *ask,
+    wsb_result_t *result, ngx_uint_t made);
 static void ngx_http_ws_bus_asker_call(ngx_http_ws_bus_ask_t *ask);
 static void ngx_http_ws_bus_asker_unqueue(ngx_http_ws_bus_asker_t *asker,
     ngx_http_ws_bus_ask_t *ask);
@@ -33,6 +38,7 @@ static ngx_str_t *ngx_http_ws_bus_asker_tenant(ngx_http_request_t *r);
 
 
 const ngx_http_ws_bus_requests_t  ngx_http_ws_bus_asker_requests = {
+    ngx_http_ws_bus_connect,
     ngx_http_ws_bus_asker_admit,
     ngx_http_ws_bus_asker_request,
     ngx_http_ws_bus_asker_resume,
@@ -106,7 +112,56 @@ ngx_http_ws_bus_asker_admit(ngx_http_request_t *r,
 
     asker->caller = ngx_http_ws_bus_caller_create(r, conf->headers);
 
-    return asker->caller ? NGX_OK : NGX_HTTP_INTERNAL_SERVER_ERROR;
+    if (asker->caller == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_http_ws_bus_asker_metadata(asker,
+                                       ngx_http_ws_bus_connect_metadata(r));
+}
+
+
+/* What hooks have said of the handshake is the connection's. */
+
+static ngx_int_t
+ngx_http_ws_bus_asker_metadata(ngx_http_ws_bus_asker_t *asker,
+    wsb_str_t metadata)
+{
+    u_char  *p;
+
+    if (metadata.data == NULL) {
+        return NGX_OK;
+    }
+
+    p = wsb_malloc(metadata.len);
+    if (p == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    asker->metadata.data = p;
+    asker->metadata.len = metadata.len;
+    ngx_memcpy(p, metadata.data, metadata.len);
+
+    return NGX_OK;
+}
+
+
+wsb_str_t
+ngx_http_ws_bus_asker_meta(ngx_http_ws_bus_asker_t *asker, ngx_pool_t *pool)
+{
+    u_char     *p;
+    wsb_str_t   meta = wsb_null_string;
+
+    p = asker->metadata.data ? ngx_pnalloc(pool, asker->metadata.len) : NULL;
+
+    if (p != NULL) {
+        ngx_memcpy(p, asker->metadata.data, asker->metadata.len);
+
+        meta.data = p;
+        meta.len = asker->metadata.len;
+    }
+
+    return meta;
 }
 
 
@@ -152,6 +207,7 @@ ngx_http_ws_bus_asker_request(ngx_http_ws_bus_client_t *wc, wsb_op_t *op)
     ask->bus = wc->fan->worker->bus;
     ask->size = ngx_http_ws_bus_asker_size(&kept->op);
 
+    ask->waiting = 1;
     ngx_queue_insert_tail(&asker->waiting, &ask->queue);
     asker->nwaiting++;
     asker->bytes += ask->size;
@@ -267,6 +323,7 @@ ngx_http_ws_bus_asker_may(ngx_http_ws_bus_asker_t *asker)
 static void
 ngx_http_ws_bus_asker_start(ngx_http_ws_bus_asker_t *asker)
 {
+    ngx_int_t               rc;
     wsb_result_t            result;
     ngx_queue_t            *q;
     ngx_http_ws_bus_ask_t  *ask;
@@ -276,24 +333,65 @@ ngx_http_ws_bus_asker_start(ngx_http_ws_bus_asker_t *asker)
 
     ngx_http_ws_bus_asker_unqueue(asker, ask);
 
-    if (ngx_http_ws_bus_backend_call(ask, &result) == NGX_OK) {
+    asker->running++;
+    ngx_http_ws_bus_asker_running++;
 
-        asker->running++;
-        ngx_http_ws_bus_asker_running++;
+    ngx_http_ws_bus_asker_turn(asker);
 
-        ngx_http_ws_bus_asker_turn(asker);
+    rc = ngx_http_ws_bus_hook_call(ask, &result);
 
+    if (rc == NGX_DONE) {
+        ngx_http_ws_bus_asker_work(ask);
+        return;
+    }
+
+    if (rc == NGX_OK) {
         ngx_http_ws_bus_asker_call(ask);
         return;
     }
 
-    ngx_http_ws_bus_asker_turn(asker);
+    ngx_http_ws_bus_asker_finish(ask, &result, 0);
+}
 
-    /* the client may go by it, and its asker too */
 
-    ngx_http_ws_bus_answer_send(ask, &result);
-    ngx_http_ws_bus_op_done(ask->kept);
-    ngx_free(ask);
+/* No hook has refused it: it is carried out. */
+
+static void
+ngx_http_ws_bus_asker_work(ngx_http_ws_bus_ask_t *ask)
+{
+    ngx_int_t     rc;
+    ngx_uint_t    n;
+    wsb_result_t  result;
+    wsb_forced_t  forced[WSB_RESTRICT_CONDITIONS];
+
+    if (ask->kept->op.type == WSB_OP_REQUEST) {
+
+        if (ngx_http_ws_bus_backend_call(ask, &result) == NGX_OK) {
+            ngx_http_ws_bus_asker_call(ask);
+            return;
+        }
+
+        ngx_http_ws_bus_asker_finish(ask, &result, 0);
+        return;
+    }
+
+    n = ask->hooked && ask->hooked->nadded
+            ? ngx_http_ws_bus_hook_forced(ask, forced) : 0;
+
+    rc = ngx_http_ws_bus_op_perform(ask->kept, forced, n);
+
+    if (rc == NGX_OK && ask->asker != NULL
+        && ngx_http_ws_bus_hook_has(ask, 1))
+    {
+        wsb_result_init(&result);
+
+        if (ngx_http_ws_bus_hook_after(ask, NULL, &result) == NGX_OK) {
+            ngx_http_ws_bus_asker_call(ask);
+            return;
+        }
+    }
+
+    ngx_http_ws_bus_asker_finish(ask, NULL, 0);
 }
 
 
@@ -316,6 +414,7 @@ ngx_http_ws_bus_asker_unqueue(ngx_http_ws_bus_asker_t *asker,
     ngx_http_ws_bus_ask_t *ask)
 {
     ngx_queue_remove(&ask->queue);
+    ask->waiting = 0;
 
     asker->nwaiting--;
     asker->bytes -= ask->size;
@@ -333,13 +432,11 @@ ngx_http_ws_bus_asker_unqueue(ngx_http_ws_bus_asker_t *asker,
 void
 ngx_http_ws_bus_asker_done(ngx_http_ws_bus_call_t *call)
 {
-    ngx_int_t                 rc;
-    wsb_result_t              result;
-    ngx_http_ws_bus_ask_t    *ask;
-    ngx_http_ws_bus_asker_t  *asker;
+    ngx_int_t               rc;
+    wsb_result_t            result;
+    ngx_http_ws_bus_ask_t  *ask;
 
     ask = call->data;
-    asker = ask->asker;
 
     ngx_http_ws_bus_answer_count(ask);
 
@@ -350,27 +447,105 @@ ngx_http_ws_bus_asker_done(ngx_http_ws_bus_call_t *call)
         return;
     }
 
-    ngx_http_ws_bus_asker_running--;
-
-    if (asker != NULL) {
-        asker->running--;
-    }
-
-    /* the writer has its answer first, then all are told */
-
     if (rc == NGX_DONE) {
         ngx_http_ws_bus_answer(ask, &result);
+
+        if (result.code == NULL && ask->asker != NULL
+            && ngx_http_ws_bus_hook_has(ask, 1)
+            && ngx_http_ws_bus_hook_after(ask, call, &result) == NGX_OK)
+        {
+            ngx_http_ws_bus_asker_call(ask);
+            return;
+        }
     }
 
-    ngx_http_ws_bus_answer_send(ask, &result);
+    ngx_http_ws_bus_asker_finish(ask, &result, rc == NGX_DONE);
+}
 
-    if (rc == NGX_DONE) {
+
+void
+ngx_http_ws_bus_asker_hooked(ngx_http_ws_bus_call_t *call)
+{
+    ngx_int_t                  rc;
+    ngx_uint_t                 after;
+    wsb_result_t               result;
+    ngx_http_ws_bus_ask_t     *ask;
+    ngx_http_ws_bus_hooked_t  *hooked;
+
+    ask = call->data;
+    hooked = ask->hooked;
+    after = hooked->after;
+
+    wsb_result_init(&result);
+
+    ngx_http_ws_bus_answer_count(ask);
+
+    rc = ngx_http_ws_bus_hook_answer(ask, &result);
+
+    ask->call = NULL;
+    ask->hooking = 0;
+
+    if (rc == NGX_OK) {
+        rc = ask->asker ? ngx_http_ws_bus_hook_call(ask, &result) : NGX_DONE;
+    }
+
+    if (rc == NGX_OK) {
+        ngx_http_ws_bus_asker_call(ask);
+        return;
+    }
+
+    if (!after) {
+
+        if (rc == NGX_DONE && ask->asker != NULL) {
+            ngx_http_ws_bus_asker_work(ask);
+            return;
+        }
+
+        ngx_http_ws_bus_asker_finish(ask, &result, 0);
+        return;
+    }
+
+    ask->call = hooked->work;
+
+    if (ask->call == NULL) {
+        /* of a subscription, which has been answered */
+        ngx_http_ws_bus_asker_finish(ask, NULL, 0);
+        return;
+    }
+
+    ngx_http_ws_bus_asker_finish(ask, rc == NGX_DONE ? &hooked->result
+                                                     : &result, 1);
+}
+
+
+/* The writer has its answer first, then all are told. */
+
+static void
+ngx_http_ws_bus_asker_finish(ngx_http_ws_bus_ask_t *ask,
+    wsb_result_t *result, ngx_uint_t made)
+{
+    ngx_http_ws_bus_asker_t  *asker;
+
+    ngx_http_ws_bus_asker_running--;
+
+    if (ask->asker != NULL) {
+        ask->asker->running--;
+    }
+
+    if (result != NULL) {
+        /* the client may go by it, and its asker too */
+        ngx_http_ws_bus_answer_send(ask, result);
+    }
+
+    if (made) {
         ngx_http_ws_bus_answer_event(ask);
     }
 
     ngx_http_ws_bus_op_done(ask->kept);
 
     asker = ask->asker;
+
+    ngx_http_ws_bus_hook_free(ask);
     ngx_free(ask);
 
     if (asker != NULL) {
@@ -397,7 +572,7 @@ ngx_http_ws_bus_asker_end(ngx_http_ws_bus_op_t *kept)
 
     ask->asker = NULL;
 
-    if (ask->call == NULL) {
+    if (ask->waiting) {
 
         ngx_queue_remove(&ask->queue);
         asker->nwaiting--;
@@ -411,9 +586,12 @@ ngx_http_ws_bus_asker_end(ngx_http_ws_bus_op_t *kept)
 
     asker->running--;
 
-    if (kept->op.request.operation == WSB_READ
-        || kept->op.request.operation == WSB_META
-        || ask->check)
+    if (ask->call != NULL
+        && (kept->op.type != WSB_OP_REQUEST
+            || kept->op.request.operation == WSB_READ
+            || kept->op.request.operation == WSB_META
+            || ask->check
+            || (ask->hooking && !ask->hooked->after)))
     {
         ngx_http_ws_bus_call_cancel(ask->call);
     }
@@ -449,6 +627,10 @@ ngx_http_ws_bus_asker_free(ngx_http_ws_bus_client_t *wc)
 
     if (asker->caller != NULL) {
         ngx_http_ws_bus_caller_free(asker->caller);
+    }
+
+    if (asker->metadata.data != NULL) {
+        wsb_free((void *) asker->metadata.data);
     }
 
     ngx_free(asker);

@@ -10,7 +10,6 @@
 #include "ngx_http_ws_bus_backend.h"
 
 
-static ngx_int_t ngx_http_ws_bus_backend_values(ngx_http_ws_bus_backend_t *b);
 static ngx_int_t ngx_http_ws_bus_backend_value(ngx_http_ws_bus_backend_t *b,
     ngx_uint_t n, const uint8_t *data, size_t len, ngx_uint_t encoded);
 static ngx_int_t ngx_http_ws_bus_backend_check(ngx_http_ws_bus_backend_t *b);
@@ -18,7 +17,6 @@ static ngx_int_t ngx_http_ws_bus_backend_location(
     ngx_http_ws_bus_backend_t *b);
 static ngx_int_t ngx_http_ws_bus_backend_options(
     ngx_http_ws_bus_backend_t *b);
-static ngx_int_t ngx_http_ws_bus_backend_uri(ngx_http_ws_bus_backend_t *b);
 static ngx_int_t ngx_http_ws_bus_backend_request(
     ngx_http_ws_bus_backend_t *b);
 static ngx_int_t ngx_http_ws_bus_backend_headers(
@@ -53,6 +51,7 @@ ngx_http_ws_bus_backend_call(ngx_http_ws_bus_ask_t *ask, wsb_result_t *result)
     ask->judged = ask->check;
 
     b->operation = ask->check ? WSB_READ : b->req->operation;
+    b->name = wsb_operation_names[b->operation];
 
     b->call = ngx_http_ws_bus_call_create(ask->asker->caller,
                                           ngx_cycle->log);
@@ -61,6 +60,8 @@ ngx_http_ws_bus_backend_call(ngx_http_ws_bus_ask_t *ask, wsb_result_t *result)
                                wsb_operation_error(b->req->operation),
                                "no memory");
     }
+
+    b->call->metadata = ngx_http_ws_bus_asker_meta(ask->asker, b->call->pool);
 
     rc = ngx_http_ws_bus_backend_check(b);
 
@@ -163,7 +164,7 @@ ngx_http_ws_bus_backend_check(ngx_http_ws_bus_backend_t *b)
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_http_ws_bus_backend_values(ngx_http_ws_bus_backend_t *b)
 {
     wsb_str_t                 schema;
@@ -171,7 +172,7 @@ ngx_http_ws_bus_backend_values(ngx_http_ws_bus_backend_t *b)
     ngx_http_ws_bus_client_t *wc;
 
     wc = b->ask->asker->client;
-    name = wsb_operation_names[b->operation];
+    name = b->name;
 
     schema = b->req->schema;
 
@@ -397,7 +398,7 @@ ngx_http_ws_bus_backend_options(ngx_http_ws_bus_backend_t *b)
  * ends a segment, and "..;" goes up.
  */
 
-static ngx_int_t
+ngx_int_t
 ngx_http_ws_bus_backend_uri(ngx_http_ws_bus_backend_t *b)
 {
     u_char                  *p, *dst, *src, *last, *segment;

@@ -18,12 +18,22 @@ typedef struct {
     const wsb_op_request_t      *req;
     wsb_operation_t              operation;   /* that the call is for: a check
                                                  reads */
+    const char                  *name;        /* of it */
     wsb_result_t                *result;
     wsb_rest_t                   rest;
     wsb_text_t                   path;
     wsb_text_t                   args;
 } ngx_http_ws_bus_backend_t;
 
+
+/* Sets the variables that a call has. */
+ngx_int_t ngx_http_ws_bus_backend_values(ngx_http_ws_bus_backend_t *b);
+
+/*
+ * Takes path and args as the URI of the call.  NGX_DECLINED: it is refused,
+ * and the result says why.
+ */
+ngx_int_t ngx_http_ws_bus_backend_uri(ngx_http_ws_bus_backend_t *b);
 
 /* Must the row be looked at before it is changed? */
 ngx_uint_t ngx_http_ws_bus_backend_rights_look(ngx_http_ws_bus_backend_t *b);

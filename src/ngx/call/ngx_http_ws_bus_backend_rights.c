@@ -20,7 +20,7 @@ static ngx_int_t ngx_http_ws_bus_backend_rights_touch(
     const wsb_forced_t *forced, ngx_uint_t n, wsb_str_t key,
     const wsb_json_t *value, wsb_forced_t *touched, ngx_uint_t *ntouched);
 static ngx_uint_t ngx_http_ws_bus_backend_columns(
-    ngx_http_ws_bus_asker_t *asker, wsb_forced_t *forced, ngx_uint_t columns);
+    ngx_http_ws_bus_ask_t *ask, wsb_forced_t *forced, ngx_uint_t columns);
 static void ngx_http_ws_bus_backend_event(const wsb_op_request_t *req,
     wsb_event_t *ev);
 static ngx_int_t ngx_http_ws_bus_backend_force(ngx_http_ws_bus_backend_t *b);
@@ -36,7 +36,7 @@ ngx_http_ws_bus_backend_rights_look(ngx_http_ws_bus_backend_t *b)
     return (b->req->operation == WSB_UPDATE
             || b->req->operation == WSB_DELETE)
            && b->ask->conf->style != WSB_REST_POSTGREST
-           && ngx_http_ws_bus_backend_columns(b->ask->asker, forced, 1) != 0;
+           && ngx_http_ws_bus_backend_columns(b->ask, forced, 1) != 0;
 }
 
 
@@ -53,7 +53,7 @@ ngx_http_ws_bus_backend_rights(ngx_http_ws_bus_backend_t *b)
     ngx_uint_t     postgrest;
     wsb_forced_t   forced[WSB_RESTRICT_CONDITIONS];
 
-    if (b->ask->asker->nforced == 0) {
+    if (b->ask->asker->nforced == 0 && b->ask->hooked == NULL) {
         return NGX_OK;
     }
 
@@ -63,7 +63,7 @@ ngx_http_ws_bus_backend_rights(ngx_http_ws_bus_backend_t *b)
         return rc;
     }
 
-    if (ngx_http_ws_bus_backend_columns(b->ask->asker, forced, 1) == 0) {
+    if (ngx_http_ws_bus_backend_columns(b->ask, forced, 1) == 0) {
         return NGX_OK;
     }
 
@@ -120,7 +120,7 @@ ngx_http_ws_bus_backend_rights_fields(ngx_http_ws_bus_backend_t *b)
     wsb_event_t   ev;
     wsb_forced_t  forced[WSB_RESTRICT_CONDITIONS];
 
-    n = ngx_http_ws_bus_backend_columns(b->ask->asker, forced, 0);
+    n = ngx_http_ws_bus_backend_columns(b->ask, forced, 0);
 
     ngx_http_ws_bus_backend_event(b->req, &ev);
 
@@ -143,11 +143,11 @@ ngx_http_ws_bus_backend_rights_fields(ngx_http_ws_bus_backend_t *b)
 /* The conditions on columns, or those on fields of the event. */
 
 static ngx_uint_t
-ngx_http_ws_bus_backend_columns(ngx_http_ws_bus_asker_t *asker,
+ngx_http_ws_bus_backend_columns(ngx_http_ws_bus_ask_t *ask,
     wsb_forced_t *forced, ngx_uint_t columns)
 {
-    ngx_uint_t    i, k, n;
-    wsb_forced_t *f;
+    ngx_uint_t    i, k, n, count;
+    wsb_forced_t *f, all[WSB_RESTRICT_CONDITIONS];
 
     static const char *const  fields[] = {
         "kind", "entity_type", "action", "event_type", "entity_id", "schema",
@@ -155,9 +155,10 @@ ngx_http_ws_bus_backend_columns(ngx_http_ws_bus_asker_t *asker,
     };
 
     n = 0;
+    count = ngx_http_ws_bus_hook_forced(ask, all);
 
-    for (i = 0; i < asker->nforced; i++) {
-        f = &asker->forced[i];
+    for (i = 0; i < count; i++) {
+        f = &all[i];
 
         for (k = 0; fields[k] != NULL; k++) {
             if (wsb_str_eq(&f->field, fields[k])) {
@@ -213,7 +214,7 @@ ngx_http_ws_bus_backend_judge(ngx_http_ws_bus_ask_t *ask,
         return NGX_DECLINED;
     }
 
-    n = ngx_http_ws_bus_backend_columns(ask->asker, forced, 1);
+    n = ngx_http_ws_bus_backend_columns(ask, forced, 1);
 
     ngx_http_ws_bus_backend_event(&ask->kept->op.request, &ev);
     ev.field[WSB_DATA] = row->text;
@@ -285,7 +286,7 @@ ngx_http_ws_bus_backend_rights_patch(ngx_http_ws_bus_backend_t *b,
                         "by an object without repeated keys");
     }
 
-    n = ngx_http_ws_bus_backend_columns(b->ask->asker, forced, 1);
+    n = ngx_http_ws_bus_backend_columns(b->ask, forced, 1);
     ntouched = 0;
 
     wsb_json_enter(&walk, row);
@@ -392,7 +393,7 @@ ngx_http_ws_bus_backend_force(ngx_http_ws_bus_backend_t *b)
     wsb_forced_t      forced[WSB_RESTRICT_CONDITIONS];
     wsb_rest_error_t  err;
 
-    n = ngx_http_ws_bus_backend_columns(b->ask->asker, forced, 1);
+    n = ngx_http_ws_bus_backend_columns(b->ask, forced, 1);
 
     for (i = 0; i < n; i++) {
         rc = wsb_rest_force(&b->rest, &forced[i], &err);

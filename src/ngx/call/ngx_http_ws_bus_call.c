@@ -591,6 +591,16 @@ ngx_http_ws_bus_call_finish_handler(ngx_event_t *ev)
         call->done = NULL;
     }
 
+    if (!call->held) {
+        ngx_http_ws_bus_call_free(call);
+    }
+}
+
+
+void
+ngx_http_ws_bus_call_release(ngx_http_ws_bus_call_t *call)
+{
+    call->held = 0;
     ngx_http_ws_bus_call_free(call);
 }
 

@@ -12,6 +12,9 @@
  *   asker     a client's requests for records: which of them runs when
  *   backend   such a request, as a call; backend_rights: what the client may
  *   answer    the call's answer, as the client's
+ *   hook      hooks around an operation; hook_told: what they are told;
+ *             hook_conf: their directives
+ *   connect   hooks before a connection
  *   conf      directives; the room's module
  *   value     variables
  *
@@ -28,6 +31,7 @@
 #include "../source/ngx_http_ws_bus_source.h"
 
 #include "../../event/wsb_response.h"
+#include "../../rest/wsb_hook.h"
 #include "../../rest/wsb_rest.h"
 
 
@@ -41,6 +45,8 @@
 
 /* How often a row that changes meanwhile is looked at, before a change. */
 #define NGX_HTTP_WS_BUS_CHECKS_MAX     3
+
+#define NGX_HTTP_WS_BUS_HOOK_ID        (32 + 2 + NGX_INT_T_LEN)
 
 #define NGX_HTTP_WS_BUS_CALL_HEADERS   17     /* that are passed on: those of
                                                  ws_bus_call_header, and
@@ -76,6 +82,7 @@ typedef struct {
 typedef struct ngx_http_ws_bus_call_s    ngx_http_ws_bus_call_t;
 typedef struct ngx_http_ws_bus_caller_s  ngx_http_ws_bus_caller_t;
 typedef struct ngx_http_ws_bus_ask_s     ngx_http_ws_bus_ask_t;
+typedef struct ngx_http_ws_bus_hooked_s  ngx_http_ws_bus_hooked_t;
 
 
 typedef struct {
@@ -88,6 +95,10 @@ typedef struct {
     size_t                       max_body;    /* of an answer */
     ngx_array_t                 *headers;     /* ngx_str_t */
     ngx_flag_t                   event;
+    ngx_array_t                 *hooks;       /* ngx_http_ws_bus_hook_t */
+    ngx_uint_t                   phases;      /* that they have, as bits */
+    ngx_array_t                 *claims;      /* wsb_str_t: that they are told
+                                                 of */
 } ngx_http_ws_bus_call_loc_conf_t;
 
 /* The answer is there, or there will be none; the call is freed afterwards. */
@@ -154,12 +165,43 @@ typedef enum {
 } ngx_http_ws_bus_call_value_e;
 
 
+/* When hooks run: those of operations, then the others. */
+
+typedef enum {
+    NGX_HTTP_WS_BUS_HOOK_BEFORE_READ = 0,     /* as wsb_operation_t */
+    NGX_HTTP_WS_BUS_HOOK_BEFORE_CREATE,
+    NGX_HTTP_WS_BUS_HOOK_BEFORE_UPDATE,
+    NGX_HTTP_WS_BUS_HOOK_BEFORE_DELETE,
+    NGX_HTTP_WS_BUS_HOOK_BEFORE_META,
+    NGX_HTTP_WS_BUS_HOOK_BEFORE_SUBSCRIBE,
+    NGX_HTTP_WS_BUS_HOOK_BEFORE_UNSUBSCRIBE,
+    NGX_HTTP_WS_BUS_HOOK_AFTER_READ,          /* in the same order */
+    NGX_HTTP_WS_BUS_HOOK_AFTER_CREATE,
+    NGX_HTTP_WS_BUS_HOOK_AFTER_UPDATE,
+    NGX_HTTP_WS_BUS_HOOK_AFTER_DELETE,
+    NGX_HTTP_WS_BUS_HOOK_AFTER_META,
+    NGX_HTTP_WS_BUS_HOOK_AFTER_SUBSCRIBE,
+    NGX_HTTP_WS_BUS_HOOK_AFTER_UNSUBSCRIBE,
+    NGX_HTTP_WS_BUS_HOOK_BEFORE_HANDLE,       /* before each BEFORE */
+    NGX_HTTP_WS_BUS_HOOK_BEFORE_CONNECT,
+    NGX_HTTP_WS_BUS_HOOK_NPHASES
+} ngx_http_ws_bus_hook_e;
+
+
+typedef struct {
+    ngx_http_ws_bus_hook_e       phase;
+    ngx_http_complex_value_t     uri;
+    ngx_uint_t                   open;        /* its failure changes nothing */
+} ngx_http_ws_bus_hook_t;
+
+
 struct ngx_http_ws_bus_call_s {
 
     /* set by who makes it, in call->pool, before it is started */
 
     ngx_pool_t                  *pool;
     ngx_str_t                    value[NGX_HTTP_WS_BUS_CALL_NVALUES];
+    wsb_str_t                    metadata;    /* of the connection */
     ngx_uint_t                   method;      /* NGX_HTTP_GET ... */
     ngx_str_t                    method_name;
     ngx_str_t                    uri;
@@ -200,6 +242,8 @@ struct ngx_http_ws_bus_call_s {
     unsigned                     whole:1;     /* its end has been seen */
     unsigned                     headed:1;    /* its header has been seen */
     unsigned                     finished:1;
+    unsigned                     held:1;      /* by its done function: not freed
+                                                 after it, but by release() */
 };
 
 
@@ -239,6 +283,9 @@ void ngx_http_ws_bus_call_cancel(ngx_http_ws_bus_call_t *call);
 
 /* One that has not been started. */
 void ngx_http_ws_bus_call_destroy(ngx_http_ws_bus_call_t *call);
+
+/* One that was held. */
+void ngx_http_ws_bus_call_release(ngx_http_ws_bus_call_t *call);
 
 /* It ends so, unless it has ended already. */
 void ngx_http_ws_bus_call_finish(ngx_http_ws_bus_call_t *call,
@@ -282,15 +329,17 @@ ngx_str_t *ngx_http_ws_bus_response_header(ngx_http_ws_bus_call_t *call,
 struct ngx_http_ws_bus_ask_s {
     ngx_http_ws_bus_op_t        *kept;
     ngx_http_ws_bus_asker_t     *asker;       /* NULL: its client is gone */
-    ngx_http_ws_bus_call_t      *call;        /* NULL: it waits */
+    ngx_http_ws_bus_call_t      *call;        /* under way, or NULL */
     ngx_http_ws_bus_call_loc_conf_t  *conf;
     ngx_http_ws_bus_zone_t      *bus;
+    ngx_http_ws_bus_hooked_t    *hooked;      /* NULL: no hook has run */
     ngx_queue_t                  queue;
     size_t                       size;
     ngx_str_t                    schema;      /* of the call's pool */
     ngx_str_t                    etag;        /* of the check's, which is about
                                                  to end */
     ngx_uint_t                   checks;      /* that were made */
+    unsigned                     waiting:1;   /* its turn has not come */
     unsigned                     rows:1;      /* more than one is read */
     unsigned                     paged:1;     /* not all of them */
     unsigned                     judged:1;    /* the row that comes is */
@@ -298,6 +347,7 @@ struct ngx_http_ws_bus_ask_s {
                                                  is to be changed */
     unsigned                     checked:1;   /* which may be changed */
     unsigned                     matched:1;   /* if it is still the same */
+    unsigned                     hooking:1;   /* the call is a hook's */
     u_char                       text[160];   /* of a refusal */
 };
 
@@ -316,6 +366,7 @@ struct ngx_http_ws_bus_asker_s {
     ngx_uint_t                   running;
     ngx_uint_t                   ncalls;      /* ever */
     unsigned                     queued:1;
+    wsb_str_t                    metadata;    /* malloc'd; data NULL: none */
     u_char                       id[sizeof("conn_") - 1 + 32];
     ngx_uint_t                   nforced;
     wsb_forced_t                 forced[];    /* conditions, and their texts */
@@ -326,8 +377,13 @@ extern const ngx_http_ws_bus_requests_t  ngx_http_ws_bus_asker_requests;
 
 ngx_int_t ngx_http_ws_bus_asker_init_process(ngx_cycle_t *cycle);
 
-/* The call of an ask has its answer. */
+/* The connection's metadata, copied to the pool; data NULL: none. */
+wsb_str_t ngx_http_ws_bus_asker_meta(ngx_http_ws_bus_asker_t *asker,
+    ngx_pool_t *pool);
+
+/* The call of an ask has its answer: the backend's, a hook's. */
 void ngx_http_ws_bus_asker_done(ngx_http_ws_bus_call_t *call);
+void ngx_http_ws_bus_asker_hooked(ngx_http_ws_bus_call_t *call);
 
 
 /* backend */
@@ -358,6 +414,10 @@ ngx_int_t ngx_http_ws_bus_backend_judge(ngx_http_ws_bus_ask_t *ask,
 void ngx_http_ws_bus_answer(ngx_http_ws_bus_ask_t *ask,
     wsb_result_t *result);
 
+/* What a body says to people, copied to the pool; none: text is as it was. */
+void ngx_http_ws_bus_answer_words(const wsb_json_t *body, ngx_pool_t *pool,
+    wsb_str_t *text);
+
 /* Sends it; the ask stays. */
 void ngx_http_ws_bus_answer_send(ngx_http_ws_bus_ask_t *ask,
     wsb_result_t *result);
@@ -367,6 +427,104 @@ void ngx_http_ws_bus_answer_count(ngx_http_ws_bus_ask_t *ask);
 
 /* A mutation that has been made becomes an event, once. */
 void ngx_http_ws_bus_answer_event(ngx_http_ws_bus_ask_t *ask);
+
+
+/* hook */
+
+/*
+ * What hooks have made of an operation: in a pool of its own, from the first
+ * hook until the ask is freed.
+ */
+
+struct ngx_http_ws_bus_hooked_s {
+    ngx_pool_t                  *pool;
+    ngx_uint_t                   next;        /* of the location's hooks */
+    ngx_http_ws_bus_hook_e       phase;       /* whose hooks run */
+    ngx_http_ws_bus_hook_t      *hook;        /* which of them does */
+    unsigned                     after:1;     /* the work is done */
+    ngx_http_ws_bus_call_t      *work;        /* its call, which is held; NULL:
+                                                 there was none */
+    wsb_result_t                 result;      /* of it, in its pool or ours */
+    ngx_uint_t                   nadded;
+    wsb_forced_t                 added[WSB_RESTRICT_CONDITIONS];
+};
+
+
+/* Has the location some that run before this operation, or after it? */
+ngx_uint_t ngx_http_ws_bus_hook_has(ngx_http_ws_bus_ask_t *ask,
+    ngx_uint_t after);
+
+/*
+ * The next hook before an operation, or after it: NGX_OK: ask->call is its
+ * call.  NGX_DONE: there is none.  NGX_DECLINED: the operation is refused, the
+ * result says why.
+ */
+ngx_int_t ngx_http_ws_bus_hook_call(ngx_http_ws_bus_ask_t *ask,
+    wsb_result_t *result);
+
+/*
+ * The work is done, with this result: the hooks after it come.  NGX_OK:
+ * ask->call is the first one's, and the work is held.  NGX_DECLINED: there is
+ * no memory, and the result says so.
+ */
+ngx_int_t ngx_http_ws_bus_hook_after(ngx_http_ws_bus_ask_t *ask,
+    ngx_http_ws_bus_call_t *work, wsb_result_t *result);
+
+/* What has come of ask->call: NGX_OK, or NGX_DECLINED as above. */
+ngx_int_t ngx_http_ws_bus_hook_answer(ngx_http_ws_bus_ask_t *ask,
+    wsb_result_t *result);
+
+/* All conditions of an ask, at most WSB_RESTRICT_CONDITIONS; how many. */
+ngx_uint_t ngx_http_ws_bus_hook_forced(ngx_http_ws_bus_ask_t *ask,
+    wsb_forced_t *forced);
+
+void ngx_http_ws_bus_hook_free(ngx_http_ws_bus_ask_t *ask);
+
+/*
+ * What a hook's call has answered: NGX_OK, with its changes, or none, which
+ * live as long as the call; NGX_DECLINED: it refuses, the text is in the pool
+ * or static; NGX_ERROR: it has failed, *why is static text.
+ */
+ngx_int_t ngx_http_ws_bus_hook_read(ngx_http_ws_bus_call_t *call,
+    wsb_hook_answer_t *answer, ngx_pool_t *pool, wsb_str_t *text,
+    const char **why);
+
+/* "before_read", ... */
+extern const char *const  ngx_http_ws_bus_hook_names[];
+
+
+/* hook_told */
+
+/*
+ * What the hook that runs is told of an operation, in words that live as long
+ * as the ask, `id`, and the text, which is freed by the caller.
+ */
+void ngx_http_ws_bus_hook_told(ngx_http_ws_bus_ask_t *ask, wsb_hook_t *told,
+    u_char id[NGX_HTTP_WS_BUS_HOOK_ID], wsb_text_t *text);
+
+/*
+ * Makes a call of a hook: its URI, body and headers.  NGX_ERROR: no memory, or
+ * no such URI.
+ */
+ngx_int_t ngx_http_ws_bus_hook_told_fill(ngx_http_ws_bus_call_t *call,
+    ngx_http_ws_bus_hook_t *hook, ngx_http_ws_bus_call_loc_conf_t *conf,
+    ngx_http_ws_bus_caller_t *caller, wsb_hook_t *told);
+
+
+/* hook_conf */
+
+char *ngx_http_ws_bus_hook_conf(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_ws_bus_hook_conf_claims(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+
+/* connect */
+
+ngx_int_t ngx_http_ws_bus_connect(ngx_http_request_t *r);
+
+/* The metadata that hooks gave to a handshake; data NULL: none. */
+wsb_str_t ngx_http_ws_bus_connect_metadata(ngx_http_request_t *r);
 
 
 /* value */

@@ -22,6 +22,8 @@ static ngx_int_t ngx_http_ws_bus_call_conf_header_add(ngx_conf_t *cf,
 static void *ngx_http_ws_bus_call_conf_create(ngx_conf_t *cf);
 static char *ngx_http_ws_bus_call_conf_merge(ngx_conf_t *cf, void *parent,
     void *child);
+static ngx_uint_t ngx_http_ws_bus_call_conf_asked(
+    ngx_http_ws_bus_call_loc_conf_t *conf);
 static ngx_int_t ngx_http_ws_bus_call_conf_default(ngx_conf_t *cf,
     ngx_http_ws_bus_call_loc_conf_t *conf);
 
@@ -106,6 +108,20 @@ static ngx_command_t  ngx_http_ws_bus_call_commands[] = {
       ngx_conf_set_flag_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_ws_bus_call_loc_conf_t, event),
+      NULL },
+
+    { ngx_string("ws_bus_hook"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE23,
+      ngx_http_ws_bus_hook_conf,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("ws_bus_hook_claims"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_ws_bus_hook_conf_claims,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
       NULL },
 
       ngx_null_command
@@ -359,6 +375,8 @@ ngx_http_ws_bus_call_conf_create(ngx_conf_t *cf)
      * set by ngx_pcalloc():
      *
      *     kcf->backend = NULL;
+     *     kcf->hooks = NULL;
+     *     kcf->phases = 0;
      */
 
     kcf->style = NGX_CONF_UNSET_UINT;
@@ -368,6 +386,7 @@ ngx_http_ws_bus_call_conf_create(ngx_conf_t *cf)
     kcf->max_worker = NGX_CONF_UNSET_UINT;
     kcf->max_body = NGX_CONF_UNSET_SIZE;
     kcf->headers = NGX_CONF_UNSET_PTR;
+    kcf->claims = NGX_CONF_UNSET_PTR;
     kcf->event = NGX_CONF_UNSET;
 
     return kcf;
@@ -396,6 +415,12 @@ ngx_http_ws_bus_call_conf_merge(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_size_value(conf->max_body, prev->max_body, 1024 * 1024);
     ngx_conf_merge_value(conf->event, prev->event, 1);
     ngx_conf_merge_ptr_value(conf->headers, prev->headers, NULL);
+    ngx_conf_merge_ptr_value(conf->claims, prev->claims, NULL);
+
+    if (conf->hooks == NULL) {
+        conf->hooks = prev->hooks;
+        conf->phases = prev->phases;
+    }
 
     if (conf->headers == NULL
         && ngx_http_ws_bus_call_conf_default(cf, conf) != NGX_OK)
@@ -403,15 +428,43 @@ ngx_http_ws_bus_call_conf_merge(ngx_conf_t *cf, void *parent, void *child)
         return NGX_CONF_ERROR;
     }
 
-    if (conf->backend != NULL) {
+    if (conf->backend != NULL || conf->hooks != NULL) {
         ccf = ngx_http_conf_get_module_loc_conf(cf,
                                                 ngx_http_ws_bus_client_module);
 
         ccf->requests = &ngx_http_ws_bus_asker_requests;
         ccf->context = 1;
+        ccf->asked = ngx_http_ws_bus_call_conf_asked(conf);
     }
 
     return NGX_CONF_OK;
+}
+
+
+/* Which operations of a client are not done at once. */
+
+static ngx_uint_t
+ngx_http_ws_bus_call_conf_asked(ngx_http_ws_bus_call_loc_conf_t *conf)
+{
+    ngx_uint_t  asked;
+
+    asked = conf->backend ? NGX_HTTP_WS_BUS_ASKED_REQUEST : 0;
+
+    if (conf->phases & (1 << NGX_HTTP_WS_BUS_HOOK_BEFORE_HANDLE
+                        | 1 << NGX_HTTP_WS_BUS_HOOK_BEFORE_SUBSCRIBE
+                        | 1 << NGX_HTTP_WS_BUS_HOOK_AFTER_SUBSCRIBE))
+    {
+        asked |= NGX_HTTP_WS_BUS_ASKED_SUBSCRIBE;
+    }
+
+    if (conf->phases & (1 << NGX_HTTP_WS_BUS_HOOK_BEFORE_HANDLE
+                        | 1 << NGX_HTTP_WS_BUS_HOOK_BEFORE_UNSUBSCRIBE
+                        | 1 << NGX_HTTP_WS_BUS_HOOK_AFTER_UNSUBSCRIBE))
+    {
+        asked |= NGX_HTTP_WS_BUS_ASKED_UNSUBSCRIBE;
+    }
+
+    return asked;
 }
 
 

@@ -13,6 +13,10 @@ static ngx_int_t ngx_http_ws_bus_value_get(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 
 
+static ngx_int_t ngx_http_ws_bus_value_meta(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+
+
 static ngx_http_variable_t  ngx_http_ws_bus_value_table[] = {
 
     { ngx_string("ws_bus_operation"), NULL, ngx_http_ws_bus_value_get,
@@ -26,6 +30,9 @@ static ngx_http_variable_t  ngx_http_ws_bus_value_table[] = {
 
     { ngx_string("ws_bus_record_id"), NULL, ngx_http_ws_bus_value_get,
       NGX_HTTP_WS_BUS_CALL_RECORD_ID, 0, 0 },
+
+    { ngx_string("ws_bus_meta_"), NULL, ngx_http_ws_bus_value_meta,
+      0, NGX_HTTP_VAR_PREFIX|NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
       ngx_http_null_variable
 };
@@ -69,6 +76,51 @@ ngx_http_ws_bus_value_get(ngx_http_request_t *r,
     v->valid = 1;
     v->no_cacheable = 0;
     v->not_found = 0;
+
+    return NGX_OK;
+}
+
+
+/*
+ * What hooks have said of the connection: of a call, that of its client; of a
+ * handshake, its own.
+ */
+
+static ngx_int_t
+ngx_http_ws_bus_value_meta(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_str_t               *full = (ngx_str_t *) data;
+
+    u_char                  *p;
+    size_t                   len;
+    wsb_str_t                name, metadata;
+    ngx_http_ws_bus_call_t  *call;
+
+    call = ngx_http_ws_bus_call_of(r);
+    metadata = call ? call->metadata : ngx_http_ws_bus_connect_metadata(r);
+
+    v->not_found = 1;
+
+    if (metadata.data == NULL) {
+        return NGX_OK;
+    }
+
+    name.data = full->data + sizeof("ws_bus_meta_") - 1;
+    name.len = full->len - (sizeof("ws_bus_meta_") - 1);
+
+    p = ngx_pnalloc(r->pool, metadata.len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (wsb_hook_value(metadata, name, p, &len) == WSB_OK) {
+        v->data = p;
+        v->len = len;
+        v->valid = 1;
+        v->no_cacheable = 0;
+        v->not_found = 0;
+    }
 
     return NGX_OK;
 }

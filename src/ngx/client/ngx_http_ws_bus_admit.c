@@ -16,11 +16,18 @@ ngx_int_t
 ngx_http_ws_bus_admit(ngx_http_request_t *r, ngx_http_ws_bus_client_t *wc,
     ngx_str_t *tenant)
 {
+    u_char       *id;
     ngx_int_t     rc;
     ngx_uint_t    n;
     wsb_forced_t  forced[WSB_RESTRICT_CONDITIONS];
 
     n = 0;
+    id = ngx_http_ws_bus_admit_id(r);
+
+    if (id != NULL) {
+        /* it has been told already */
+        ngx_memcpy(wc->id, id, sizeof(wc->id));
+    }
 
     if (wc->fan->worker == NULL) {
         /* of no bus: there is nothing to be seen, and nothing to be had */
@@ -48,6 +55,21 @@ ngx_http_ws_bus_admit(ngx_http_request_t *r, ngx_http_ws_bus_client_t *wc,
     }
 
     return rc;
+}
+
+
+ngx_int_t
+ngx_http_ws_bus_admit_ask(ngx_http_request_t *r)
+{
+    ngx_http_ws_bus_client_loc_conf_t  *ccf;
+
+    ccf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_client_module);
+
+    if (ccf->requests == NULL || ccf->zone == NULL) {
+        return NGX_OK;
+    }
+
+    return ccf->requests->connect(r);
 }
 
 

@@ -81,6 +81,12 @@ extern ngx_http_ws_bus_fan_t  ngx_http_ws_bus_no_fan;
 /* admit */
 
 /*
+ * Before anything is made of a request: may it make a client?  As connect()
+ * of those who are asked.
+ */
+ngx_int_t ngx_http_ws_bus_admit_ask(ngx_http_request_t *r);
+
+/*
  * The process's part in a zone, or with NULL of no zone.  NULL: it has none
  * now, which is a 503.
  */
@@ -265,6 +271,14 @@ ngx_int_t ngx_http_ws_bus_op_answer(ngx_http_ws_bus_op_t *kept,
     wsb_text_t *text);
 void ngx_http_ws_bus_op_done(ngx_http_ws_bus_op_t *kept);
 
+/*
+ * Carries out a SUBSCRIBE or UNSUBSCRIBE that was kept, and answers it; with
+ * what a subscription must meet besides, which need not outlive the call.
+ * NGX_DECLINED: it was refused, or the client is gone.
+ */
+ngx_int_t ngx_http_ws_bus_op_perform(ngx_http_ws_bus_op_t *kept,
+    const wsb_forced_t *forced, ngx_uint_t n);
+
 /* The client goes: end() of each that waits. */
 void ngx_http_ws_bus_op_end_all(ngx_http_ws_bus_client_t *wc);
 
@@ -292,11 +306,19 @@ ngx_int_t ngx_http_ws_bus_context_attach(ngx_http_request_t *r,
 
 /* subscribe */
 
-void ngx_http_ws_bus_subscribe(ngx_http_ws_bus_client_t *wc, wsb_op_t *op);
+/*
+ * As the message says, with these forced conditions, which need not outlive
+ * the call.  NGX_DECLINED: it has been refused.
+ */
+ngx_int_t ngx_http_ws_bus_subscribe(ngx_http_ws_bus_client_t *wc,
+    wsb_op_t *op, const wsb_restrict_t *forced);
 
 /* To everything of its tenant, for a protocol without subscribe. */
 void ngx_http_ws_bus_subscribe_by_itself(ngx_http_ws_bus_client_t *wc);
-void ngx_http_ws_bus_subscribe_end(ngx_http_ws_bus_client_t *wc, wsb_op_t *op);
+
+/* NGX_DECLINED: it has been refused. */
+ngx_int_t ngx_http_ws_bus_subscribe_end(ngx_http_ws_bus_client_t *wc,
+    wsb_op_t *op);
 
 /*
  * It closes: all its subscriptions are taken out, in this turn or, if that

@@ -93,6 +93,7 @@ typedef struct {
 
     const ngx_http_ws_bus_requests_t  *requests;  /* NULL: there is nobody to
                                                  ask; set when merging */
+    ngx_uint_t                   asked;       /* what they are asked for */
 
     ngx_http_ws_bus_origins_t   *origins;     /* NULL: any */
     ngx_array_t                 *names;       /* of the server, see origin */
@@ -268,12 +269,26 @@ struct ngx_http_ws_bus_op_s {
 };
 
 
+/* What is not done at once, but by the room of calls. */
+
+#define NGX_HTTP_WS_BUS_ASKED_REQUEST      1
+#define NGX_HTTP_WS_BUS_ASKED_SUBSCRIBE    2
+#define NGX_HTTP_WS_BUS_ASKED_UNSUBSCRIBE  4
+
+
 /*
- * Who answers requests for records: the room of calls, which is known here by
- * this table alone.  What it keeps of a client is wc->asker.
+ * Who answers requests for records, and asks hooks: the room of calls, which
+ * is known here by this table alone.  What it keeps of a client is wc->asker.
  */
 
 struct ngx_http_ws_bus_requests_s {
+
+    /*
+     * Of a request that would make a client: may it?  NGX_OK; NGX_DONE: the
+     * answer is not there yet, and the location's handler is called again
+     * when it is; else the status to answer with.
+     */
+    ngx_int_t                  (*connect)(ngx_http_request_t *r);
 
     /* At the handshake.  The conditions live as long as the request. */
     ngx_int_t                  (*admit)(ngx_http_request_t *r,

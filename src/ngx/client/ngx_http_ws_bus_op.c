@@ -140,11 +140,21 @@ ngx_http_ws_bus_op_text(ngx_http_ws_bus_client_t *wc, wsb_str_t message)
     switch (op.type) {
 
     case WSB_OP_SUBSCRIBE:
-        ngx_http_ws_bus_subscribe(wc, &op);
+        if (wc->conf->asked & NGX_HTTP_WS_BUS_ASKED_SUBSCRIBE) {
+            wc->conf->requests->request(wc, &op);
+            break;
+        }
+
+        (void) ngx_http_ws_bus_subscribe(wc, &op, wc->forced);
         break;
 
     case WSB_OP_UNSUBSCRIBE:
-        ngx_http_ws_bus_subscribe_end(wc, &op);
+        if (wc->conf->asked & NGX_HTTP_WS_BUS_ASKED_UNSUBSCRIBE) {
+            wc->conf->requests->request(wc, &op);
+            break;
+        }
+
+        (void) ngx_http_ws_bus_subscribe_end(wc, &op);
         break;
 
     case WSB_OP_ASK_PONG:
@@ -378,7 +388,7 @@ ngx_http_ws_bus_op_request(ngx_http_ws_bus_client_t *wc, wsb_op_t *op)
     wsb_str_t    schema, entity;
     const char  *code;
 
-    if (wc->asker != NULL) {
+    if (wc->conf->asked & NGX_HTTP_WS_BUS_ASKED_REQUEST) {
         wc->conf->requests->request(wc, op);
         return;
     }
@@ -569,6 +579,53 @@ ngx_http_ws_bus_op_done(ngx_http_ws_bus_op_t *kept)
     wsb_op_done(&kept->op);
 
     ngx_free(kept);
+}
+
+
+/* As answer(): while it is carried out it is not the client's. */
+
+ngx_int_t
+ngx_http_ws_bus_op_perform(ngx_http_ws_bus_op_t *kept,
+    const wsb_forced_t *forced, ngx_uint_t n)
+{
+    wsb_rc_t                   rc;
+    ngx_int_t                  done;
+    wsb_restrict_t            *made;
+    wsb_where_error_t          err;
+    ngx_http_ws_bus_client_t  *wc;
+
+    wc = kept->client;
+
+    if (wc == NULL || wc->closing) {
+        return NGX_DECLINED;
+    }
+
+    made = NULL;
+    rc = n ? wsb_restrict_create(wc->fan->worker->zone->key, forced,
+                                 (unsigned) n, &made, &err)
+           : WSB_OK;
+
+    if (rc != WSB_OK) {
+        /* they were looked at before: for want of memory */
+        ngx_http_ws_bus_client_end(wc, NGX_HTTP_WS_BUS_END_INTERNAL,
+                                   "no memory");
+        return NGX_DECLINED;
+    }
+
+    ngx_http_ws_bus_op_unlink(kept);
+
+    done = kept->op.type == WSB_OP_SUBSCRIBE
+               ? ngx_http_ws_bus_subscribe(wc, &kept->op,
+                                           n ? made : wc->forced)
+               : ngx_http_ws_bus_subscribe_end(wc, &kept->op);
+
+    wsb_restrict_free(made);
+
+    if (ngx_http_ws_bus_op_answered(kept, wc) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    return done;
 }
 
 

@@ -10,7 +10,8 @@
 
 
 static wsb_sub_t *ngx_http_ws_bus_subscribe_add(ngx_http_ws_bus_client_t *wc,
-    wsb_op_t *op, const char **code, const char **text);
+    wsb_op_t *op, const wsb_restrict_t *forced, const char **code,
+    const char **text);
 static ngx_int_t ngx_http_ws_bus_subscribe_count_in(
     ngx_http_ws_bus_client_t *wc,
     wsb_sub_t *sub, wsb_plan_t *plan, wsb_op_t *op);
@@ -30,24 +31,27 @@ static ngx_int_t ngx_http_ws_bus_subscribe_leave_until(
     uint64_t until);
 
 
-void
-ngx_http_ws_bus_subscribe(ngx_http_ws_bus_client_t *wc, wsb_op_t *op)
+ngx_int_t
+ngx_http_ws_bus_subscribe(ngx_http_ws_bus_client_t *wc, wsb_op_t *op,
+    const wsb_restrict_t *forced)
 {
     wsb_str_t    message;
     wsb_sub_t   *sub;
     const char  *code, *text;
 
-    sub = ngx_http_ws_bus_subscribe_add(wc, op, &code, &text);
+    sub = ngx_http_ws_bus_subscribe_add(wc, op, forced, &code, &text);
 
     if (sub == NULL) {
         message.data = (const uint8_t *) text;
         message.len = ngx_strlen(text);
 
         ngx_http_ws_bus_op_error(wc, op->id, code, message);
-        return;
+        return NGX_DECLINED;
     }
 
     ngx_http_ws_bus_subscribe_start(wc, sub, op);
+
+    return NGX_OK;
 }
 
 
@@ -77,7 +81,7 @@ ngx_http_ws_bus_subscribe_by_itself(ngx_http_ws_bus_client_t *wc)
         op.filter.n[WSB_KIND] = 1;
     }
 
-    sub = ngx_http_ws_bus_subscribe_add(wc, &op, &code, &text);
+    sub = ngx_http_ws_bus_subscribe_add(wc, &op, wc->forced, &code, &text);
 
     if (sub == NULL) {
         ngx_log_error(NGX_LOG_INFO, wc->connection->log, 0,
@@ -94,7 +98,7 @@ ngx_http_ws_bus_subscribe_by_itself(ngx_http_ws_bus_client_t *wc)
 
 static wsb_sub_t *
 ngx_http_ws_bus_subscribe_add(ngx_http_ws_bus_client_t *wc, wsb_op_t *op,
-    const char **code, const char **text)
+    const wsb_restrict_t *forced, const char **code, const char **text)
 {
     size_t       bytes;
     uint32_t     n, cost;
@@ -152,7 +156,7 @@ ngx_http_ws_bus_subscribe_add(ngx_http_ws_bus_client_t *wc, wsb_op_t *op,
     tenant.len = wc->tenant.len;
 
     plan = wsb_plan_create(wc->fan->worker->zone->key, tenant, &op->filter,
-                           wc->forced);
+                           forced);
     if (plan == NULL) {
         return NULL;
     }
@@ -415,7 +419,7 @@ ngx_http_ws_bus_subscribe_start(ngx_http_ws_bus_client_t *wc, wsb_sub_t *sub,
 }
 
 
-void
+ngx_int_t
 ngx_http_ws_bus_subscribe_end(ngx_http_ws_bus_client_t *wc, wsb_op_t *op)
 {
     uint32_t     low, high, mid;
@@ -438,7 +442,7 @@ ngx_http_ws_bus_subscribe_end(ngx_http_ws_bus_client_t *wc, wsb_op_t *op)
     if (low == wc->nsubs || wc->subs[low]->ordinal != op->ordinal) {
         wsb_op_not_found(op);
         ngx_http_ws_bus_op_refuse(wc, op);
-        return;
+        return NGX_DECLINED;
     }
 
     sub = wc->subs[low];
@@ -450,15 +454,15 @@ ngx_http_ws_bus_subscribe_end(ngx_http_ws_bus_client_t *wc, wsb_op_t *op)
     ngx_http_ws_bus_out_unqueue(wc, sub->ordinal);
     ngx_http_ws_bus_subscribe_remove(wc, sub);
 
-    if (wc->conf->codec->unsubscribed == NULL) {
-        return;
+    if (wc->conf->codec->unsubscribed != NULL) {
+        ngx_memzero(&text, sizeof(wsb_text_t));
+
+        wc->conf->codec->unsubscribed(&text, op);
+
+        ngx_http_ws_bus_op_reply(wc, &text);
     }
 
-    ngx_memzero(&text, sizeof(wsb_text_t));
-
-    wc->conf->codec->unsubscribed(&text, op);
-
-    ngx_http_ws_bus_op_reply(wc, &text);
+    return NGX_OK;
 }
 
 

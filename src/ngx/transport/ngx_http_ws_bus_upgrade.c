@@ -46,6 +46,7 @@ typedef struct {
 } ngx_http_ws_bus_handshake_t;
 
 
+static ngx_int_t ngx_http_ws_bus_upgrade_ask(ngx_http_request_t *r);
 static ngx_int_t ngx_http_ws_bus_upgrade_check(ngx_http_request_t *r,
     ngx_http_ws_bus_handshake_t *hs);
 static void ngx_http_ws_bus_upgrade_read_headers(ngx_http_request_t *r,
@@ -84,6 +85,17 @@ ngx_http_ws_bus_upgrade_handler(ngx_http_request_t *r)
     ngx_http_ws_bus_turn();
 
     ccf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_client_module);
+
+    if (ccf->requests != NULL) {
+
+        /* what comes of it may be in the values that are taken below */
+
+        rc = ngx_http_ws_bus_upgrade_ask(r);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
 
     rc = ngx_http_ws_bus_tenant_check(r, &tenant);
 
@@ -153,6 +165,29 @@ ngx_http_ws_bus_upgrade_handler(ngx_http_request_t *r)
     r->main->count++;
 
     return NGX_DONE;
+}
+
+
+/* Nobody is asked about what is no handshake, and is refused below. */
+
+static ngx_int_t
+ngx_http_ws_bus_upgrade_ask(ngx_http_request_t *r)
+{
+    u_char                       buf[NGX_HTTP_WS_BUS_LACKS];
+    ngx_int_t                    rc;
+    ngx_http_ws_bus_handshake_t  hs;
+
+    ngx_http_ws_bus_upgrade_read_headers(r, &hs);
+
+    if (r->method != NGX_HTTP_GET
+        || ngx_http_ws_bus_upgrade_lacks(r, &hs, buf) != 0)
+    {
+        return NGX_OK;
+    }
+
+    rc = ngx_http_ws_bus_origin_check(r, &hs.origin, hs.origins);
+
+    return rc == NGX_OK ? ngx_http_ws_bus_admit_ask(r) : rc;
 }
 
 

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# The example of hooks does what it says, with both of its backends.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Mojo::JSON qw(true false);
+use Test::More;
+
+use WSBus::Client;
+use WSBus::Example;
+use WSBus::Nginx;
+
+my $root = "$FindBin::Bin/..";
+my %backend = (
+    'hooks-backend.pl' => sub {
+        ($^X, "$root/conf.example/hooks-backend.pl", 'daemon', '-m', 'production',
+         '-l', "http://127.0.0.1:$_[0]") },
+    'hooks-backend.js' => sub { ('node', "$root/conf.example/hooks-backend.js", $_[0]) },
+);
+
+my ($c, $n);
+
+sub ask {
+    my ($ws, $operation, $data) = @_;
+    my $id = 'r' . ++$n;
+    $ws->send({ type => 'request', id => $id, operation => $operation,
+                entity_type => 'note', defined $data ? (data => $data) : () });
+    return $ws->wait_for(sub { ($_->{id} // '') eq $id });
+}
+
+sub works {
+    $c = WSBus::Client->new($_[0]);
+
+    my $nobody = $c->connect('/ws?user=!');
+    is($nobody->{status}, 401, 'nobody');
+
+    my ($ann, $bob) = map { $c->open("/ws?user=$_") } qw(ann bob);
+    is($ann->subscribe({ entity_type => 'note' })->{type}, 'subscribed', 'ann subscribes');
+
+    my $got = ask($bob, create => { text => '' });
+    is_deeply([ @{ $got->{error} }{qw(code message)} ],
+              [ 'hook_error', 'a note must have a text' ], 'a note without a text');
+
+    $got = ask($bob, create => { text => 'of bob' });
+    is($got->{data}{owner}, 'bob', 'it is of its writer');
+    $got = ask($ann, create => { text => 'of ann' });
+    is($got->{data}{owner}, 'ann', 'another');
+
+    is($ann->wait_type('event')->{data}{event}{data}{text}, 'of ann',
+       'who sees her own alone');
+    is_deeply([ map { $_->{text} } @{ ask($ann, 'read')->{data} } ], ['of ann'],
+              'in a list, too');
+    return;
+}
+
+for my $name (sort keys %backend) {
+    my ($port) = WSBus::Nginx::free_ports(1);
+    my $pid = fork() // die "fork: $!\n";
+
+    if ($pid == 0) {
+        alarm 120;
+        exec $backend{$name}->($port) or POSIX::_exit(1);
+    }
+
+    ok(WSBus::Nginx::await(sub {
+        IO::Socket::INET->new(PeerAddr => "127.0.0.1:$port") }), "$name listens");
+
+    my $nginx = WSBus::Example::nginx('hooks.conf', workers => 2,
+        change => sub { s/127\.0\.0\.1:3000/127.0.0.1:$port/g })->start;
+
+    subtest $name => sub { works($nginx) };
+
+    is($nginx->stop('QUIT'), 'clean', 'it stops');
+    kill 'KILL', $pid;
+    waitpid $pid, 0;
+}
+
+done_testing;
