@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # make            build/ngx_http_ws_bus_module.so for the installed nginx
 # make unit       build/unit/*: tests of the folders that know no nginx
-# make install    copies the module to nginx's modules directory
+# make install    copies the module to nginx's modules directory, MODULES_DIR
+# make dist       build/ws_bus-VERSION.tar.gz
+# make deb        build/libnginx-mod-http-ws-bus_VERSION_ARCH.deb, for the
+#                 Debian that it runs on
 # make bench      beside its peers (docs/performance.md)
 # make bench-conditions   what the conditions of one client can cost
 # make fuzz       the fuzz targets (fuzz/fuzz.mk)
@@ -44,7 +47,7 @@ CONFIGURE = auto/configure --with-compat --with-debug --with-threads \
 endif
 
 
-.PHONY: all module unit install bench bench-conditions clean
+.PHONY: all module unit install dist deb bench bench-conditions clean
 
 all: module
 
@@ -76,9 +79,57 @@ $(MODULE): $(BUILD)/nginx/Makefile $(PURE) $(GLUE) $(HEADERS)
 	cp $(BUILD)/nginx/ngx_http_ws_bus_module.so $(MODULE).tmp
 	mv $(MODULE).tmp $(MODULE)
 
+# of an nginx from source: its prefix with /modules, as in
+#   make install NGINX_SRC=dir MODULES_DIR=/usr/local/nginx/modules
+# A file that nginx has loaded must never be written to: a new one takes its
+# name.
+MODULES_DIR ?= /usr/lib/nginx/modules
+
 install: module
-	install -d $(DESTDIR)/usr/lib/nginx/modules
-	install -m 644 $(MODULE) $(DESTDIR)/usr/lib/nginx/modules/
+	install -d $(DESTDIR)$(MODULES_DIR)
+	install -m 644 $(MODULE) \
+	    $(DESTDIR)$(MODULES_DIR)/.ngx_http_ws_bus_module.so.new
+	mv $(DESTDIR)$(MODULES_DIR)/.ngx_http_ws_bus_module.so.new \
+	    $(DESTDIR)$(MODULES_DIR)/ngx_http_ws_bus_module.so
+
+
+# The version stands in src/ngx/core/ngx_http_ws_bus_core.h, and nowhere else.
+
+VERSION  := $(shell sed -n 's/^.define NGX_HTTP_WS_BUS_VERSION *"\(.*\)"$$/\1/p' \
+              src/ngx/core/ngx_http_ws_bus_core.h)
+DIST      = ws_bus-$(VERSION)
+
+# what git knows, as it is in the working tree; without git, all but build/
+
+dist:
+	@mkdir -p $(BUILD)
+	{ git -c safe.directory=$(TOP) ls-files -z 2>/dev/null \
+	      | grep -z . \
+	  || find * .ci .editorconfig .gitignore -path build -prune \
+	      -o -type f -print0; } \
+	| LC_ALL=C sort -z \
+	| tar --null -T - --owner=0 --group=0 --numeric-owner \
+	      --transform 's,^,$(DIST)/,' -czf $(BUILD)/$(DIST).tar.gz
+
+# The package's version ends in the release of Debian, so that an upgrade of
+# Debian takes the module for the newer nginx; sid has no number.
+
+DEB_SUFFIX = $(shell . /etc/os-release; \
+               [ "$$ID" != debian ] && [ -n "$$ID" ] && echo "~$$ID$$VERSION_ID" \
+               || echo "$${VERSION_ID:+~deb$$VERSION_ID}")
+
+deb: dist
+	rm -rf $(BUILD)/deb
+	mkdir -p $(BUILD)/deb
+	tar -C $(BUILD)/deb -xzf $(BUILD)/$(DIST).tar.gz
+	printf '%s\n' 'ws-bus ($(VERSION)-1$(DEB_SUFFIX)) unstable; urgency=medium' \
+	    '' '  * See CHANGES.md.' '' \
+	    " -- $$(sed -n 's/^Maintainer: //p' debian/control)  $$(LC_ALL=C date -R -r CHANGES.md)" \
+	    >$(BUILD)/deb/$(DIST)/debian/changelog
+	cd $(BUILD)/deb/$(DIST) && env -u MAKEFLAGS -u MAKELEVEL -u BUILD \
+	    dpkg-buildpackage -us -uc -b
+	mv $(BUILD)/deb/libnginx-mod-*_*.deb $(BUILD)/deb/*.changes \
+	    $(BUILD)/deb/*.buildinfo $(BUILD)/
 
 
 # the pure folders, by themselves

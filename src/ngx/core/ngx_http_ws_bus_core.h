@@ -28,7 +28,7 @@
 #include "../../log/wsb_slot.h"
 
 
-#define NGX_HTTP_WS_BUS_VERSION        "0.1.0"
+#define NGX_HTTP_WS_BUS_VERSION        "0.2.0"
 
 
 typedef struct ngx_http_ws_bus_zone_s    ngx_http_ws_bus_zone_t;
