@@ -60,7 +60,9 @@ subtest 'the answer' => sub {
 
     is($code, 200, 'status');
     like($head->content_type, qr{^application/json\b}, 'JSON');
-    ok($json->{version}, 'version');
+    like($json->{version}, qr{\A\d+\.\d+\.\d+\z}, 'version');
+    like($nginx->error_log, qr{: ws_bus \Q$json->{version}\E$}m,
+         'which the error log names at the start');
 
     is(join(' ', sort map { $_->{name} } @{ $json->{zones} }), 'events second',
        'all zones');

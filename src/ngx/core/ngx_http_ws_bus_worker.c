@@ -53,6 +53,13 @@ ngx_http_ws_bus_worker_init_module(ngx_cycle_t *cycle)
 {
     ngx_http_ws_bus_worker_gen++;
 
+    /* after a reload it is the code that runs, not the file on the disk */
+
+    if (!ngx_test_config) {
+        ngx_log_error(NGX_LOG_NOTICE, cycle->log, 0,
+                      "ws_bus " NGX_HTTP_WS_BUS_VERSION);
+    }
+
     return NGX_OK;
 }
 
