@@ -101,6 +101,75 @@ subtest 'what a REST call changes is told, and a link' => sub {
 };
 
 
+subtest 'requests over the socket' => sub {
+    my $ws  = WSBus::Raw->open($nginx->port);
+    my $own = $ws->{welcome}{connection_id};
+    my $other = client('now');
+
+    $ws->send_text(encode_json({ type => 'subscribe', filter => {},
+                                 since => 'now' }));
+    is($ws->read_json->{type}, 'subscribed', 'the one that asks listens, too');
+
+    my $id;
+
+    for my $case (
+        [ create => 201, 'created', { name => 'sofa', amount => 7 } ],
+        [ update => 200, 'updated', { status => 'paid' } ],
+        [ delete => 204, 'deleted' ],
+    ) {
+        my ($op, $status, $action, $data) = @$case;
+
+        $ws->send_text(encode_json({ type => 'request', id => "r-$op",
+            operation => $op, entity_type => 'order',
+            defined $id ? (entity_id => $id) : (),
+            defined $data ? (data => $data) : () }));
+
+        my $got = $ws->read_json;
+        is("@$got{qw(type id success status)}", "response r-$op 1 $status",
+           "$op: the response first");
+        $id //= $got->{data}{id};
+
+        for my $one ($ws, $other) {
+            my $event = $one->read_json->{data}{event};
+            is("@$event{qw(action entity_type entity_id)}",
+               "$action order $id", 'then the event');
+            is_deeply($event->{metadata},
+                      { origin => $own, request_id => "r-$op" },
+                      'and whose it is');
+        }
+
+        next if $op eq 'delete';
+
+        $ws->send_text(encode_json({ type => 'request', id => 'read',
+            operation => 'read', entity_type => 'order', entity_id => $id }));
+        $got = $ws->read_json;
+        is("$got->{id} $got->{status} $got->{data}{name}", 'read 200 sofa',
+           'no second event comes before the next answer');
+    }
+
+    for my $case ([ order => 404, 'read_error' ],
+                  [ customer => undef, 'model_not_found' ])
+    {
+        my ($entity, $status, $code) = @$case;
+        $ws->send_text(encode_json({ type => 'request', id => 'gone',
+            operation => 'read', entity_type => $entity, entity_id => $id }));
+        my $got = $ws->read_json;
+        is($got->{error}{code}, $code, "a $entity that is not there: $code");
+        is($got->{status}, $status, 'and the status');
+    }
+
+    # what a REST call makes is nobody's on a socket
+    order('chair');
+    my $event = $ws->read_json->{data}{event};
+    is($event->{data}{name}, 'chair', 'a REST call is the next event');
+    isnt($event->{metadata}{origin}, $own, 'of another origin');
+    is($other->read_json->{data}{event}{data}{name}, 'chair',
+       'and no event has come twice');
+
+    $_->close for $ws, $other;
+};
+
+
 subtest 'accidents for nobody else' => sub {
     my ($worker) = $nginx->worker_pids;
     my $kill     = encode_json({ do => 'kill', pid => $worker });
