@@ -7,6 +7,7 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::Bin/lib";
+use IO::Socket::INET;
 use Mojo::JSON qw(decode_json encode_json true false);
 use Test::More;
 
@@ -17,6 +18,11 @@ use WSBus::Nginx;
 
 my $backend = WSBus::Backend->start;
 my ($rest, $raw) = ($backend->rest, $backend->raw);
+
+# takes connections, and says nothing
+my $silent = IO::Socket::INET->new(Listen => 64, LocalAddr => '127.0.0.1')
+    or die "listen: $!\n";
+my $slow = $silent->sockport;
 
 my @kinds  = qw(read create update delete meta subscribe unsubscribe);
 my @phases = ('before_handle',
@@ -99,6 +105,18 @@ END
                 ws_bus events;
                 ws_bus_hook before_connect /dead fail=open;
             }
+            location /ws/slow {
+                ws_bus events;
+                ws_bus_call_timeout 1s;
+                ws_bus_backend /rest/\$ws_bus_entity;
+                ws_bus_hook before_read /slow;
+            }
+            location /ws/slow/connect {
+                ws_bus events;
+                ws_bus_call_timeout 1s;
+                ws_bus_hook before_connect /slow;
+            }
+            location /slow { internal; proxy_pass http://127.0.0.1:$slow; }
             location /dead { internal; proxy_pass http://127.0.0.1:%%PORT1%%; }
             location ~ ^/h/(?<name>\\w+)\$ {
                 internal;
@@ -358,6 +376,29 @@ sub hooks {
         $backend->leave($_ => ok204()) for qw(before_read open_read);
         is(ask($closed, read => 'people')->{success}, true, 'and it goes on');
         like($nginx->error_log, qr/the hook "before_read" failed: /, 'the log says why');
+    };
+
+    subtest 'a slow one' => sub {
+        my ($slow, $other) = map { open_ws($_) } qw(/ws/slow /ws/all);
+        $slow->send({ type => 'request', id => 'slow', operation => 'read',
+                      entity_type => 'people' });
+        is(ask($other, read => 'people')->{success}, true, 'others go on');
+        is(scalar @{ $slow->{queue} }, 0, 'while it waits');
+        my $got = $slow->wait_for(sub { ($_->{id} // '') eq 'slow' });
+        is($got->{error}{code}, 'hook_error', 'refused when the time is over');
+        is(open_ws('/ws/slow/connect')->{status}, 503, 'a connection, too');
+
+        $slow->send({ type => 'request', id => 'slow2', operation => 'read',
+                      entity_type => 'people' });
+        my $totals = sub { $c->status->{zones}[0]{totals} };
+        ok(WSBus::Client::run_until(sub { $totals->()->{calls_running} }),
+           'another waits');
+        my $was = $totals->();
+        $slow->finish;
+        ok(WSBus::Client::run_until(sub { !$totals->()->{calls_running} }),
+           'who goes takes his question along');
+        is($totals->()->{calls_cancelled}, $was->{calls_cancelled} + 1,
+           'before its time is over');
     };
 
     subtest 'before a connection' => sub {
