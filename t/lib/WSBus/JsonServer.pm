@@ -33,7 +33,8 @@ sub install {
 
     ($rc, $out) = WSBus::Nginx::run(180, 'npm', 'install', '--prefix', $new,
         '--no-audit', '--no-fund', '--loglevel=error', '--ignore-scripts',
-        '--fetch-retries=1', '--fetch-retry-maxtimeout=5000',
+        '--fetch-retries=1', '--fetch-retry-mintimeout=1000',
+        '--fetch-retry-maxtimeout=5000',
         "json-server\@$VERSION");
     return (undef, "npm could not install it:\n$out") if $rc != 0;
 
@@ -262,7 +263,9 @@ sub query {
         ne   => sub { !grep { $_[0] eq $_ } @{ $_[1] } },
         gte  => sub { $_[0] >= $_[1][0] },
         lte  => sub { $_[0] <= $_[1][0] },
-        like => sub { $_[0] =~ /$_[1][0]/i },
+        # in JavaScript [^] is any character; here it begins a class
+        like => sub { (my $like = $_[1][0]) =~ s/\[\^\]/[\\s\\S]/g;
+                      $_[0] =~ /$like/i },
     );
 
     for my $name (grep { !/^_/ } keys %$query) {
