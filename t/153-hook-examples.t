@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# The example of hooks does what it says, with both of its backends.
+# The example of hooks does what it says, with both of its backends, and with
+# hooks in njs, where an njs module is.
 
 use strict;
 use warnings;
@@ -21,7 +22,10 @@ my %backend = (
     'hooks-backend.js' => sub { ('node', "$root/conf.example/hooks-backend.js", $_[0]) },
 );
 
-my ($c, $n);
+my $njs = '/usr/lib/nginx/modules/ngx_http_js_module.so';
+$njs = undef if $ENV{WSB_STATIC} || !-e $njs;
+
+my ($c, $n, $rounds);
 
 sub ask {
     my ($ws, $operation, $data) = @_;
@@ -51,14 +55,25 @@ sub works {
 
     is($ann->wait_type('event')->{data}{event}{data}{text}, 'of ann',
        'who sees her own alone');
-    is_deeply([ map { $_->{text} } @{ ask($ann, 'read')->{data} } ], ['of ann'],
+    is_deeply([ map { $_->{text} } @{ ask($ann, 'read')->{data} } ], [ ('of ann') x ++$rounds ],
               'in a list, too');
     return;
+}
+
+sub run {
+    my ($name, $change) = @_;
+
+    my $nginx = WSBus::Example::nginx('hooks.conf', workers => 2, change => $change)->start;
+
+    subtest $name => sub { works($nginx) };
+
+    return is($nginx->stop('QUIT'), 'clean', 'it stops');
 }
 
 for my $name (sort keys %backend) {
     my ($port) = WSBus::Nginx::free_ports(1);
     my $pid = fork() // die "fork: $!\n";
+    $rounds = 0;
 
     if ($pid == 0) {
         alarm 120;
@@ -68,12 +83,17 @@ for my $name (sort keys %backend) {
     ok(WSBus::Nginx::await(sub {
         IO::Socket::INET->new(PeerAddr => "127.0.0.1:$port") }), "$name listens");
 
-    my $nginx = WSBus::Example::nginx('hooks.conf', workers => 2,
-        change => sub { s/127\.0\.0\.1:3000/127.0.0.1:$port/g })->start;
+    my $change = sub { s/127\.0\.0\.1:3000/127.0.0.1:$port/g };
+    run($name, $change);
 
-    subtest $name => sub { works($nginx) };
+    # the backend keeps the notes, njs decides
+    run("njs before $name", sub {
+        $change->();
+        s/^/load_module $njs;\n/;
+        s/^http \{/http {\n    js_path "$root\/conf.example";\n    js_import hooks from hooks.js;/m;
+        s/(location = \/hooks \{\s+internal;).*?\}/$1 js_content hooks.answer; }/s;
+    }) if $njs;
 
-    is($nginx->stop('QUIT'), 'clean', 'it stops');
     kill 'KILL', $pid;
     waitpid $pid, 0;
 }
