@@ -373,6 +373,15 @@ sub hooks {
             $got = ask($open, read => 'people');
             is($got->{success}, true, "$bad->[0]: open");
         }
+        # one that is wrong in part changes nothing
+        my $id = row("$w-partly", owner => 'ann');
+        $backend->leave(open_read => json(200, { metadata => { a => 1 },
+            filters => [ { column => 'owner', operator => 'is', value => 'x' } ] }));
+        is(ask($open, read => 'people', $id)->{success}, true, 'no condition of it is left');
+        $backend->leave(open_read => ok204());
+        ask($open, read => 'people', $id);
+        is(told('open_read')->{metadata}, undef, 'nor its metadata');
+
         $backend->leave($_ => ok204()) for qw(before_read open_read);
         is(ask($closed, read => 'people')->{success}, true, 'and it goes on');
         like($nginx->error_log, qr/the hook "before_read" failed: /, 'the log says why');

@@ -19,6 +19,8 @@ static ngx_int_t ngx_http_ws_bus_hook_parse(ngx_http_ws_bus_call_t *call,
     wsb_json_t *body);
 static ngx_int_t ngx_http_ws_bus_hook_take(ngx_http_ws_bus_ask_t *ask,
     wsb_hook_answer_t *answer, const char **why);
+static ngx_int_t ngx_http_ws_bus_hook_meta(ngx_http_ws_bus_asker_t *asker,
+    const wsb_json_t *change, const char **why);
 static ngx_int_t ngx_http_ws_bus_hook_add(ngx_http_ws_bus_ask_t *ask,
     const wsb_json_t *filters, const char **why);
 static void ngx_http_ws_bus_hook_cleanup(void *data);
@@ -361,64 +363,80 @@ ngx_http_ws_bus_hook_answer(ngx_http_ws_bus_ask_t *ask, wsb_result_t *result)
 }
 
 
-/* Its changes, of which those count that the phase has a use for. */
+/*
+ * Its changes, of which those count that the phase has a use for: all of them,
+ * or none.  So what can be wrong comes first.
+ */
 
 static ngx_int_t
 ngx_http_ws_bus_hook_take(ngx_http_ws_bus_ask_t *ask,
     wsb_hook_answer_t *answer, const char **why)
 {
     ngx_int_t                  rc;
-    wsb_text_t                 text;
+    ngx_uint_t                 nadded;
     wsb_op_request_t          *req;
-    ngx_http_ws_bus_asker_t   *asker;
     ngx_http_ws_bus_hooked_t  *hooked;
 
-    asker = ask->asker;
     hooked = ask->hooked;
     req = &ask->kept->op.request;
+    nadded = hooked->nadded;
 
-    if (asker == NULL) {
+    if (ask->asker == NULL) {
         return NGX_OK;
-    }
-
-    if (answer->metadata.text.data != NULL) {
-        ngx_memzero(&text, sizeof(wsb_text_t));
-
-        *why = "no memory";
-
-        if (wsb_hook_merge(&text, asker->metadata, &answer->metadata, why)
-            != WSB_OK)
-        {
-            wsb_text_done(&text);
-            return NGX_ERROR;
-        }
-
-        if (asker->metadata.data != NULL) {
-            wsb_free((void *) asker->metadata.data);
-        }
-
-        asker->metadata.data = text.data;
-        asker->metadata.len = text.len;
-    }
-
-    if (hooked->after) {
-        return answer->result.text.data != NULL
-                   ? ngx_http_ws_bus_hook_keep(ask, &hooked->result.data,
-                                               &answer->result, why)
-                   : NGX_OK;
     }
 
     rc = NGX_OK;
 
-    if (answer->data.text.data != NULL && req->data.data != NULL) {
-        rc = ngx_http_ws_bus_hook_keep(ask, &req->data, &answer->data, why);
-    }
-
-    if (rc == NGX_OK && answer->filters.text.data != NULL) {
+    if (!hooked->after && answer->filters.text.data != NULL) {
         rc = ngx_http_ws_bus_hook_add(ask, &answer->filters, why);
     }
 
+    if (rc == NGX_OK && answer->metadata.text.data != NULL) {
+        rc = ngx_http_ws_bus_hook_meta(ask->asker, &answer->metadata, why);
+    }
+
+    if (rc == NGX_OK && hooked->after && answer->result.text.data != NULL) {
+        rc = ngx_http_ws_bus_hook_keep(ask, &hooked->result.data,
+                                       &answer->result, why);
+    }
+
+    if (rc == NGX_OK && !hooked->after && answer->data.text.data != NULL
+        && req->data.data != NULL)
+    {
+        rc = ngx_http_ws_bus_hook_keep(ask, &req->data, &answer->data, why);
+    }
+
+    if (rc != NGX_OK) {
+        hooked->nadded = nadded;
+    }
+
     return rc;
+}
+
+
+static ngx_int_t
+ngx_http_ws_bus_hook_meta(ngx_http_ws_bus_asker_t *asker,
+    const wsb_json_t *change, const char **why)
+{
+    wsb_text_t  text;
+
+    ngx_memzero(&text, sizeof(wsb_text_t));
+
+    *why = "no memory";
+
+    if (wsb_hook_merge(&text, asker->metadata, change, why) != WSB_OK) {
+        wsb_text_done(&text);
+        return NGX_ERROR;
+    }
+
+    if (asker->metadata.data != NULL) {
+        wsb_free((void *) asker->metadata.data);
+    }
+
+    asker->metadata.data = text.data;
+    asker->metadata.len = text.len;
+
+    return NGX_OK;
 }
 
 
