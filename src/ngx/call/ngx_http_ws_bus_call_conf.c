@@ -464,6 +464,10 @@ ngx_http_ws_bus_call_conf_asked(ngx_http_ws_bus_call_loc_conf_t *conf)
         asked |= NGX_HTTP_WS_BUS_ASKED_UNSUBSCRIBE;
     }
 
+    if (conf->phases & (1 << NGX_HTTP_WS_BUS_HOOK_BEFORE_CONNECT)) {
+        asked |= NGX_HTTP_WS_BUS_ASKED_CONNECT;
+    }
+
     return asked;
 }
 

@@ -59,10 +59,15 @@ ngx_http_ws_bus_connect(ngx_http_request_t *r)
 
     cn = ngx_http_ws_bus_connect_find(r);
 
-    if (cn != NULL) {
-        /* they have run */
+    if (cn != NULL && cn->conf == conf) {
+
+        /* they have run; an internal redirect has taken the context */
+
+        ngx_http_set_ctx(r, cn->id, ngx_http_ws_bus_client_module);
         return cn->status;
     }
+
+    /* else error_page has led here: this location asks for itself */
 
     cn = ngx_http_ws_bus_connect_create(r, conf);
 
@@ -71,13 +76,14 @@ ngx_http_ws_bus_connect(ngx_http_request_t *r)
     }
 
     if (cn->bus->worker == NULL || cn->bus->worker->slot == -1) {
-        return NGX_HTTP_SERVICE_UNAVAILABLE;
+        return cn->status;
     }
 
     rc = ngx_http_ws_bus_connect_call(cn);
 
+    cn->status = rc;
+
     if (rc != NGX_DONE) {
-        cn->status = rc;
         return rc;
     }
 
@@ -137,7 +143,7 @@ ngx_http_ws_bus_connect_create(ngx_http_request_t *r,
     cn->request = r;
     cn->conf = conf;
     cn->bus = ccf->zone;
-    cn->status = NGX_DONE;
+    cn->status = NGX_HTTP_SERVICE_UNAVAILABLE;
 
     if (getrandom(cn->id, sizeof(cn->id), 0) != sizeof(cn->id)) {
         return NULL;
@@ -159,7 +165,6 @@ ngx_http_ws_bus_connect_create(ngx_http_request_t *r,
     cn->caller = ngx_http_ws_bus_caller_create(r, conf->headers);
 
     if (cn->caller == NULL) {
-        cn->status = NGX_HTTP_INTERNAL_SERVER_ERROR;
         return NULL;
     }
 
@@ -336,6 +341,8 @@ ngx_http_ws_bus_connect_answer(ngx_http_ws_bus_connect_t *cn)
         return cn->call->status == NGX_HTTP_UNAUTHORIZED
                    ? NGX_HTTP_UNAUTHORIZED : NGX_HTTP_FORBIDDEN;
     }
+
+    cn->call->log.action = "asking a hook";
 
     ngx_log_error(NGX_LOG_ERR, &cn->call->log, 0,
                   "the hook \"before_connect\" failed: %s", why);

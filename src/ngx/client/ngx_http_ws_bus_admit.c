@@ -65,11 +65,9 @@ ngx_http_ws_bus_admit_ask(ngx_http_request_t *r)
 
     ccf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_client_module);
 
-    if (ccf->requests == NULL || ccf->zone == NULL) {
-        return NGX_OK;
-    }
-
-    return ccf->requests->connect(r);
+    return ccf->zone != NULL && (ccf->asked & NGX_HTTP_WS_BUS_ASKED_CONNECT)
+               ? ccf->requests->connect(r)
+               : NGX_OK;
 }
 
 

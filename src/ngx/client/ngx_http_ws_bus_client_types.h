@@ -274,6 +274,7 @@ struct ngx_http_ws_bus_op_s {
 #define NGX_HTTP_WS_BUS_ASKED_REQUEST      1
 #define NGX_HTTP_WS_BUS_ASKED_SUBSCRIBE    2
 #define NGX_HTTP_WS_BUS_ASKED_UNSUBSCRIBE  4
+#define NGX_HTTP_WS_BUS_ASKED_CONNECT      8
 
 
 /*

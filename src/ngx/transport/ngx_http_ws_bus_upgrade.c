@@ -86,7 +86,7 @@ ngx_http_ws_bus_upgrade_handler(ngx_http_request_t *r)
 
     ccf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_client_module);
 
-    if (ccf->requests != NULL) {
+    if (ccf->asked & NGX_HTTP_WS_BUS_ASKED_CONNECT) {
 
         /* what comes of it may be in the values that are taken below */
 
