@@ -1,4 +1,5 @@
-#!/usr/bin/env node
+#!/usr/bin/node
+// SPDX-License-Identifier: BSD-2-Clause
 // A backend that decides, for hooks.conf: node hooks-backend.js 3000
 
 'use strict';

@@ -1,4 +1,5 @@
 #!/usr/bin/perl
+# SPDX-License-Identifier: BSD-2-Clause
 # A backend that decides, for hooks.conf: perl hooks-backend.pl daemon -l http://127.0.0.1:3000
 
 use Mojolicious::Lite -signatures;

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Hooks in nginx itself, with njs (Debian: libnginx-mod-http-js). In nginx.conf, where /hooks of hooks.conf
  * is a proxy_pass:

@@ -96,6 +96,13 @@ END
                 ws_bus_backend /rest/people;
                 ws_bus_hook before_read /h/\$ws_bus_entity;
             }
+            location /ws/first {
+                ws_bus events;
+                ws_bus_hook before_connect /h/connect;
+                ws_bus_tenant \$ws_bus_meta_none;
+                error_page 400 403 = /ws/then;
+            }
+            location /ws/then { ws_bus events; ws_bus_hook before_connect /h/none; }
             location /ws/none { ws_bus events; ws_bus_hook before_connect /h/none; }
             location /ws/dead {
                 ws_bus events;
@@ -270,6 +277,7 @@ sub hooks {
             $backend->leave(after_update => json(400, { detail => 'late' }));
             $got = ask($ws, update => people => $id, { secret => 'u' });
             is($got->{error}{code}, 'hook_error', 'refused after it');
+            is($got->{error}{message}, 'done, but: late', 'and told that it is made');
             is($sub->wait_type('event')->{data}{event}{data}{secret}, 'u',
                'it is made, and told');
             $backend->leave(after_update => json(500, {}));
@@ -327,6 +335,76 @@ sub hooks {
         $backend->leave(before_subscribe => ok204());
     };
 
+    subtest 'the others' => sub {
+        my $no = json(403, { detail => 'not that' });
+        my $id = row("$w-others", owner => 'ann');
+        my $ws = open_ws('/ws/resource/before_meta');
+        is(ask($ws, meta => 'people')->{success}, true, 'meta');
+        $backend->leave(before_meta => $no);
+        is(ask($ws, meta => 'people')->{error}{message}, 'not that', 'is refused');
+
+        for my $operation (qw(read create delete meta)) {
+            my $ws = open_ws("/ws/resource/after_$operation");
+            my @id = $operation =~ /read|delete/ ? $id : undef;
+            my @data = $operation eq 'create' ? { id => "$id-new" } : ();
+            $backend->leave("after_$operation" => json(200, { result => [7] }));
+            is_deeply(ask($ws, $operation, 'people', @id, @data)->{data}, [7],
+                      "the result after $operation");
+        }
+
+        $id = row("$w-bob2", owner => 'bob');
+        my $filters = json(200, { filters => [
+            { column => 'owner', operator => 'eq', value => 'ann' } ] });
+        $backend->leave("before_$_" => $filters) for qw(create delete subscribe);
+        $ws = open_ws('/ws/resource/before_delete');
+        is(ask($ws, delete => 'people', $id)->{success}, false, 'deletes no other');
+        $ws = open_ws('/ws/resource/before_create');
+        is(ask($ws, create => 'people', undef, { owner => 'bob' })->{error}{code},
+           'unauthorized', 'makes none that is of another');
+
+        my $subscribe = sub {
+            my ($ws) = @_;
+            my $request = 's' . ++$n;
+            $ws->send({ type => 'subscription', id => $request,
+                        operation => 'subscribe', entity => 'people' });
+            return $ws->wait_for(sub { ($_->{id} // '') eq $request });
+        };
+        my $end = sub {
+            my ($ws, $got) = @_;
+            my $request = 'u' . ++$n;
+            $ws->send({ type => 'subscription', id => $request,
+                        operation => 'unsubscribe',
+                        subscription_id => $got->{data}{subscription_id} });
+            return $ws->wait_for(sub { ($_->{id} // '') eq $request });
+        };
+
+        $ws = open_ws('/ws/resource/before_subscribe');
+        is($subscribe->($ws)->{success}, true, 'resource subscribes');
+        ask($all, update => people => $id, { c => 1 });
+        my $ann = row("$w-ann2", owner => 'ann');
+        is($ws->wait_type('notification')->{data}{id}, $ann, 'with filters');
+        $backend->leave(before_subscribe => $no);
+        is($subscribe->($ws)->{error}{message}, 'not that', 'or is refused');
+
+        $ws = open_ws('/ws/resource/before_unsubscribe');
+        my $got = $subscribe->($ws);
+        $backend->leave(before_unsubscribe => $no);
+        is($end->($ws, $got)->{error}{code}, 'hook_error', 'unsubscribe is refused');
+        $backend->leave(before_unsubscribe => ok204());
+        is($end->($ws, $got)->{success}, true, 'it was there still');
+
+        for my $phase (qw(subscribe unsubscribe)) {
+            $ws = open_ws("/ws/resource/after_$phase");
+            $backend->leave("after_$phase" => $no);
+            $got = $subscribe->($ws);
+            is($got->{success}, true, "after_$phase: subscribed");
+            is($end->($ws, $got)->{success}, true, 'and ended, whatever it says');
+            ok(WSBus::Client::run_until(sub { $backend->got("after_$phase") }),
+               'it was asked');
+        }
+        $backend->leave($_ => ok204()) for @phases;
+    };
+
     subtest 'order' => sub {
         my $ws = open_ws('/ws/two');
         $backend->leave($_ => ok204()) for qw(first second);
@@ -363,6 +441,9 @@ sub hooks {
             [ 'a bad name', json(200, { metadata => { 'a-b' => 1 } }) ],
             [ 'metadata too large', json(200, { metadata => { a => 'x' x 5000 } }) ],
             [ 'half an answer', WSBus::Backend::bytes(200, '{}', length => 9) ],
+            [ 'a column that is none', json(200, { filters => [
+                { column => 7, operator => 'eq', value => 1 } ] }) ],
+            [ 'too large an answer', json(200, { data => 'x' x (2 << 20) }) ],
             [ 'no UTF-8', WSBus::Backend::bytes(200, $first) ],
         );
         for my $bad (@bad) {
@@ -444,6 +525,9 @@ sub hooks {
             $backend->leave(none => json($try->[0], { detail => 'no' }));
             is(open_ws('/ws/none')->{status}, $try->[1], "$try->[0]: $try->[1]");
         }
+        $backend->leave(none => json(401, {}));
+        is(open_ws('/ws/first')->{status}, 401,
+           'an error page that is another location asks its own');
         is(open_ws('/ws/dead')->{status}, 503, 'dead: closed');
         is(open_ws('/ws/dead/open')->{status}, 101, 'dead: open');
         $backend->leave(none => ok204());

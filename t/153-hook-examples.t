@@ -7,7 +7,9 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::Bin/lib";
+use IO::Socket::INET;
 use Mojo::JSON qw(true false);
+use POSIX ();
 use Test::More;
 
 use WSBus::Client;
@@ -69,6 +71,8 @@ sub run {
 
     return is($nginx->stop('QUIT'), 'clean', 'it stops');
 }
+
+ok($njs || $ENV{WSB_STATIC}, 'there is an njs module');
 
 for my $name (sort keys %backend) {
     my ($port) = WSBus::Nginx::free_ports(1);

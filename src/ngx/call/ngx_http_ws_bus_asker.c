@@ -231,7 +231,10 @@ ngx_http_ws_bus_asker_size(const wsb_op_t *op)
     return sizeof(ngx_http_ws_bus_ask_t) + sizeof(ngx_http_ws_bus_op_t)
            + op->id.len + op->request.entity.len + op->request.schema.len
            + op->request.record_id.len + op->request.data.len
-           + op->request.options.len;
+           + op->request.options.len + op->subscription.len
+           + op->since_text.len
+           + (op->type == WSB_OP_SUBSCRIBE ? wsb_index_bytes(&op->filter)
+                                           : 0);
 }
 
 

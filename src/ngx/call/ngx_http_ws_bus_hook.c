@@ -17,6 +17,8 @@ static ngx_http_ws_bus_hook_t *ngx_http_ws_bus_hook_next(
 static ngx_int_t ngx_http_ws_bus_hook_make(ngx_http_ws_bus_ask_t *ask);
 static ngx_int_t ngx_http_ws_bus_hook_parse(ngx_http_ws_bus_call_t *call,
     wsb_json_t *body);
+static wsb_str_t ngx_http_ws_bus_hook_done(ngx_http_ws_bus_ask_t *ask,
+    wsb_str_t text);
 static ngx_int_t ngx_http_ws_bus_hook_take(ngx_http_ws_bus_ask_t *ask,
     wsb_hook_answer_t *answer, const char **why);
 static ngx_int_t ngx_http_ws_bus_hook_meta(ngx_http_ws_bus_asker_t *asker,
@@ -345,9 +347,14 @@ ngx_http_ws_bus_hook_answer(ngx_http_ws_bus_ask_t *ask, wsb_result_t *result)
     }
 
     if (rc == NGX_DECLINED) {
-        ngx_http_ws_bus_hook_refuse(ask, result, text);
+        ngx_http_ws_bus_hook_refuse(ask, result,
+                                    hooked->after
+                                        ? ngx_http_ws_bus_hook_done(ask, text)
+                                        : text);
         return NGX_DECLINED;
     }
+
+    ask->call->log.action = "asking a hook";
 
     ngx_log_error(NGX_LOG_ERR, &ask->call->log, 0,
                   "the hook \"%s\" failed: %s",
@@ -360,6 +367,28 @@ ngx_http_ws_bus_hook_answer(ngx_http_ws_bus_ask_t *ask, wsb_result_t *result)
     ngx_http_ws_bus_hook_refuse(ask, result, hooked->after ? after : failed);
 
     return NGX_DECLINED;
+}
+
+
+/* Whoever is refused after it must not think that nothing was done. */
+
+static wsb_str_t
+ngx_http_ws_bus_hook_done(ngx_http_ws_bus_ask_t *ask, wsb_str_t text)
+{
+    u_char     *p;
+    wsb_str_t   done = wsb_string("done, but refused by the hook after it");
+
+    p = ngx_pnalloc(ask->hooked->pool, sizeof("done, but: ") - 1 + text.len);
+
+    if (p != NULL) {
+        ngx_memcpy(ngx_cpymem(p, "done, but: ", sizeof("done, but: ") - 1),
+                   text.data, text.len);
+
+        done.data = p;
+        done.len = sizeof("done, but: ") - 1 + text.len;
+    }
+
+    return done;
 }
 
 
