@@ -290,9 +290,13 @@ ngx_http_ws_bus_client_conf_merge_loc(ngx_conf_t *cf, void *parent,
     ngx_http_ws_bus_client_loc_conf_t  *prev = parent;
     ngx_http_ws_bus_client_loc_conf_t  *conf = child;
 
+    size_t  size;
+
     /* an "if" within a location runs the handler with a conf of its own */
 
     ngx_conf_merge_ptr_value(conf->zone, prev->zone, NULL);
+
+    conf->loc_conf = ((ngx_http_conf_ctx_t *) cf->ctx)->loc_conf;
 
     if (conf->handler == NULL) {
         conf->handler = prev->handler;
@@ -319,10 +323,11 @@ ngx_http_ws_bus_client_conf_merge_loc(ngx_conf_t *cf, void *parent,
     ngx_conf_merge_size_value(conf->max_filters_size, prev->max_filters_size,
                               NGX_CONF_UNSET_SIZE);
 
-    conf->filters_size = conf->max_filters_size;
-    ngx_conf_init_size_value(conf->filters_size,
-                             (size_t) conf->max_subscriptions
-                             * NGX_HTTP_WS_BUS_FILTER_SIZE);
+    size = conf->max_filters_size;
+    ngx_conf_init_size_value(size, (size_t) conf->max_subscriptions
+                                   * NGX_HTTP_WS_BUS_FILTER_SIZE);
+
+    conf->filters_size = (uint32_t) ngx_min(size, NGX_MAX_UINT32_VALUE);
     ngx_conf_merge_value(conf->max_comparisons,
                          prev->max_comparisons, 2048);
 

@@ -79,6 +79,7 @@ typedef struct {
     ngx_http_handler_pt          handler;     /* that lets clients in here */
     ngx_http_ws_bus_zone_t      *zone;        /* whose they are; NULL: of no
                                                  bus */
+    void                       **loc_conf;    /* the location's, by module */
 
     const wsb_codec_t           *codec;
     ngx_uint_t                   codec_index;
@@ -103,7 +104,7 @@ typedef struct {
     ngx_array_t                 *comparison_limits;
     ngx_int_t                    max_subscriptions;
     size_t                       max_filters_size;    /* as set, or unset */
-    size_t                       filters_size;
+    uint32_t                     filters_size;
     ngx_int_t                    max_comparisons;
     ngx_uint_t                   message_rate;    /* thousandths a second; */
     ngx_uint_t                   message_burst;   /* 0: no limit */
@@ -215,7 +216,9 @@ struct ngx_http_ws_bus_fan_s {
     ngx_queue_t                  dirty;       /* something to be written */
     ngx_queue_t                  behind;      /* cursors that may write */
 
-    ngx_queue_t                  leaving;     /* closed, with subscriptions */
+    /* no longer served, with subscriptions: by `leaving` of each */
+    ngx_http_ws_bus_client_t    *leaving;
+    ngx_http_ws_bus_client_t   **leaving_last;
     ngx_event_t                  leave_event;
 
     /* records of the log in this process, newest last */
@@ -425,6 +428,7 @@ struct ngx_http_ws_bus_client_s {
 
     ngx_socket_t                 fd;          /* of a plain socket whose bytes
                                                  we write, or -1 */
+    uint32_t                     control_size;       /* with the latest */
     uint64_t                     events_out;
     uint64_t                     bytes_out;
 
@@ -443,11 +447,13 @@ struct ngx_http_ws_bus_client_s {
     uint32_t                     nsubs;
     uint32_t                     nleft;       /* to be taken out */
     uint32_t                     nkeys;       /* of all of them */
-    uint32_t                     nalloc;
-    size_t                       filters;     /* bytes of their filters */
+    uint32_t                     filters;     /* bytes of their filters */
     uint32_t                     cost;        /* of all their conditions */
     uint32_t                     last_ordinal;
     uint32_t                     ordinal;
+    uint16_t                     close_code;  /* as its transport counts them;
+                                                 0: nobody has said one */
+    uint16_t                     nops;        /* in ops */
     wsb_cursor_t                 cursor;      /* until it is open: what comes
                                                  after the handshake */
     uint64_t                     said;        /* largest last_id sent */
@@ -458,24 +464,20 @@ struct ngx_http_ws_bus_client_s {
     uint32_t                     excess;      /* of messages, in thousandths */
     uint32_t                     excess_control;     /* of control frames */
     uint32_t                     counted_at;  /* ms, when they were */
-    uint32_t                     control_size;       /* with the latest */
+    uint32_t                     gaps;
     ngx_http_ws_bus_token_t     *token;       /* NULL: none */
     wsb_context_t               *context;     /* NULL: nobody asks for it */
     ngx_http_ws_bus_op_t        *ops;         /* those that wait */
     ngx_http_ws_bus_asker_t     *asker;       /* NULL: nobody to ask */
 
     ngx_queue_t                  clients;
-    ngx_queue_t                  leaving;     /* while nleft is not 0 */
     ngx_queue_t                  beat;
+    ngx_http_ws_bus_client_t    *leaving;     /* the next of them */
     uint32_t                     heard;       /* ms, last sign of life */
     uint32_t                     pinged_at;   /* or due */
     u_char                       id[16];
 
     ngx_http_ws_bus_logged_t    *logged;      /* NULL: no session log */
-    uint32_t                     gaps;
-    uint16_t                     close_code;  /* as its transport counts them;
-                                                 0: nobody has said one */
-    uint16_t                     nops;        /* in ops */
 };
 
 

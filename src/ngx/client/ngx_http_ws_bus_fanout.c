@@ -54,7 +54,7 @@ ngx_http_ws_bus_fanout_init_process(ngx_cycle_t *cycle)
         ngx_queue_init(&fan->clients);
         ngx_queue_init(&fan->dirty);
         ngx_queue_init(&fan->behind);
-        ngx_queue_init(&fan->leaving);
+        fan->leaving_last = &fan->leaving;
         ngx_queue_init(&fan->records);
         ngx_queue_init(&fan->spare);
 

@@ -140,8 +140,10 @@ ngx_http_ws_bus_subscribe_add(ngx_http_ws_bus_client_t *wc, wsb_op_t *op,
     *code = "no_memory";
     *text = "Subscription refused: out of memory";
 
-    if (wc->nsubs == wc->nalloc) {
-        n = wc->nalloc ? wc->nalloc * 2 : 1;
+    /* the array has room up to the next power of two */
+
+    if ((wc->nsubs & (wc->nsubs - 1)) == 0) {
+        n = wc->nsubs ? wc->nsubs * 2 : 1;
 
         subs = wsb_realloc(wc->subs, n * sizeof(wsb_sub_t *));
         if (subs == NULL) {
@@ -149,7 +151,6 @@ ngx_http_ws_bus_subscribe_add(ngx_http_ws_bus_client_t *wc, wsb_op_t *op,
         }
 
         wc->subs = subs;
-        wc->nalloc = n;
     }
 
     tenant.data = wc->tenant.data;
@@ -527,13 +528,15 @@ ngx_http_ws_bus_subscribe_leave(ngx_http_ws_bus_client_t *wc)
     wc->nleft = wc->nsubs;
     wc->nsubs = 0;
 
-    if (ngx_queue_empty(&fan->leaving)
+    if (fan->leaving == NULL
         && ngx_http_ws_bus_subscribe_leave_until(wc, until) == NGX_OK)
     {
         return;
     }
 
-    ngx_queue_insert_tail(&fan->leaving, &wc->leaving);
+    *fan->leaving_last = wc;
+    fan->leaving_last = &wc->leaving;
+
     ngx_post_event(&fan->leave_event, &ngx_posted_next_events);
 }
 
@@ -562,7 +565,6 @@ void
 ngx_http_ws_bus_subscribe_leave_handler(ngx_event_t *ev)
 {
     uint64_t                   until;
-    ngx_queue_t               *q;
     ngx_http_ws_bus_client_t  *wc;
     ngx_http_ws_bus_fan_t     *fan;
 
@@ -574,16 +576,19 @@ ngx_http_ws_bus_subscribe_leave_handler(ngx_event_t *ev)
 
     until = ngx_http_ws_bus_turn_now() + NGX_HTTP_WS_BUS_LEAVE_TIME;
 
-    while (!ngx_queue_empty(&fan->leaving)) {
-        q = ngx_queue_head(&fan->leaving);
-        wc = ngx_queue_data(q, ngx_http_ws_bus_client_t, leaving);
+    while (fan->leaving != NULL) {
+        wc = fan->leaving;
 
         if (ngx_http_ws_bus_subscribe_leave_until(wc, until) != NGX_OK) {
             ngx_post_event(ev, &ngx_posted_next_events);
             return;
         }
 
-        ngx_queue_remove(q);
+        fan->leaving = wc->leaving;
+
+        if (fan->leaving == NULL) {
+            fan->leaving_last = &fan->leaving;
+        }
 
         if (wc->closed) {
             ngx_http_ws_bus_client_discard(wc);

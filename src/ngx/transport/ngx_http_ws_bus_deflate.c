@@ -76,7 +76,11 @@ ngx_http_ws_bus_deflate_negotiate(ngx_http_request_t *r,
     wsb_str_t     header;
     wsb_offer_t   agreed;
 
-    if (ws->conf->deflate == 0 || offers->len == 0) {
+    ngx_http_ws_bus_websocket_loc_conf_t  *wslcf;
+
+    wslcf = ngx_http_ws_bus_websocket_conf(ws);
+
+    if (wslcf->deflate == 0 || offers->len == 0) {
         return NGX_OK;
     }
 
@@ -107,7 +111,7 @@ ngx_http_ws_bus_deflate_negotiate(ngx_http_request_t *r,
 
     value[wsb_offer_response(value, &agreed)] = '\0';
 
-    ws->conf->reader.inflate = ngx_http_ws_bus_inflate;
+    wslcf->reader.inflate = ngx_http_ws_bus_inflate;
     ws->reader.deflate = 1;
     ws->deflate_bits = agreed.server_bits;
     ws->client.packs = ws->deflate_bits != 0;
@@ -132,11 +136,15 @@ ngx_http_ws_bus_deflate_send(ngx_http_ws_bus_websocket_t *ws, ngx_uint_t opcode,
     wsb_str_t       body;
     wsb_deflate_t  *d;
 
-    if (ws->deflate_bits == 0 || len < ws->conf->deflate_min_length) {
+    ngx_http_ws_bus_websocket_loc_conf_t  *wslcf;
+
+    wslcf = ngx_http_ws_bus_websocket_conf(ws);
+
+    if (ws->deflate_bits == 0 || len < wslcf->deflate_min_length) {
         return NGX_DECLINED;
     }
 
-    d = ngx_http_ws_bus_deflate(ws->conf->deflate, ws->deflate_bits);
+    d = ngx_http_ws_bus_deflate(wslcf->deflate, ws->deflate_bits);
     if (d == NULL) {
         return NGX_DECLINED;
     }

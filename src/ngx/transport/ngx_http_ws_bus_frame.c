@@ -41,7 +41,8 @@ ngx_http_ws_bus_frame_event(ngx_http_ws_bus_record_t *rec,
     /* without compression ws is not looked at: it is far from the hot lines */
 
     if (form != NULL && wc->packs
-        && form->len >= ws->conf->deflate_min_length)
+        && form->len
+           >= ngx_http_ws_bus_websocket_conf(ws)->deflate_min_length)
     {
         form = ngx_http_ws_bus_frame_deflated(ws, form);
     }
@@ -103,7 +104,8 @@ ngx_http_ws_bus_frame_deflated(ngx_http_ws_bus_websocket_t *ws,
         return plain;
     }
 
-    d = ngx_http_ws_bus_deflate(ws->conf->deflate, ws->deflate_bits);
+    d = ngx_http_ws_bus_deflate(ngx_http_ws_bus_websocket_conf(ws)->deflate,
+                                ws->deflate_bits);
 
     form = ngx_alloc(sizeof(ngx_http_ws_bus_form_t)
                      + NGX_HTTP_WS_BUS_HEADROOM + plain->len,

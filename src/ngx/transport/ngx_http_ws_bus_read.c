@@ -87,22 +87,23 @@ ngx_http_ws_bus_read(ngx_http_ws_bus_websocket_t *ws)
     u_char            *pos;
     ssize_t            n;
     ngx_int_t          rc;
-    ngx_str_t          input;
     ngx_uint_t         i;
     ngx_event_t       *rev;
     ngx_connection_t  *c;
 
+    ngx_http_ws_bus_input_t  *input;
+
     c = ws->client.connection;
     rev = c->read;
 
-    if (ws->input.data != NULL) {
+    if (ws->input != NULL) {
         input = ws->input;
-        ngx_str_null(&ws->input);
+        ws->input = NULL;
 
-        rc = ngx_http_ws_bus_read_parse(ws, input.data,
-                                        input.data + input.len);
+        rc = ngx_http_ws_bus_read_parse(ws, input->data,
+                                        input->data + input->len);
 
-        ngx_free(input.data);
+        ngx_free(input);
 
         if (rc != NGX_OK) {
             return;
@@ -179,14 +180,15 @@ ngx_http_ws_bus_read_parse(ngx_http_ws_bus_websocket_t *ws, u_char *pos,
 {
     wsb_rc_t                   rc;
     wsb_message_t              msg;
+    const wsb_reader_conf_t   *conf;
     ngx_http_ws_bus_client_t  *wc;
 
     wc = &ws->client;
+    conf = &ngx_http_ws_bus_websocket_conf(ws)->reader;
 
     for ( ;; ) {
 
-        rc = wsb_reader_next(&ws->reader, &ws->conf->reader, &pos, last,
-                             &msg);
+        rc = wsb_reader_next(&ws->reader, conf, &pos, last, &msg);
 
         if (rc != WSB_OK) {
             break;
@@ -283,7 +285,7 @@ ngx_http_ws_bus_read_message(ngx_http_ws_bus_websocket_t *ws,
     if (!wsb_frame_is_control(msg->opcode)) {
 
         if (ngx_http_ws_bus_op_count(&ws->client) == NGX_OK) {
-            ws->message(ws, msg);
+            ngx_http_ws_bus_websocket_conf(ws)->message(ws, msg);
         }
 
         return;
@@ -314,17 +316,28 @@ ngx_http_ws_bus_read_keep(ngx_http_ws_bus_websocket_t *ws, u_char *pos,
         return NGX_DONE;
     }
 
-    ws->input.data = ngx_alloc(last - pos, ws->client.connection->log);
-
-    if (ws->input.data == NULL) {
+    if (ngx_http_ws_bus_read_aside(ws, pos, last - pos) != NGX_OK) {
         ngx_http_ws_bus_client_close(&ws->client);
-        return NGX_DONE;
     }
 
-    ws->input.len = last - pos;
-    ngx_memcpy(ws->input.data, pos, last - pos);
-
     return NGX_DONE;
+}
+
+
+ngx_int_t
+ngx_http_ws_bus_read_aside(ngx_http_ws_bus_websocket_t *ws,
+    const u_char *data, size_t len)
+{
+    ws->input = ngx_alloc(sizeof(ngx_http_ws_bus_input_t) + len,
+                          ws->client.connection->log);
+    if (ws->input == NULL) {
+        return NGX_ERROR;
+    }
+
+    ws->input->len = len;
+    ngx_memcpy(ws->input->data, data, len);
+
+    return NGX_OK;
 }
 
 

@@ -41,6 +41,10 @@ typedef struct ngx_http_ws_bus_websocket_s  ngx_http_ws_bus_websocket_t;
 
 
 typedef struct {
+    /* What is done with a message. */
+    void                       (*message)(ngx_http_ws_bus_websocket_t *ws,
+                                    const wsb_message_t *msg);
+
     size_t                       max_message_size;
     size_t                       sndbuf;
     ngx_uint_t                   deflate;     /* level; 0: off */
@@ -49,18 +53,26 @@ typedef struct {
 } ngx_http_ws_bus_websocket_loc_conf_t;
 
 
+#define ngx_http_ws_bus_websocket_conf(ws)                                    \
+    ((ngx_http_ws_bus_websocket_loc_conf_t *)                                 \
+        (ws)->client.conf->loc_conf[                                          \
+            ngx_http_ws_bus_websocket_module.ctx_index])
+
+
+/* What has been read but not parsed yet. */
+
+typedef struct {
+    size_t                       len;
+    u_char                       data[];
+} ngx_http_ws_bus_input_t;
+
+
 /* A client whose transport is a WebSocket, on a connection that is ours. */
 
 struct ngx_http_ws_bus_websocket_s {
     ngx_http_ws_bus_client_t     client;
-    ngx_http_ws_bus_websocket_loc_conf_t  *conf;
-
-    /* What is done with its messages. */
-    void                       (*message)(ngx_http_ws_bus_websocket_t *ws,
-                                    const wsb_message_t *msg);
-
     wsb_reader_t                 reader;
-    ngx_str_t                    input;       /* read but not parsed yet */
+    ngx_http_ws_bus_input_t     *input;       /* NULL: none */
     unsigned                     deflate_bits:4;     /* window; 0: none */
     unsigned                     close_seen:1;
     unsigned                     shut:1;      /* our side is shut down */
@@ -96,7 +108,15 @@ void ngx_http_ws_bus_websocket_drain(ngx_http_ws_bus_websocket_t *ws);
 void ngx_http_ws_bus_websocket_timeout(ngx_http_ws_bus_websocket_t *ws);
 
 
+void ngx_http_ws_bus_websocket_message(ngx_http_ws_bus_websocket_t *ws,
+    const wsb_message_t *msg);
+
+
 /* read */
+
+/* Puts bytes aside, at least one, that ngx_http_ws_bus_read() parses first. */
+ngx_int_t ngx_http_ws_bus_read_aside(ngx_http_ws_bus_websocket_t *ws,
+    const u_char *data, size_t len);
 
 void ngx_http_ws_bus_read_handler(ngx_event_t *rev);
 void ngx_http_ws_bus_read(ngx_http_ws_bus_websocket_t *ws);

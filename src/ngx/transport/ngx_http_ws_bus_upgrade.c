@@ -606,18 +606,13 @@ ngx_http_ws_bus_upgrade_detach(ngx_http_request_t *r,
 
     /* frames may have come together with the request */
 
-    if (b->pos < b->last) {
-        ws->input.len = b->last - b->pos;
-        ws->input.data = ngx_alloc(ws->input.len, c->log);
-
-        if (ws->input.data == NULL) {
-            ngx_http_ws_bus_client_free(&ws->client);
-            ngx_http_finalize_request(r, NGX_HTTP_CLOSE);
-            ngx_http_run_posted_requests(c);
-            return;
-        }
-
-        ngx_memcpy(ws->input.data, b->pos, ws->input.len);
+    if (b->pos < b->last
+        && ngx_http_ws_bus_read_aside(ws, b->pos, b->last - b->pos) != NGX_OK)
+    {
+        ngx_http_ws_bus_client_free(&ws->client);
+        ngx_http_finalize_request(r, NGX_HTTP_CLOSE);
+        ngx_http_run_posted_requests(c);
+        return;
     }
 
     r->keepalive = 0;

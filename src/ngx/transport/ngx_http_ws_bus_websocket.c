@@ -15,8 +15,6 @@
 #define NGX_HTTP_WS_BUS_LINGER         2000     /* ms, for the peer's FIN */
 
 
-static void ngx_http_ws_bus_websocket_message(
-    ngx_http_ws_bus_websocket_t *ws, const wsb_message_t *msg);
 static void ngx_http_ws_bus_websocket_write_handler(ngx_event_t *wev);
 static void ngx_http_ws_bus_websocket_answer(ngx_http_ws_bus_client_t *wc,
     const u_char *data, size_t len);
@@ -70,26 +68,15 @@ ngx_http_ws_bus_websocket_t *
 ngx_http_ws_bus_websocket_create(ngx_http_request_t *r,
     ngx_http_ws_bus_fan_t *fan)
 {
-    ngx_http_ws_bus_websocket_t        *ws;
     ngx_http_ws_bus_client_loc_conf_t  *ccf;
 
     ccf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_client_module);
 
-    ws = (ngx_http_ws_bus_websocket_t *)
+    return (ngx_http_ws_bus_websocket_t *)
              ngx_http_ws_bus_client_create(
                                     sizeof(ngx_http_ws_bus_websocket_t),
                                     &ngx_http_ws_bus_websocket,
                                     r->connection, ccf, fan);
-    if (ws == NULL) {
-        return NULL;
-    }
-
-    ws->conf = ngx_http_get_module_loc_conf(r,
-                                            ngx_http_ws_bus_websocket_module);
-    ws->message = fan->worker ? ngx_http_ws_bus_websocket_message
-                              : ngx_http_ws_bus_echo_message;
-
-    return ws;
 }
 
 
@@ -100,15 +87,18 @@ ngx_http_ws_bus_websocket_open(ngx_http_ws_bus_websocket_t *ws)
     ngx_connection_t          *c;
     ngx_http_ws_bus_client_t  *wc;
 
+    ngx_http_ws_bus_websocket_loc_conf_t  *wslcf;
+
     wc = &ws->client;
     c = wc->connection;
+    wslcf = ngx_http_ws_bus_websocket_conf(ws);
 
     c->log->action = "serving a websocket";
     c->read->handler = ngx_http_ws_bus_read_handler;
     c->write->handler = ngx_http_ws_bus_websocket_write_handler;
 
-    if (ws->conf->sndbuf != 0) {
-        size = (int) ws->conf->sndbuf;
+    if (wslcf->sndbuf != 0) {
+        size = (int) wslcf->sndbuf;
 
         if (setsockopt(c->fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(int))
             == -1)
@@ -147,7 +137,7 @@ ngx_http_ws_bus_websocket_open(ngx_http_ws_bus_websocket_t *ws)
 
 /* A text or binary message for the bus. */
 
-static void
+void
 ngx_http_ws_bus_websocket_message(ngx_http_ws_bus_websocket_t *ws,
     const wsb_message_t *msg)
 {
@@ -581,7 +571,7 @@ ngx_http_ws_bus_websocket_free(ngx_http_ws_bus_client_t *wc)
 
     wsb_reader_done(&ws->reader);
 
-    if (ws->input.data != NULL) {
-        ngx_free(ws->input.data);
+    if (ws->input != NULL) {
+        ngx_free(ws->input);
     }
 }

@@ -119,6 +119,8 @@ static char *
 ngx_http_ws_bus_websocket_conf_location(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf)
 {
+    ngx_http_ws_bus_websocket_loc_conf_t  *wslcf = conf;
+
     ngx_str_t                          *value;
     ngx_http_ws_bus_loc_conf_t         *wlcf;
     ngx_http_ws_bus_client_loc_conf_t  *ccf;
@@ -136,6 +138,7 @@ ngx_http_ws_bus_websocket_conf_location(ngx_conf_t *cf, ngx_command_t *cmd,
 
     wlcf->zone = ccf->zone;
     ccf->handler = ngx_http_ws_bus_upgrade_handler;
+    wslcf->message = ngx_http_ws_bus_websocket_message;
 
     return ngx_http_ws_bus_conf_take_location(cf, cmd,
                                               ngx_http_ws_bus_upgrade_handler);
@@ -146,6 +149,8 @@ static char *
 ngx_http_ws_bus_websocket_conf_echo(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf)
 {
+    ngx_http_ws_bus_websocket_loc_conf_t  *wslcf = conf;
+
     ngx_http_ws_bus_client_loc_conf_t  *ccf;
 
     /* of no bus, whatever is around it */
@@ -154,6 +159,7 @@ ngx_http_ws_bus_websocket_conf_echo(ngx_conf_t *cf, ngx_command_t *cmd,
                                             ngx_http_ws_bus_client_module);
     ccf->zone = NULL;
     ccf->handler = ngx_http_ws_bus_upgrade_handler;
+    wslcf->message = ngx_http_ws_bus_echo_message;
 
     return ngx_http_ws_bus_conf_take_location(cf, cmd,
                                               ngx_http_ws_bus_upgrade_handler);
@@ -204,6 +210,10 @@ ngx_http_ws_bus_websocket_conf_merge(ngx_conf_t *cf, void *parent,
 {
     ngx_http_ws_bus_websocket_loc_conf_t  *prev = parent;
     ngx_http_ws_bus_websocket_loc_conf_t  *conf = child;
+
+    if (conf->message == NULL) {
+        conf->message = prev->message;
+    }
 
     ngx_conf_merge_size_value(conf->max_message_size,
                               prev->max_message_size, 65536);
