@@ -8,6 +8,20 @@ const http = require('http');
 
 const notes = [];
 
+// Who has come and gone: a list. What is told again after a failure has the same id; a real backend forgets ids after a
+// day.
+const told = new Set();
+const here = new Map();
+
+function presence(list) {
+    for (const { id, phase, key } of list.filter((notice) => !told.has(notice.id))) {
+        told.add(id);
+        here.set(key, (here.get(key) || 0) + (phase === 'after_connect' ? 1 : -1));
+    }
+
+    return [204];
+}
+
 function hook(url, told) {
     if (told.phase === 'before_connect') {
         const user = url.searchParams.get('user') || '';
@@ -34,6 +48,14 @@ function answer(request, body) {
 
     if (url.pathname === '/hooks') {
         return hook(url, JSON.parse(body));
+    }
+
+    if (url.pathname === '/presence') {
+        return presence(JSON.parse(body));
+    }
+
+    if (url.pathname === '/online') {
+        return [200, [...here].filter(([, n]) => n > 0).map(([user]) => user).sort()];
     }
 
     if (url.pathname === '/notes' && request.method === 'POST') {

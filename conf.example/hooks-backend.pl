@@ -32,6 +32,22 @@ post '/hooks' => sub ($c) {
     return $c->rendered(204);
 };
 
+# Who has come and gone: a list. What is told again after a failure has the same id; a real backend forgets ids after a day.
+my (%told, %here);
+
+post '/presence' => sub ($c) {
+    for my $notice (@{ $c->req->json }) {
+        next if $told{ $notice->{id} }++;
+        $here{ $notice->{key} } += $notice->{phase} eq 'after_connect' ? 1 : -1;
+    }
+
+    return $c->rendered(204);
+};
+
+get '/online' => sub ($c) {
+    return $c->render(json => [ sort grep { $here{$_} > 0 } keys %here ]);
+};
+
 post '/notes' => sub ($c) {
     my $note = { %{ $c->req->json }, id => 1 + @notes };
     push @notes, $note;

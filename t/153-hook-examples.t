@@ -59,6 +59,22 @@ sub works {
        'who sees her own alone');
     is_deeply([ map { $_->{text} } @{ ask($ann, 'read')->{data} } ], [ ('of ann') x ++$rounds ],
               'in a list, too');
+
+    online([qw(ann bob)], 'both are here');
+    $bob->finish;
+    $bob = $c->open('/ws?user=bob');
+    $ann->finish;
+    online(['bob'], 'she has gone, he has come back');
+    $bob->finish;
+    online([], 'nobody is here');
+    return;
+}
+
+sub online {
+    my ($who, $what) = @_;
+    my $got;
+    WSBus::Client::run_until(sub { (undef, $got) = $c->get('/online'); "@$got" eq "@$who" });
+    is_deeply($got, $who, $what);
     return;
 }
 

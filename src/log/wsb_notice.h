@@ -24,6 +24,8 @@
 #include "../json/wsb_text.h"
 
 
+#define WSB_DOMAIN_NOTICES        82      /* of wsb_hash(): see wsb_quota.h */
+
 #define WSB_NOTICE_CELL           256     /* bytes */
 #define WSB_NOTICE_HEAD           192     /* bytes of text in a first cell, */
 #define WSB_NOTICE_REST           248     /* and in each of the others */

@@ -40,6 +40,8 @@ static ngx_str_t *ngx_http_ws_bus_asker_tenant(ngx_http_request_t *r);
 const ngx_http_ws_bus_requests_t  ngx_http_ws_bus_asker_requests = {
     ngx_http_ws_bus_connect,
     ngx_http_ws_bus_asker_admit,
+    ngx_http_ws_bus_notice_opened,
+    ngx_http_ws_bus_notice_closed,
     ngx_http_ws_bus_asker_request,
     ngx_http_ws_bus_asker_resume,
     ngx_http_ws_bus_asker_renew,
@@ -113,6 +115,10 @@ ngx_http_ws_bus_asker_admit(ngx_http_request_t *r,
     asker->caller = ngx_http_ws_bus_caller_create(r, conf->headers);
 
     if (asker->caller == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (ngx_http_ws_bus_notice_admit(r, asker) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -612,7 +618,15 @@ static ngx_int_t
 ngx_http_ws_bus_asker_renew(ngx_http_ws_bus_client_t *wc, wsb_str_t token,
     const wsb_json_t *claims)
 {
-    return ngx_http_ws_bus_caller_renew(wc->asker->caller, token, claims);
+    if (ngx_http_ws_bus_caller_renew(wc->asker->caller, token, claims)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    ngx_http_ws_bus_notice_renew(wc->asker);
+
+    return NGX_OK;
 }
 
 
@@ -626,6 +640,10 @@ ngx_http_ws_bus_asker_free(ngx_http_ws_bus_client_t *wc)
 
     if (asker->queued) {
         ngx_queue_remove(&asker->queue);
+    }
+
+    if (asker->notices != NULL) {
+        ngx_free(asker->notices);
     }
 
     if (asker->caller != NULL) {

@@ -15,6 +15,7 @@
  *   hook      hooks around an operation; hook_told: what they are told;
  *             hook_conf: their directives
  *   connect   hooks before a connection
+ *   notice    hooks after it: see ngx_http_ws_bus_notice.h
  *   conf      directives; the room's module
  *   value     variables
  *
@@ -46,6 +47,9 @@
 /* How often a row that changes meanwhile is looked at, before a change. */
 #define NGX_HTTP_WS_BUS_CHECKS_MAX     3
 
+#define NGX_HTTP_WS_BUS_TELLERS_MAX    8      /* hooks after a connection,
+                                                 of one location */
+
 #define NGX_HTTP_WS_BUS_HOOK_ID        (32 + 2 + NGX_INT_T_LEN)
 
 #define NGX_HTTP_WS_BUS_CALL_HEADERS   17     /* that are passed on: those of
@@ -70,6 +74,12 @@
             "of these, those whose answer was larger than is passed on")      \
     counter(calls_cancelled, SUM, TOTALS,                                     \
             "of these, reads whose client went away")                         \
+    counter(notices_waiting, NOW, BOTH,                                       \
+            "what hooks will be told of connections that came or went")       \
+    counter(notices_told, SUM, TOTALS,                                        \
+            "what hooks were told of them")                                   \
+    counter(notices_lost, SUM, TOTALS,                                        \
+            "what they are not told, for want of memory")                     \
     counter(changes_unknown, SUM, TOTALS,                                     \
             "changes of which nobody knows whether they were made: no event "  \
             "tells of them")
@@ -83,6 +93,15 @@ typedef struct ngx_http_ws_bus_call_s    ngx_http_ws_bus_call_t;
 typedef struct ngx_http_ws_bus_caller_s  ngx_http_ws_bus_caller_t;
 typedef struct ngx_http_ws_bus_ask_s     ngx_http_ws_bus_ask_t;
 typedef struct ngx_http_ws_bus_hooked_s  ngx_http_ws_bus_hooked_t;
+typedef struct ngx_http_ws_bus_teller_s  ngx_http_ws_bus_teller_t;
+typedef struct ngx_http_ws_bus_notices_s  ngx_http_ws_bus_notices_t;
+
+
+typedef struct {
+    size_t                       memory;      /* bytes of ws_bus_hook_memory */
+    ngx_array_t                  tellers;     /* ngx_http_ws_bus_teller_t * */
+    ngx_shm_zone_t              *shm_zone;    /* NULL: none is needed */
+} ngx_http_ws_bus_call_main_conf_t;
 
 
 typedef struct {
@@ -99,6 +118,8 @@ typedef struct {
     ngx_uint_t                   phases;      /* that they have, as bits */
     ngx_array_t                 *claims;      /* wsb_str_t: that they are told
                                                  of */
+    ngx_array_t                 *tellers;     /* ngx_http_ws_bus_teller_t *,
+                                                 NULL: none */
 } ngx_http_ws_bus_call_loc_conf_t;
 
 /* The answer is there, or there will be none; the call is freed afterwards. */
@@ -184,6 +205,8 @@ typedef enum {
     NGX_HTTP_WS_BUS_HOOK_AFTER_UNSUBSCRIBE,
     NGX_HTTP_WS_BUS_HOOK_BEFORE_HANDLE,       /* before each BEFORE */
     NGX_HTTP_WS_BUS_HOOK_BEFORE_CONNECT,
+    NGX_HTTP_WS_BUS_HOOK_AFTER_CONNECT,       /* these two: later, in batches */
+    NGX_HTTP_WS_BUS_HOOK_AFTER_DISCONNECT,
     NGX_HTTP_WS_BUS_HOOK_NPHASES
 } ngx_http_ws_bus_hook_e;
 
@@ -192,6 +215,8 @@ typedef struct {
     ngx_http_ws_bus_hook_e       phase;
     ngx_http_complex_value_t     uri;
     ngx_uint_t                   open;        /* its failure changes nothing */
+    ngx_msec_t                   delay;       /* of after_disconnect */
+    ngx_http_complex_value_t    *key;         /* who it is, or NULL */
 } ngx_http_ws_bus_hook_t;
 
 
@@ -367,6 +392,7 @@ struct ngx_http_ws_bus_asker_s {
     ngx_uint_t                   ncalls;      /* ever */
     unsigned                     queued:1;
     wsb_str_t                    metadata;    /* malloc'd; data NULL: none */
+    ngx_http_ws_bus_notices_t   *notices;     /* NULL: no hook is told */
     u_char                       id[sizeof("conn_") - 1 + 32];
     ngx_uint_t                   nforced;
     wsb_forced_t                 forced[];    /* conditions, and their texts */
@@ -511,6 +537,12 @@ ngx_int_t ngx_http_ws_bus_hook_told_fill(ngx_http_ws_bus_call_t *call,
     ngx_http_ws_bus_caller_t *caller, wsb_hook_t *told);
 
 
+/* Of a call of a hook all but its body; the same. */
+ngx_int_t ngx_http_ws_bus_hook_told_request(ngx_http_ws_bus_call_t *call,
+    ngx_http_ws_bus_hook_t *hook, ngx_http_ws_bus_call_loc_conf_t *conf,
+    wsb_str_t id);
+
+
 /* hook_conf */
 
 char *ngx_http_ws_bus_hook_conf(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -525,6 +557,33 @@ ngx_int_t ngx_http_ws_bus_connect(ngx_http_request_t *r);
 
 /* The metadata that hooks gave to a handshake; data NULL: none. */
 wsb_str_t ngx_http_ws_bus_connect_metadata(ngx_http_request_t *r);
+
+
+/* notice */
+
+/* At the handshake: whom hooks will be told of.  NGX_OK, or a status. */
+ngx_int_t ngx_http_ws_bus_notice_admit(ngx_http_request_t *r,
+    ngx_http_ws_bus_asker_t *asker);
+
+/* As those of ngx_http_ws_bus_requests_t. */
+void ngx_http_ws_bus_notice_opened(ngx_http_ws_bus_client_t *wc);
+void ngx_http_ws_bus_notice_closed(ngx_http_ws_bus_client_t *wc);
+
+/* Its metadata or its claims are others now. */
+void ngx_http_ws_bus_notice_renew(ngx_http_ws_bus_asker_t *asker);
+
+
+/* notice_conf */
+
+void *ngx_http_ws_bus_notice_conf_create(ngx_conf_t *cf);
+ngx_int_t ngx_http_ws_bus_notice_conf_merge(ngx_conf_t *cf,
+    ngx_http_ws_bus_call_loc_conf_t *conf);
+ngx_int_t ngx_http_ws_bus_notice_conf_init(ngx_conf_t *cf);
+
+
+/* teller */
+
+ngx_int_t ngx_http_ws_bus_teller_init_process(ngx_cycle_t *cycle);
 
 
 /* value */

@@ -24,6 +24,8 @@ static char *ngx_http_ws_bus_call_conf_merge(ngx_conf_t *cf, void *parent,
     void *child);
 static ngx_uint_t ngx_http_ws_bus_call_conf_asked(
     ngx_http_ws_bus_call_loc_conf_t *conf);
+static ngx_int_t ngx_http_ws_bus_call_conf_postconfiguration(
+    ngx_conf_t *cf);
 static ngx_int_t ngx_http_ws_bus_call_conf_default(ngx_conf_t *cf,
     ngx_http_ws_bus_call_loc_conf_t *conf);
 
@@ -49,6 +51,11 @@ static ngx_http_ws_bus_conf_value_t  ngx_http_ws_bus_call_time = {
 static ngx_http_ws_bus_conf_value_t  ngx_http_ws_bus_call_size = {
     ngx_conf_set_size_slot, "a size from 1k to 16m, such as \"1m\"",
     1024, 16 * 1024 * 1024, 0
+};
+
+static ngx_http_ws_bus_conf_value_t  ngx_http_ws_bus_call_memory = {
+    ngx_conf_set_size_slot, "a size from 256k to 1g, such as \"4m\"",
+    256 * 1024, 1024 * 1024 * 1024, 0
 };
 
 
@@ -111,11 +118,18 @@ static ngx_command_t  ngx_http_ws_bus_call_commands[] = {
       NULL },
 
     { ngx_string("ws_bus_hook"),
-      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE23,
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_2MORE,
       ngx_http_ws_bus_hook_conf,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
+
+    { ngx_string("ws_bus_hook_memory"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_http_ws_bus_conf_value,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_ws_bus_call_main_conf_t, memory),
+      &ngx_http_ws_bus_call_memory },
 
     { ngx_string("ws_bus_hook_claims"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
@@ -130,9 +144,9 @@ static ngx_command_t  ngx_http_ws_bus_call_commands[] = {
 
 static ngx_http_module_t  ngx_http_ws_bus_call_module_ctx = {
     ngx_http_ws_bus_call_conf_preconfiguration,   /* preconfiguration */
-    ngx_http_ws_bus_response_init,         /* postconfiguration */
+    ngx_http_ws_bus_call_conf_postconfiguration,  /* postconfiguration */
 
-    NULL,                                  /* create main configuration */
+    ngx_http_ws_bus_notice_conf_create,    /* create main configuration */
     NULL,                                  /* init main configuration */
 
     NULL,                                  /* create server configuration */
@@ -186,8 +200,23 @@ ngx_http_ws_bus_call_conf_preconfiguration(ngx_conf_t *cf)
 
 
 static ngx_int_t
+ngx_http_ws_bus_call_conf_postconfiguration(ngx_conf_t *cf)
+{
+    if (ngx_http_ws_bus_notice_conf_init(cf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_ws_bus_response_init(cf);
+}
+
+
+static ngx_int_t
 ngx_http_ws_bus_call_conf_init_process(ngx_cycle_t *cycle)
 {
+    if (ngx_http_ws_bus_teller_init_process(cycle) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     return ngx_http_ws_bus_asker_init_process(cycle);
 }
 
@@ -437,7 +466,8 @@ ngx_http_ws_bus_call_conf_merge(ngx_conf_t *cf, void *parent, void *child)
         ccf->asked = ngx_http_ws_bus_call_conf_asked(conf);
     }
 
-    return NGX_CONF_OK;
+    return ngx_http_ws_bus_notice_conf_merge(cf, conf) == NGX_OK
+               ? NGX_CONF_OK : NGX_CONF_ERROR;
 }
 
 

@@ -465,6 +465,8 @@ ngx_http_ws_bus_hook_meta(ngx_http_ws_bus_asker_t *asker,
     asker->metadata.data = text.data;
     asker->metadata.len = text.len;
 
+    ngx_http_ws_bus_notice_renew(asker);
+
     return NGX_OK;
 }
 

@@ -8,6 +8,12 @@
 #include "ngx_http_ws_bus_call.h"
 
 
+static ngx_int_t ngx_http_ws_bus_hook_conf_parameter(ngx_conf_t *cf,
+    ngx_http_ws_bus_hook_t *hook, ngx_str_t *value);
+static ngx_int_t ngx_http_ws_bus_hook_conf_key(ngx_conf_t *cf,
+    ngx_http_ws_bus_hook_t *hook, ngx_str_t *value);
+static ngx_int_t ngx_http_ws_bus_hook_conf_check(ngx_conf_t *cf,
+    ngx_http_ws_bus_hook_t *hook);
 static ngx_uint_t ngx_http_ws_bus_hook_conf_phase(ngx_str_t *name);
 
 
@@ -16,7 +22,8 @@ const char *const  ngx_http_ws_bus_hook_names[] = {
     "before_meta", "before_subscribe", "before_unsubscribe",
     "after_read", "after_create", "after_update", "after_delete",
     "after_meta", "after_subscribe", "after_unsubscribe",
-    "before_handle", "before_connect", NULL
+    "before_handle", "before_connect", "after_connect", "after_disconnect",
+    NULL
 };
 
 
@@ -26,7 +33,7 @@ ngx_http_ws_bus_hook_conf(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_http_ws_bus_call_loc_conf_t  *kcf = conf;
 
     ngx_str_t                         *value;
-    ngx_uint_t                         phase;
+    ngx_uint_t                         i, phase;
     ngx_http_ws_bus_hook_t            *hook;
     ngx_http_compile_complex_value_t   ccv;
 
@@ -37,9 +44,9 @@ ngx_http_ws_bus_hook_conf(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     if (phase == NGX_HTTP_WS_BUS_HOOK_NPHASES) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "unknown phase \"%V\" in \"ws_bus_hook\": write "
-                           "before_connect, before_handle, or before_ or "
-                           "after_ with read, create, update, delete, meta, "
-                           "subscribe or unsubscribe", &value[1]);
+                           "before_handle, or before_ or after_ with connect, "
+                           "read, create, update, delete, meta, subscribe or "
+                           "unsubscribe, or after_disconnect", &value[1]);
         return NGX_CONF_ERROR;
     }
 
@@ -69,15 +76,10 @@ ngx_http_ws_bus_hook_conf(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     hook->phase = phase;
     kcf->phases |= 1 << phase;
 
-    if (cf->args->nelts == 4) {
-
-        if (ngx_strcmp(value[3].data, "fail=open") == 0) {
-            hook->open = 1;
-
-        } else if (ngx_strcmp(value[3].data, "fail=closed") != 0) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "invalid parameter \"%V\" in \"ws_bus_hook\": "
-                               "write fail=closed or fail=open", &value[3]);
+    for (i = 3; i < cf->args->nelts; i++) {
+        if (ngx_http_ws_bus_hook_conf_parameter(cf, hook, &value[i])
+            != NGX_OK)
+        {
             return NGX_CONF_ERROR;
         }
     }
@@ -88,8 +90,126 @@ ngx_http_ws_bus_hook_conf(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ccv.value = &value[2];
     ccv.complex_value = &hook->uri;
 
-    return ngx_http_compile_complex_value(&ccv) == NGX_OK ? NGX_CONF_OK
-                                                          : NGX_CONF_ERROR;
+    if (ngx_http_compile_complex_value(&ccv) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    return ngx_http_ws_bus_hook_conf_check(cf, hook) == NGX_OK
+               ? NGX_CONF_OK : NGX_CONF_ERROR;
+}
+
+
+static ngx_int_t
+ngx_http_ws_bus_hook_conf_parameter(ngx_conf_t *cf,
+    ngx_http_ws_bus_hook_t *hook, ngx_str_t *value)
+{
+    ngx_int_t   delay;
+    ngx_str_t   s;
+    ngx_uint_t  later;
+
+    later = hook->phase == NGX_HTTP_WS_BUS_HOOK_AFTER_CONNECT
+            || hook->phase == NGX_HTTP_WS_BUS_HOOK_AFTER_DISCONNECT;
+
+    if (!later && ngx_strcmp(value->data, "fail=open") == 0) {
+        hook->open = 1;
+        return NGX_OK;
+    }
+
+    if (!later && ngx_strcmp(value->data, "fail=closed") == 0) {
+        return NGX_OK;
+    }
+
+    if (later && ngx_strncmp(value->data, "delay=", 6) == 0
+        && hook->phase == NGX_HTTP_WS_BUS_HOOK_AFTER_DISCONNECT)
+    {
+        s.data = value->data + 6;
+        s.len = value->len - 6;
+
+        delay = ngx_parse_time(&s, 0);
+
+        if (delay != NGX_ERROR && delay <= 3600 * 1000) {
+            hook->delay = delay;
+            return NGX_OK;
+        }
+    }
+
+    if (later && value->len > 4 && ngx_strncmp(value->data, "key=", 4) == 0) {
+        s.data = value->data + 4;
+        s.len = value->len - 4;
+
+        return ngx_http_ws_bus_hook_conf_key(cf, hook, &s);
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "invalid parameter \"%V\" in \"ws_bus_hook\": write "
+                       "%s", value,
+                       !later ? "fail=closed or fail=open"
+                       : hook->phase == NGX_HTTP_WS_BUS_HOOK_AFTER_CONNECT
+                             ? "key= and who it is, such as "
+                               "\"key=$ws_bus_jwt_claim_sub\""
+                             : "delay= and a time of at most 1h, or key= and "
+                               "who it is, such as "
+                               "\"key=$ws_bus_jwt_claim_sub\"");
+
+    return NGX_ERROR;
+}
+
+
+static ngx_int_t
+ngx_http_ws_bus_hook_conf_key(ngx_conf_t *cf, ngx_http_ws_bus_hook_t *hook,
+    ngx_str_t *value)
+{
+    ngx_http_compile_complex_value_t  ccv;
+
+    hook->key = ngx_palloc(cf->pool, sizeof(ngx_http_complex_value_t));
+
+    if (hook->key == NULL
+        || ngx_http_ws_bus_arg_decode(cf, value) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
+
+    ccv.cf = cf;
+    ccv.value = value;
+    ccv.complex_value = hook->key;
+
+    return ngx_http_compile_complex_value(&ccv);
+}
+
+
+/* One call tells of many connections: nothing of it can be one's own. */
+
+static ngx_int_t
+ngx_http_ws_bus_hook_conf_check(ngx_conf_t *cf, ngx_http_ws_bus_hook_t *hook)
+{
+    ngx_str_t  sub;
+
+    if (hook->phase != NGX_HTTP_WS_BUS_HOOK_AFTER_CONNECT
+        && hook->phase != NGX_HTTP_WS_BUS_HOOK_AFTER_DISCONNECT)
+    {
+        return NGX_OK;
+    }
+
+    if (hook->uri.lengths != NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "the URI \"%V\" of the hook \"%s\" cannot have "
+                           "variables: one call tells of many connections",
+                           &hook->uri.value,
+                           ngx_http_ws_bus_hook_names[hook->phase]);
+        return NGX_ERROR;
+    }
+
+    if (hook->delay == 0 || hook->key != NULL) {
+        return NGX_OK;
+    }
+
+    /* who comes back is known by the token, if nothing else is said */
+
+    ngx_str_set(&sub, "$ws_bus_jwt_claim_sub");
+
+    return ngx_http_ws_bus_hook_conf_key(cf, hook, &sub);
 }
 
 

@@ -110,6 +110,19 @@ ngx_http_ws_bus_hook_told_fill(ngx_http_ws_bus_call_t *call,
     ngx_http_ws_bus_hook_t *hook, ngx_http_ws_bus_call_loc_conf_t *conf,
     ngx_http_ws_bus_caller_t *caller, wsb_hook_t *told)
 {
+    if (ngx_http_ws_bus_hook_told_body(call, conf, caller, told) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_ws_bus_hook_told_request(call, hook, conf, told->id);
+}
+
+
+ngx_int_t
+ngx_http_ws_bus_hook_told_request(ngx_http_ws_bus_call_t *call,
+    ngx_http_ws_bus_hook_t *hook, ngx_http_ws_bus_call_loc_conf_t *conf,
+    wsb_str_t id)
+{
     static const wsb_str_t  json =
                       wsb_string("application/json, application/problem+json");
 
@@ -121,8 +134,7 @@ ngx_http_ws_bus_hook_told_fill(ngx_http_ws_bus_call_t *call,
     call->max_body = conf->max_body;
 
     if (ngx_http_ws_bus_hook_told_uri(call, hook) != NGX_OK
-        || ngx_http_ws_bus_hook_told_body(call, conf, caller, told) != NGX_OK
-        || ngx_http_ws_bus_hook_told_header(call, "X-Request-ID", told->id)
+        || ngx_http_ws_bus_hook_told_header(call, "X-Request-ID", id)
            != NGX_OK)
     {
         return NGX_ERROR;

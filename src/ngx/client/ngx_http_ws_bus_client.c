@@ -11,6 +11,7 @@
 #include <sys/random.h>
 
 
+static void ngx_http_ws_bus_client_tell_closed(ngx_http_ws_bus_client_t *wc);
 static void ngx_http_ws_bus_client_husk_handler(ngx_event_t *ev);
 
 
@@ -140,6 +141,10 @@ ngx_http_ws_bus_client_open(ngx_http_ws_bus_client_t *wc)
     counters->connections_opened++;
     wc->counted = 1;
 
+    if (wc->asker != NULL) {
+        wc->conf->requests->opened(wc);
+    }
+
     ngx_http_ws_bus_op_welcome(wc);
 }
 
@@ -196,11 +201,21 @@ ngx_http_ws_bus_client_last(ngx_http_ws_bus_client_t *wc,
 }
 
 
+static void
+ngx_http_ws_bus_client_tell_closed(ngx_http_ws_bus_client_t *wc)
+{
+    if (wc->asker != NULL) {
+        wc->conf->requests->closed(wc);
+    }
+}
+
+
 void
 ngx_http_ws_bus_client_stop(ngx_http_ws_bus_client_t *wc)
 {
     wc->closing = 1;
 
+    ngx_http_ws_bus_client_tell_closed(wc);
     ngx_http_ws_bus_op_end_all(wc);
 
     ngx_http_ws_bus_out_fall_behind(wc);
@@ -251,6 +266,7 @@ ngx_http_ws_bus_client_close(ngx_http_ws_bus_client_t *wc)
     wc->closed = 1;
     wc->closing = 1;
 
+    ngx_http_ws_bus_client_tell_closed(wc);
     ngx_http_ws_bus_op_end_all(wc);
 
     ngx_http_ws_bus_fanout_not_overflowed(wc);

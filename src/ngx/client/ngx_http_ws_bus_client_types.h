@@ -300,6 +300,12 @@ struct ngx_http_ws_bus_requests_s {
                                     const wsb_forced_t *forced,
                                     ngx_uint_t n);
 
+    /* It is served from now on. */
+    void                       (*opened)(ngx_http_ws_bus_client_t *wc);
+
+    /* It is not any more: before its peer can know, and perhaps twice. */
+    void                       (*closed)(ngx_http_ws_bus_client_t *wc);
+
     /* It keeps the operation, or has refused it. */
     void                       (*request)(ngx_http_ws_bus_client_t *wc,
                                     wsb_op_t *op);

@@ -140,8 +140,8 @@ test_life(void)
     all = table->nfree;
 
     ok(all > 40 && all == wsb_notice_table_cells(SIZE), "%u cells", all);
-    ok(wsb_notice_table_valid(table, all) && !wsb_notice_table_valid(table, all - 1),
-       "the table is of this many");
+    ok(wsb_notice_table_valid(table, all)
+       && !wsb_notice_table_valid(table, all - 1), "the table is of this many");
 
     for (i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
         is_uint(add(table, ME, sizes[i], 0, 0, &n), WSB_OK, "%zu bytes",
