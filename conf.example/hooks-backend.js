@@ -14,9 +14,9 @@ const told = new Set();
 const here = new Map();
 
 function presence(list) {
-    for (const { id, phase, key } of list.filter((notice) => !told.has(notice.id))) {
+    for (const { id, phase, user } of list.filter((notice) => !told.has(notice.id))) {
         told.add(id);
-        here.set(key, (here.get(key) || 0) + (phase === 'after_connect' ? 1 : -1));
+        here.set(user, (here.get(user) || 0) + (phase === 'after_connect' ? 1 : -1));
     }
 
     return [204];

@@ -38,7 +38,7 @@ my (%told, %here);
 post '/presence' => sub ($c) {
     for my $notice (@{ $c->req->json }) {
         next if $told{ $notice->{id} }++;
-        $here{ $notice->{key} } += $notice->{phase} eq 'after_connect' ? 1 : -1;
+        $here{ $notice->{user} } += $notice->{phase} eq 'after_connect' ? 1 : -1;
     }
 
     return $c->rendered(204);

@@ -77,8 +77,9 @@ sub http {
             location /ws/tenant {
                 ws_bus events;
                 ws_bus_tenant \$arg_t;
-                ws_bus_hook after_disconnect /hook/tenant delay=700ms key=\$arg_who;
-                ws_bus_hook after_connect /hook/tenant key=\$arg_who;
+                ws_bus_hook after_disconnect /hook/tenant delay=700ms;
+                ws_bus_hook after_connect /hook/tenant;
+                ws_bus_user \$arg_who;
             }
             location /ws/token {
                 ws_bus events;
@@ -105,7 +106,8 @@ sub http {
             }
             location /ws/later {
                 ws_bus events;
-                ws_bus_hook after_disconnect /hook/later delay=1h key=\$arg_who;
+                ws_bus_hook after_disconnect /hook/later delay=1h;
+                ws_bus_user \$arg_who;
             }
             location /hook/ { internal; proxy_pass http://127.0.0.1:$port/; }
             location /gone/ { internal; return 404; }
@@ -184,7 +186,7 @@ subtest 'claims and metadata' => sub {
     ok(until_told('token', 1), 'it has come');
     is_deeply($told{token}[0]{claims}, { sub => 'u1', role => 'admin' },
               'with the claims that are named');
-    ok(!exists $told{token}[0]{key}, 'and no key, where none is written');
+    is($told{token}[0]{user}, 'u1', 'and as the user that its subject is');
 
     $ws = $c->open('/ws/meta');
     ok(until_told('meta', 1), 'another has come');
@@ -200,7 +202,7 @@ subtest 'who comes back is not told' => sub {
     forget();
     my $a = $c->open('/ws/tenant?t=t1&who=anna');
     ok(until_told('tenant', 1), 'she has come');
-    is($told{tenant}[0]{key}, 'anna', 'who it is');
+    is($told{tenant}[0]{user}, 'anna', 'who it is');
     is($told{tenant}[0]{tenant}, 't1', 'and whose');
     $a->finish;
     my $b = $c->open('/ws/tenant?t=t1&who=anna');
@@ -329,7 +331,8 @@ subtest 'configuration' => sub {
          [ 'after_connect /a delay=2s', qr/invalid parameter "delay=2s"/ ],
          [ 'after_disconnect /a delay=2h', qr/a time of at most 1h/ ],
          [ 'after_disconnect /a delay=x', qr/a time of at most 1h/ ],
-         [ 'after_disconnect /a delay=2s', qr/here nobody is known: add "key="/ ],
+         [ 'after_disconnect /a delay=2s', qr/here nobody is known: add "ws_bus_user"/ ],
+         [ 'after_connect /a key=x', qr/invalid parameter "key=x"/ ],
          [ 'before_read /a delay=2s', qr/write fail=closed or fail=open/ ],
          [ 'after_connected /a', qr/unknown phase "after_connected"/ ])
     {

@@ -50,7 +50,7 @@ typedef struct {
     uint32_t              len;            /* of the text */
     uint64_t              number;         /* no two notices have the same */
     uint64_t              hook;           /* by whom it is told: a hash */
-    uint64_t              key;            /* whom it is about; 0: nobody */
+    uint64_t              key;            /* whose it is: a hash; 0: nobody's */
     uint64_t              due;            /* ms of the processes' clock */
     uint64_t              at;             /* ms since 1970: when it happened */
     uint32_t              delay;          /* ms, from its end until it is due */

@@ -30,7 +30,7 @@ wsb_hook_text(wsb_text_t *t, const wsb_hook_t *hook)
 
     wsb_hook_string(t, "id", hook->id);
     wsb_hook_string(t, "connection_id", hook->connection_id);
-    wsb_hook_string(t, "key", hook->key);
+    wsb_hook_string(t, "user", hook->user);
     wsb_hook_json(t, "metadata", hook->metadata);
     wsb_hook_string(t, "uri", hook->uri);
     wsb_hook_string(t, "tenant", hook->tenant);

@@ -25,7 +25,7 @@ typedef struct {
     const char           *phase;
     wsb_str_t             id;             /* to know repeats by */
     wsb_str_t             connection_id;
-    wsb_str_t             key;            /* who it is, of after_disconnect */
+    wsb_str_t             user;           /* whose it is, if told later */
     wsb_str_t             metadata;       /* JSON object, here and below */
     wsb_str_t             uri;            /* of a handshake */
     wsb_str_t             tenant;

@@ -216,7 +216,6 @@ typedef struct {
     ngx_http_complex_value_t     uri;
     ngx_uint_t                   open;        /* its failure changes nothing */
     ngx_msec_t                   delay;       /* of after_disconnect */
-    ngx_http_complex_value_t    *key;         /* who it is, or NULL */
 } ngx_http_ws_bus_hook_t;
 
 

@@ -10,8 +10,6 @@
 
 static ngx_int_t ngx_http_ws_bus_hook_conf_parameter(ngx_conf_t *cf,
     ngx_http_ws_bus_hook_t *hook, ngx_str_t *value);
-static ngx_int_t ngx_http_ws_bus_hook_conf_key(ngx_conf_t *cf,
-    ngx_http_ws_bus_hook_t *hook, ngx_str_t *value);
 static ngx_int_t ngx_http_ws_bus_hook_conf_check(ngx_conf_t *cf,
     ngx_http_ws_bus_hook_t *hook);
 static ngx_uint_t ngx_http_ws_bus_hook_conf_phase(ngx_str_t *name);
@@ -133,49 +131,14 @@ ngx_http_ws_bus_hook_conf_parameter(ngx_conf_t *cf,
         }
     }
 
-    if (later && value->len > 4 && ngx_strncmp(value->data, "key=", 4) == 0) {
-        s.data = value->data + 4;
-        s.len = value->len - 4;
-
-        return ngx_http_ws_bus_hook_conf_key(cf, hook, &s);
-    }
-
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                        "invalid parameter \"%V\" in \"ws_bus_hook\": write "
                        "%s", value,
                        !later ? "fail=closed or fail=open"
                        : hook->phase == NGX_HTTP_WS_BUS_HOOK_AFTER_CONNECT
-                             ? "key= and who it is, such as "
-                               "\"key=$ws_bus_jwt_claim_sub\""
-                             : "delay= and a time of at most 1h, or key= and "
-                               "who it is, such as "
-                               "\"key=$ws_bus_jwt_claim_sub\"");
+                             ? "none" : "delay= and a time of at most 1h");
 
     return NGX_ERROR;
-}
-
-
-static ngx_int_t
-ngx_http_ws_bus_hook_conf_key(ngx_conf_t *cf, ngx_http_ws_bus_hook_t *hook,
-    ngx_str_t *value)
-{
-    ngx_http_compile_complex_value_t  ccv;
-
-    hook->key = ngx_palloc(cf->pool, sizeof(ngx_http_complex_value_t));
-
-    if (hook->key == NULL
-        || ngx_http_ws_bus_arg_decode(cf, value) != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
-
-    ccv.cf = cf;
-    ccv.value = value;
-    ccv.complex_value = hook->key;
-
-    return ngx_http_compile_complex_value(&ccv);
 }
 
 
@@ -184,15 +147,10 @@ ngx_http_ws_bus_hook_conf_key(ngx_conf_t *cf, ngx_http_ws_bus_hook_t *hook,
 static ngx_int_t
 ngx_http_ws_bus_hook_conf_check(ngx_conf_t *cf, ngx_http_ws_bus_hook_t *hook)
 {
-    ngx_str_t  sub;
-
-    if (hook->phase != NGX_HTTP_WS_BUS_HOOK_AFTER_CONNECT
-        && hook->phase != NGX_HTTP_WS_BUS_HOOK_AFTER_DISCONNECT)
+    if (hook->uri.lengths != NULL
+        && (hook->phase == NGX_HTTP_WS_BUS_HOOK_AFTER_CONNECT
+            || hook->phase == NGX_HTTP_WS_BUS_HOOK_AFTER_DISCONNECT))
     {
-        return NGX_OK;
-    }
-
-    if (hook->uri.lengths != NULL) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "the URI \"%V\" of the hook \"%s\" cannot have "
                            "variables: one call tells of many connections",
@@ -201,15 +159,7 @@ ngx_http_ws_bus_hook_conf_check(ngx_conf_t *cf, ngx_http_ws_bus_hook_t *hook)
         return NGX_ERROR;
     }
 
-    if (hook->delay == 0 || hook->key != NULL) {
-        return NGX_OK;
-    }
-
-    /* who comes back is known by the token, if nothing else is said */
-
-    ngx_str_set(&sub, "$ws_bus_jwt_claim_sub");
-
-    return ngx_http_ws_bus_hook_conf_key(cf, hook, &sub);
+    return NGX_OK;
 }
 
 

@@ -11,11 +11,8 @@
 #include "../../event/wsb_hash.h"
 
 
-static ngx_int_t ngx_http_ws_bus_notice_who(ngx_http_request_t *r,
-    ngx_http_ws_bus_asker_t *asker, ngx_http_ws_bus_hook_t *hook,
-    ngx_str_t *who);
-static ngx_int_t ngx_http_ws_bus_notice_key(
-    ngx_http_ws_bus_asker_t *asker, ngx_http_ws_bus_notice_t *notice);
+static ngx_int_t ngx_http_ws_bus_notice_key(ngx_http_ws_bus_client_t *wc,
+    ngx_http_ws_bus_notices_t *notices);
 static ngx_uint_t ngx_http_ws_bus_notice_back(
     ngx_http_ws_bus_notices_t *notices);
 static void ngx_http_ws_bus_notice_text(ngx_http_ws_bus_asker_t *asker,
@@ -36,13 +33,12 @@ ngx_int_t
 ngx_http_ws_bus_notice_admit(ngx_http_request_t *r,
     ngx_http_ws_bus_asker_t *asker)
 {
-    size_t                      size;
-    u_char                     *p;
-    ngx_str_t                   who[NGX_HTTP_WS_BUS_TELLERS_MAX];
-    ngx_uint_t                  i, n;
-    ngx_array_t                *tellers;
-    ngx_http_ws_bus_teller_t  **teller;
-    ngx_http_ws_bus_notice_t   *notice;
+    size_t                       size;
+    ngx_str_t                    user;
+    ngx_uint_t                   i, n;
+    ngx_array_t                 *tellers;
+    ngx_http_ws_bus_teller_t   **teller;
+    ngx_http_ws_bus_notices_t   *notices;
 
     tellers = asker->conf->tellers;
 
@@ -50,84 +46,58 @@ ngx_http_ws_bus_notice_admit(ngx_http_request_t *r,
         return NGX_OK;
     }
 
-    teller = tellers->elts;
-    n = ngx_min(tellers->nelts, NGX_HTTP_WS_BUS_TELLERS_MAX);
-
-    size = sizeof(ngx_http_ws_bus_notices_t)
-           + n * sizeof(ngx_http_ws_bus_notice_t);
-
-    for (i = 0; i < n; i++) {
-        if (ngx_http_ws_bus_notice_who(r, asker, teller[i]->hook, &who[i])
-            != NGX_OK)
-        {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
-
-        size += who[i].len;
-    }
-
-    asker->notices = ngx_calloc(size, r->connection->log);
-    if (asker->notices == NULL) {
+    if (ngx_http_complex_value(r, asker->client->conf->user, &user)
+        != NGX_OK)
+    {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    asker->notices->n = n;
+    teller = tellers->elts;
+    n = tellers->nelts;
 
-    p = (u_char *) &asker->notices->notice[n];
+    size = sizeof(ngx_http_ws_bus_notices_t)
+           + n * sizeof(ngx_http_ws_bus_notice_t) + user.len;
+
+    notices = ngx_calloc(size, r->connection->log);
+    if (notices == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    asker->notices = notices;
+
+    notices->n = n;
 
     for (i = 0; i < n; i++) {
-        notice = &asker->notices->notice[i];
-
-        notice->teller = teller[i];
-        notice->who.data = p;
-        notice->who.len = who[i].len;
-        p = ngx_cpymem(p, who[i].data, who[i].len);
-
-        if (ngx_http_ws_bus_notice_key(asker, notice) != NGX_OK) {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
+        notices->notice[i].teller = teller[i];
     }
 
-    return NGX_OK;
+    notices->user.data = (u_char *) &notices->notice[n];
+    notices->user.len = user.len;
+    ngx_memcpy(notices->user.data, user.data, user.len);
+
+    return user.len == 0
+           || ngx_http_ws_bus_notice_key(asker->client, notices) == NGX_OK
+               ? NGX_OK : NGX_HTTP_INTERNAL_SERVER_ERROR;
 }
 
 
-/* Who it is: len 0, nobody who could be known again. */
+/* The same name in another tenant is somebody else. */
 
 static ngx_int_t
-ngx_http_ws_bus_notice_who(ngx_http_request_t *r,
-    ngx_http_ws_bus_asker_t *asker, ngx_http_ws_bus_hook_t *hook,
-    ngx_str_t *who)
+ngx_http_ws_bus_notice_key(ngx_http_ws_bus_client_t *wc,
+    ngx_http_ws_bus_notices_t *notices)
 {
-    ngx_str_null(who);
-
-    return hook->key ? ngx_http_complex_value(r, hook->key, who) : NGX_OK;
-}
-
-
-/* Whose key it is counts too: there is the same name in another tenant. */
-
-static ngx_int_t
-ngx_http_ws_bus_notice_key(ngx_http_ws_bus_asker_t *asker,
-    ngx_http_ws_bus_notice_t *notice)
-{
-    wsb_key_t                  key;
-    wsb_text_t                 text;
-    ngx_http_ws_bus_client_t  *wc;
-
-    if (notice->who.len == 0) {
-        return NGX_OK;
-    }
-
-    wc = asker->client;
+    wsb_key_t   key;
+    wsb_text_t  text;
 
     ngx_memzero(&text, sizeof(wsb_text_t));
 
     wsb_text_add(&text, wc->tenant.data, wc->tenant.len);
     wsb_text_add(&text, "", 1);
-    wsb_text_add(&text, notice->who.data, notice->who.len);
+    wsb_text_add(&text, notices->user.data, notices->user.len);
 
     if (text.failed) {
+        wsb_text_done(&text);
         return NGX_ERROR;
     }
 
@@ -136,7 +106,7 @@ ngx_http_ws_bus_notice_key(ngx_http_ws_bus_asker_t *asker,
 
     wsb_text_done(&text);
 
-    notice->key = key.h[0] ? key.h[0] : 1;
+    notices->key = key.h[0] ? key.h[0] : 1;
 
     return NGX_OK;
 }
@@ -215,14 +185,14 @@ ngx_http_ws_bus_notice_back(ngx_http_ws_bus_notices_t *notices)
 
         n++;
 
-        if (notice->key == 0 || notice->teller->hook->delay == 0) {
+        if (notice->teller->hook->delay == 0) {
             continue;
         }
 
         ngx_shmtx_lock(&m->shpool->mutex);
 
         nback += wsb_notice_cancel_locked(m->table, notice->teller->hash,
-                                          notice->key);
+                                          notices->key);
 
         ngx_shmtx_unlock(&m->shpool->mutex);
     }
@@ -356,7 +326,7 @@ ngx_http_ws_bus_notice_add(ngx_http_ws_bus_asker_t *asker,
 
     new.pid = (uint32_t) ngx_pid;
     new.hook = notice->teller->hash;
-    new.key = notice->key;
+    new.key = asker->notices->key;
     new.due = due;
     new.at = (uint64_t) tp->sec * 1000 + tp->msec;
     new.delay = (uint32_t) notice->teller->hook->delay;
@@ -421,10 +391,13 @@ ngx_http_ws_bus_notice_text(ngx_http_ws_bus_asker_t *asker,
     told.connection_id.len = sizeof(asker->id);
     told.tenant.data = wc->tenant.len ? wc->tenant.data : NULL;
     told.tenant.len = wc->tenant.len;
-    told.key.data = notice->who.len && !brief ? notice->who.data : NULL;
-    told.key.len = notice->who.len;
 
     if (!brief) {
+        if (asker->notices->user.len != 0) {
+            told.user.data = asker->notices->user.data;
+            told.user.len = asker->notices->user.len;
+        }
+
         told.metadata = asker->metadata;
         told.uri.data = asker->caller->uri.data;
         told.uri.len = asker->caller->uri.len;

@@ -54,8 +54,6 @@ struct ngx_http_ws_bus_teller_s {
 typedef struct {
     ngx_http_ws_bus_teller_t    *teller;
     wsb_notice_t                 notice;      /* live; number 0: none */
-    ngx_str_t                    who;         /* text of key= */
-    uint64_t                     key;         /* its hash; 0: nobody */
 } ngx_http_ws_bus_notice_t;
 
 
@@ -63,6 +61,9 @@ typedef struct {
 
 struct ngx_http_ws_bus_notices_s {
     ngx_uint_t                   opened;
+    ngx_str_t                    user;        /* len 0: nobody */
+    uint64_t                     key;         /* hash of tenant and user, or
+                                                 0 */
     ngx_uint_t                   n;
     ngx_http_ws_bus_notice_t     notice[];
 };

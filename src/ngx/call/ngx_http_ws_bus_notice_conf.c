@@ -15,8 +15,8 @@
 #define NGX_HTTP_WS_BUS_NOTICE_MEMORY  (4 * 1024 * 1024)
 
 
-static ngx_int_t ngx_http_ws_bus_notice_conf_check(ngx_conf_t *cf,
-    ngx_http_ws_bus_hook_t *hook);
+static ngx_int_t ngx_http_ws_bus_notice_conf_user(ngx_conf_t *cf,
+    ngx_http_ws_bus_client_loc_conf_t *ccf, ngx_http_ws_bus_hook_t *hook);
 static ngx_http_ws_bus_teller_t *ngx_http_ws_bus_notice_conf_teller(
     ngx_conf_t *cf, ngx_http_ws_bus_call_loc_conf_t *conf,
     ngx_http_ws_bus_hook_t *hook);
@@ -93,7 +93,7 @@ ngx_http_ws_bus_notice_conf_merge(ngx_conf_t *cf,
             return NGX_ERROR;
         }
 
-        if (ngx_http_ws_bus_notice_conf_check(cf, &hook[i]) != NGX_OK) {
+        if (ngx_http_ws_bus_notice_conf_user(cf, ccf, &hook[i]) != NGX_OK) {
             return NGX_ERROR;
         }
 
@@ -111,27 +111,46 @@ ngx_http_ws_bus_notice_conf_merge(ngx_conf_t *cf,
 }
 
 
-/* Nobody would be known again. */
+/* Who says nothing else is known by the token. */
 
 static ngx_int_t
-ngx_http_ws_bus_notice_conf_check(ngx_conf_t *cf,
-    ngx_http_ws_bus_hook_t *hook)
+ngx_http_ws_bus_notice_conf_user(ngx_conf_t *cf,
+    ngx_http_ws_bus_client_loc_conf_t *ccf, ngx_http_ws_bus_hook_t *hook)
 {
-    ngx_http_ws_bus_jwt_loc_conf_t  *jlcf;
+    ngx_http_ws_bus_jwt_loc_conf_t    *jlcf;
+    ngx_http_compile_complex_value_t   ccv;
+
+    static ngx_str_t  sub = ngx_string("$ws_bus_jwt_claim_sub");
 
     jlcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_ws_bus_jwt_module);
 
     if (hook->delay != 0 && jlcf->sources == NULL
-        && ngx_strcmp(hook->key->value.data, "$ws_bus_jwt_claim_sub") == 0)
+        && (ccf->user == NULL
+            || ngx_strcmp(ccf->user->value.data, sub.data) == 0))
     {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"delay=\" of the hook \"after_disconnect\" waits "
                            "for who comes back, and here nobody is known: add "
-                           "\"key=\" and who it is, or \"ws_bus_jwt\"");
+                           "\"ws_bus_user\" or \"ws_bus_jwt\"");
         return NGX_ERROR;
     }
 
-    return NGX_OK;
+    if (ccf->user != NULL) {
+        return NGX_OK;
+    }
+
+    ccf->user = ngx_palloc(cf->pool, sizeof(ngx_http_complex_value_t));
+    if (ccf->user == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
+
+    ccv.cf = cf;
+    ccv.value = &sub;
+    ccv.complex_value = ccf->user;
+
+    return ngx_http_compile_complex_value(&ccv);
 }
 
 
@@ -207,11 +226,6 @@ ngx_http_ws_bus_notice_conf_hash(ngx_conf_t *cf, ngx_http_ws_bus_hook_t *hook,
     wsb_text_add(&text, bus->name.data, bus->name.len);
     wsb_text_lit(&text, " ");
     wsb_text_add(&text, cscf->server_name.data, cscf->server_name.len);
-
-    if (hook->key != NULL) {
-        wsb_text_lit(&text, " ");
-        wsb_text_add(&text, hook->key->value.data, hook->key->value.len);
-    }
 
     key = wsb_hash(zero, WSB_DOMAIN_NOTICES, text.data, text.len);
 

@@ -83,6 +83,13 @@ static ngx_command_t  ngx_http_ws_bus_client_commands[] = {
       0,
       NULL },
 
+    { ngx_string("ws_bus_user"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_ws_bus_arg_complex,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_ws_bus_client_loc_conf_t, user),
+      NULL },
+
     { ngx_string("ws_bus_section"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_http_ws_bus_arg_complex,
@@ -256,6 +263,7 @@ ngx_http_ws_bus_client_conf_create_loc(ngx_conf_t *cf)
      *     ccf->context = 0;
      *     ccf->codec = NULL;
      *     ccf->tenant = NULL;
+     *     ccf->user = NULL;
      *     ccf->schema = NULL;
      *     ccf->section = NULL;
      *     ccf->default_schema = { 0, NULL };
@@ -314,6 +322,7 @@ ngx_http_ws_bus_client_conf_merge_loc(ngx_conf_t *cf, void *parent,
         conf->tenant = NULL;
     }
 
+    ngx_http_ws_bus_conf_merge_value(&conf->user, prev->user);
     ngx_http_ws_bus_conf_merge_value(&conf->schema, prev->schema);
     ngx_http_ws_bus_conf_merge_value(&conf->section, prev->section);
     ngx_conf_merge_str_value(conf->default_schema, prev->default_schema, "");

@@ -86,6 +86,8 @@ typedef struct {
     ngx_uint_t                   protocol;
 
     ngx_http_complex_value_t    *tenant;
+    ngx_http_complex_value_t    *user;        /* whose a client is; NULL: as
+                                                 not set */
     ngx_http_complex_value_t    *schema;
     ngx_http_complex_value_t    *section;
     ngx_str_t                    default_schema;      /* of who names none */
