@@ -3,7 +3,8 @@
 
 /*
  * A message of a client of the action protocol; what is rendered of it, and of
- * its action as if the backend had published it, is strict JSON.
+ * its action as if the backend had published it, is strict JSON.  The same
+ * with topics.
  */
 
 #define _GNU_SOURCE
@@ -14,7 +15,7 @@
 #include "protocol/wsb_codec.h"
 
 
-static const wsb_codec_t  *codec = &wsb_codec_action;
+static const wsb_codec_t  *codec;
 
 static const wsb_str_t  id =
     wsb_string("01234567-89ab-8000-8000-000000000011");
@@ -43,8 +44,39 @@ check_json(wsb_text_t *t, const char *type)
 }
 
 
-int
-LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static void
+check_topics(const wsb_op_t *op, wsb_text_t *t)
+{
+    unsigned          i;
+    wsb_str_t         text, topic;
+    wsb_json_t        value;
+    wsb_json_error_t  err;
+
+    static const wsb_json_limits_t  limits = { WSB_JSON_DEPTH, 1 };
+
+    fuzz_check(op->each && op->filter.n[WSB_ENTITY_TYPE] > 0
+               && op->filter.n[WSB_ENTITY_TYPE] <= WSB_FILTER_VALUES);
+
+    for (i = 0; i < op->filter.n[WSB_ENTITY_TYPE]; i++) {
+        topic = op->filter.value[WSB_ENTITY_TYPE][i];
+
+        fuzz_check(topic.len > 0 && topic.len <= 256
+                   && memchr(topic.data, 0, topic.len) == NULL);
+    }
+
+    codec->filter(t, &op->filter);
+    fuzz_check(!t->failed);
+
+    text.data = t->data;
+    text.len = t->len;
+
+    fuzz_check(wsb_json_parse(text, &limits, &value, &err) == WSB_OK);
+    wsb_text_done(t);
+}
+
+
+static void
+check_message(const uint8_t *data, size_t size)
 {
     uint8_t      *copy;
     wsb_op_t      op;
@@ -78,6 +110,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     case WSB_OP_REQUEST:
         fuzz_check(op.request.untold && op.request.operation == WSB_CREATE);
+        fuzz_check((op.request.topic.data != NULL)
+                   == (codec == &wsb_codec_topics));
         fuzz_check(memmem(data, size, op.request.data.data,
                           op.request.data.len)
                    != NULL);
@@ -88,12 +122,28 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         wsb_text_done(&t);
         break;
 
+    case WSB_OP_SUBSCRIBE:
+    case WSB_OP_UNSUBSCRIBE:
+        check_topics(&op, &t);
+        break;
+
     default:
         fuzz_check(op.type == WSB_OP_NOTHING && op.code != NULL);
     }
 
     wsb_op_done(&op);
     free(copy);
+}
+
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    codec = &wsb_codec_action;
+    check_message(data, size);
+
+    codec = &wsb_codec_topics;
+    check_message(data, size);
 
     return 0;
 }

@@ -229,6 +229,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     conf.batch.key = key;
     conf.tenant = data[0] & TENANT ? forced : none;
     conf.bare = data[0] & BARE;
+    conf.topic = data[0] & BARE ? forced : none;
     conf.batch.max_record = data[0] & SMALL ? 128 : 1 << 20;
     conf.batch.max_batch = data[0] & SMALL ? 256 : 1 << 20;
 

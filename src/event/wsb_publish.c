@@ -17,6 +17,8 @@ static wsb_rc_t wsb_publish_document(wsb_str_t text, wsb_json_t *value,
 static long wsb_publish_index(const uint8_t *p, const uint8_t *last);
 static wsb_rc_t wsb_publish_event(wsb_publish_t *pub,
     const wsb_json_t *value);
+static int wsb_publish_topic(const wsb_json_t *value, wsb_json_t *topic,
+    wsb_json_t *action);
 static wsb_rc_t wsb_publish_action(wsb_publish_t *pub,
     const wsb_json_t *value);
 static wsb_rc_t wsb_publish_envelope(wsb_publish_t *pub,
@@ -42,6 +44,7 @@ wsb_publish_parse(wsb_batch_t *batch, wsb_format_t format, wsb_str_t body,
     pub.conf = &conf->batch;
     pub.tenant = conf->tenant;
     pub.bare = conf->bare;
+    pub.topic = conf->topic;
     pub.problem = problem;
     pub.body = body;
 
@@ -299,6 +302,43 @@ wsb_publish_event(wsb_publish_t *pub, const wsb_json_t *value)
 }
 
 
+/* Where actions have topics: is it {"topic":...,"action":...}? */
+
+static int
+wsb_publish_topic(const wsb_json_t *value, wsb_json_t *topic,
+    wsb_json_t *action)
+{
+    unsigned         seen;
+    wsb_json_t       key, member;
+    wsb_json_walk_t  walk;
+
+    if (value->type != WSB_JSON_OBJECT) {
+        return 0;
+    }
+
+    seen = 0;
+
+    wsb_json_enter(&walk, value);
+
+    while (wsb_json_member(&walk, &key, &member) == WSB_OK) {
+
+        if (wsb_json_key_is(&key, "topic")) {
+            *topic = member;
+            seen |= 1;
+
+        } else if (wsb_json_key_is(&key, "action")) {
+            *action = member;
+            seen |= 2;
+
+        } else {
+            return 0;
+        }
+    }
+
+    return seen == 3;
+}
+
+
 /*
  * An action is named by the only member of an object, which holds what it
  * says; without that it is its name alone.  WSB_DONE: it is none.
@@ -308,12 +348,25 @@ static wsb_rc_t
 wsb_publish_action(wsb_publish_t *pub, const wsb_json_t *value)
 {
     wsb_rc_t               rc;
-    wsb_json_t             name, content, more;
+    wsb_json_t             name, content, more, topic, action;
     wsb_event_t            ev;
     wsb_json_walk_t        walk;
     wsb_publish_decoded_t  members;
 
     memset(&ev, 0, sizeof(wsb_event_t));
+
+    ev.field[WSB_ENTITY_TYPE] = pub->topic;
+
+    if (pub->topic.data != NULL && wsb_publish_topic(value, &topic, &action)) {
+
+        rc = wsb_publish_fields_topic(pub, &topic, &ev, &members);
+
+        if (rc != WSB_OK) {
+            return rc;
+        }
+
+        value = &action;
+    }
 
     if (value->type == WSB_JSON_STRING) {
         rc = wsb_publish_fields_action(pub, value, NULL, &ev, &members);

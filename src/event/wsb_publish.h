@@ -25,6 +25,10 @@ typedef struct {
     unsigned              bare;           /* an event may be a bare action: a
                                              string, its name, or an object
                                              whose one member is its content */
+    wsb_str_t             topic;          /* the entity_type of these, if they
+                                             do not come as {"topic":...,
+                                             "action":...}; data NULL: they
+                                             have none, and do not */
 } wsb_publish_conf_t;
 
 

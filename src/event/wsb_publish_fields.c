@@ -97,6 +97,18 @@ wsb_publish_fields_action(wsb_publish_t *pub, const wsb_json_t *name,
 
 
 wsb_rc_t
+wsb_publish_fields_topic(wsb_publish_t *pub, const wsb_json_t *value,
+    wsb_event_t *ev, wsb_publish_decoded_t *members)
+{
+    static const wsb_member_t  topic = {
+        "topic", WSB_ENTITY_TYPE, WSB_VALUE_STRING
+    };
+
+    return wsb_publish_fields_value(pub, &topic, value, ev, members);
+}
+
+
+wsb_rc_t
 wsb_publish_fields_ignored(wsb_publish_t *pub, const char *prefix,
     const wsb_json_t *key, const wsb_json_t *value)
 {

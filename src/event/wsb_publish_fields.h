@@ -35,6 +35,7 @@ typedef struct {
     wsb_problem_t           *problem;
     wsb_str_t                body;
     unsigned                 bare;        /* actions are taken */
+    wsb_str_t                topic;       /* of them */
 } wsb_publish_t;
 
 
@@ -60,6 +61,10 @@ wsb_rc_t wsb_publish_fields_read(wsb_publish_t *pub, const wsb_json_t *object,
 wsb_rc_t wsb_publish_fields_action(wsb_publish_t *pub, const wsb_json_t *name,
     const wsb_json_t *content, wsb_event_t *ev,
     wsb_publish_decoded_t *members);
+
+/* The topic of an action. */
+wsb_rc_t wsb_publish_fields_topic(wsb_publish_t *pub, const wsb_json_t *value,
+    wsb_event_t *ev, wsb_publish_decoded_t *members);
 
 /* The timestamp of an envelope overrides that of its event. */
 wsb_rc_t wsb_publish_fields_time(wsb_publish_t *pub, const wsb_json_t *value,

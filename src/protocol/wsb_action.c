@@ -10,25 +10,14 @@
  */
 
 #include "wsb_action.h"
-#include "../json/wsb_json.h"
-
-
-#define WSB_ACTION_INVALID  "Invalid action format: "
 
 
 static wsb_rc_t wsb_action_decode(const wsb_context_t *context,
     wsb_str_t message, wsb_op_t *op);
-static void wsb_action_message(wsb_op_t *op, const wsb_json_t *message);
-static void wsb_action_command(wsb_op_t *op, const wsb_json_index_t *message);
+static void wsb_action_message(wsb_op_t *op, const wsb_json_index_t *message,
+    const wsb_json_t *type);
 static int wsb_action_is(const wsb_json_t *value);
-static void wsb_action_ignore(wsb_op_t *op, const char *why);
 static void wsb_action_filter(wsb_text_t *t, const wsb_filter_t *filter);
-static void wsb_action_pong(wsb_text_t *t, const wsb_op_t *op,
-    wsb_str_t last_id);
-static void wsb_action_error(wsb_text_t *t, wsb_str_t id, const char *code,
-    wsb_str_t text);
-static void wsb_action_response(wsb_text_t *t, const wsb_op_t *op,
-    const wsb_result_t *result);
 static void wsb_action_body(wsb_text_t *t, const wsb_event_t *ev,
     wsb_str_t event_id);
 
@@ -54,12 +43,22 @@ static wsb_rc_t
 wsb_action_decode(const wsb_context_t *context, wsb_str_t message,
     wsb_op_t *op)
 {
-    wsb_json_t        value;
+    (void) context;
+
+    return wsb_action_read(message, op, wsb_action_message);
+}
+
+
+wsb_rc_t
+wsb_action_read(wsb_str_t message, wsb_op_t *op,
+    void (*known)(wsb_op_t *op, const wsb_json_index_t *message,
+    const wsb_json_t *type))
+{
+    wsb_json_t        value, type;
+    wsb_json_index_t  index;
     wsb_json_error_t  err;
 
     static const wsb_json_limits_t  limits = { WSB_JSON_DEPTH, 1 };
-
-    (void) context;
 
     if (wsb_json_parse(message, &limits, &value, &err) != WSB_OK) {
         wsb_op_refuse(op, "invalid_json", WSB_ACTION_INVALID "%s at byte %zu",
@@ -69,8 +68,27 @@ wsb_action_decode(const wsb_context_t *context, wsb_str_t message,
         wsb_op_refuse(op, "invalid_message",
                       WSB_ACTION_INVALID "an object is expected");
 
+    } else if (wsb_json_index(&index, &value),
+               wsb_json_find(&index, "type", &type) != WSB_OK)
+    {
+        wsb_op_refuse(op, "missing_field",
+                      WSB_ACTION_INVALID "missing field `type`");
+
+    } else if (type.type != WSB_JSON_STRING) {
+        wsb_op_refuse(op, "invalid_message",
+                      WSB_ACTION_INVALID "type must be a string");
+
+    } else if (wsb_json_key_is(&type, "ping")) {
+        op->type = WSB_OP_ASK_PONG;
+
+    } else if (wsb_json_key_is(&type, "pong")
+               || wsb_json_key_is(&type, "event")
+               || wsb_json_key_is(&type, "error"))
+    {
+        wsb_action_ignore(op, "a message of servers");
+
     } else {
-        wsb_action_message(op, &value);
+        known(op, &index, &type);
     }
 
     if (op->text.failed) {
@@ -83,44 +101,23 @@ wsb_action_decode(const wsb_context_t *context, wsb_str_t message,
 
 
 static void
-wsb_action_message(wsb_op_t *op, const wsb_json_t *message)
+wsb_action_message(wsb_op_t *op, const wsb_json_index_t *message,
+    const wsb_json_t *type)
 {
-    wsb_json_t        type;
-    wsb_json_index_t  index;
-
-    wsb_json_index(&index, message);
-
-    if (wsb_json_find(&index, "type", &type) != WSB_OK) {
-        wsb_op_refuse(op, "missing_field",
-                      WSB_ACTION_INVALID "missing field `type`");
-
-    } else if (type.type != WSB_JSON_STRING) {
-        wsb_op_refuse(op, "invalid_message",
-                      WSB_ACTION_INVALID "type must be a string");
-
-    } else if (wsb_json_key_is(&type, "command")) {
-        wsb_action_command(op, &index);
-
-    } else if (wsb_json_key_is(&type, "ping")) {
-        op->type = WSB_OP_ASK_PONG;
-
-    } else if (wsb_json_key_is(&type, "pong")
-               || wsb_json_key_is(&type, "event")
-               || wsb_json_key_is(&type, "error"))
-    {
-        wsb_action_ignore(op, "a message of servers");
-
-    } else {
-        wsb_op_refuse(op, "unknown_type", WSB_ACTION_INVALID
-                      "unknown type, expected `command` or `ping`");
+    if (wsb_json_key_is(type, "command")) {
+        (void) wsb_action_command(op, message, 0);
+        return;
     }
+
+    wsb_op_refuse(op, "unknown_type", WSB_ACTION_INVALID
+                  "unknown type, expected `command` or `ping`");
 }
 
 
 /* What the action means is the backend's business: it goes as it is. */
 
-static void
-wsb_action_command(wsb_op_t *op, const wsb_json_index_t *message)
+uint8_t *
+wsb_action_command(wsb_op_t *op, const wsb_json_index_t *message, size_t more)
 {
     uint8_t     *p;
     wsb_json_t   action;
@@ -128,19 +125,19 @@ wsb_action_command(wsb_op_t *op, const wsb_json_index_t *message)
     if (wsb_json_find(message, "action", &action) != WSB_OK) {
         wsb_op_refuse(op, "missing_field",
                       WSB_ACTION_INVALID "missing field `action`");
-        return;
+        return NULL;
     }
 
     if (!wsb_action_is(&action)) {
         wsb_op_refuse(op, "invalid_message", WSB_ACTION_INVALID
                       "an action is a string, or an object with one field");
-        return;
+        return NULL;
     }
 
-    p = wsb_malloc(action.text.len);
+    p = wsb_malloc(action.text.len + more);
     if (p == NULL) {
         op->text.failed = 1;
-        return;
+        return NULL;
     }
 
     memcpy(p, action.text.data, action.text.len);
@@ -151,6 +148,8 @@ wsb_action_command(wsb_op_t *op, const wsb_json_index_t *message)
     op->request.untold = 1;
     op->request.data.data = p;
     op->request.data.len = action.text.len;
+
+    return p + action.text.len;
 }
 
 
@@ -176,7 +175,7 @@ wsb_action_is(const wsb_json_t *value)
 }
 
 
-static void
+void
 wsb_action_ignore(wsb_op_t *op, const char *why)
 {
     op->type = WSB_OP_NOTHING;
@@ -195,7 +194,7 @@ wsb_action_filter(wsb_text_t *t, const wsb_filter_t *filter)
 }
 
 
-static void
+void
 wsb_action_pong(wsb_text_t *t, const wsb_op_t *op, wsb_str_t last_id)
 {
     (void) op;
@@ -207,7 +206,7 @@ wsb_action_pong(wsb_text_t *t, const wsb_op_t *op, wsb_str_t last_id)
 
 /* There are no codes.  A binary message is not answered. */
 
-static void
+void
 wsb_action_error(wsb_text_t *t, wsb_str_t id, const char *code,
     wsb_str_t text)
 {
@@ -225,7 +224,7 @@ wsb_action_error(wsb_text_t *t, wsb_str_t id, const char *code,
 
 /* A command is not acknowledged: what comes of it are actions, if anything. */
 
-static void
+void
 wsb_action_response(wsb_text_t *t, const wsb_op_t *op,
     const wsb_result_t *result)
 {
@@ -237,25 +236,31 @@ wsb_action_response(wsb_text_t *t, const wsb_op_t *op,
 }
 
 
-/* The name is written anew, what the action holds is as it was published. */
-
 static void
 wsb_action_body(wsb_text_t *t, const wsb_event_t *ev, wsb_str_t event_id)
 {
     (void) event_id;
 
+    wsb_action_event(t, ev);
+    wsb_text_lit(t, "}");
+}
+
+
+/* The name is written anew, what the action holds is as it was published. */
+
+void
+wsb_action_event(wsb_text_t *t, const wsb_event_t *ev)
+{
     wsb_text_lit(t, "{\"type\":\"event\",\"action\":");
 
     if (ev->field[WSB_DATA].data == NULL) {
         wsb_text_json(t, ev->field[WSB_ACTION]);
-
-    } else {
-        wsb_text_lit(t, "{");
-        wsb_text_json(t, ev->field[WSB_ACTION]);
-        wsb_text_lit(t, ":");
-        wsb_text_str(t, ev->field[WSB_DATA]);
-        wsb_text_lit(t, "}");
+        return;
     }
 
+    wsb_text_lit(t, "{");
+    wsb_text_json(t, ev->field[WSB_ACTION]);
+    wsb_text_lit(t, ":");
+    wsb_text_str(t, ev->field[WSB_DATA]);
     wsb_text_lit(t, "}");
 }

@@ -87,6 +87,8 @@ typedef struct {
     wsb_str_t             options;
     unsigned              untold;         /* what comes of it is published by
                                              the backend: no event is made */
+    wsb_str_t             topic;          /* not NULL: data is an action, which
+                                             goes to its subscribers alone */
 } wsb_op_request_t;
 
 
@@ -127,7 +129,10 @@ typedef struct {
 typedef struct {
     wsb_op_type_t         type;
 
-    wsb_filter_t          filter;         /* SUBSCRIBE */
+    wsb_filter_t          filter;         /* SUBSCRIBE; with each UNSUBSCRIBE */
+    unsigned              each;           /* a subscription for each entity_type
+                                             of the filter that has none yet;
+                                             or all of these are ended */
     wsb_ignored_t        *ignored;        /* NULL: all was understood */
     wsb_since_t           since;
     uint64_t              since_epoch;
@@ -180,6 +185,9 @@ typedef struct {
 
     /* A publish location of this protocol takes bare actions as well. */
     int                   bare;
+
+    /* The topic of such actions; data NULL: they have none. */
+    wsb_str_t             topic;
 
     /* Requests of a connection run one at a time, in their order. */
     int                   ordered;
@@ -288,6 +296,7 @@ extern const wsb_codec_t  wsb_codec_bus;
 extern const wsb_codec_t  wsb_codec_tenant;
 extern const wsb_codec_t  wsb_codec_resource;
 extern const wsb_codec_t  wsb_codec_action;
+extern const wsb_codec_t  wsb_codec_topics;   /* "action" with topics */
 
 
 /* "read", "create", ... */

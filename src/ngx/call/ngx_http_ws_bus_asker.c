@@ -373,7 +373,16 @@ ngx_http_ws_bus_asker_work(ngx_http_ws_bus_ask_t *ask)
     wsb_result_t  result;
     wsb_forced_t  forced[WSB_RESTRICT_CONDITIONS];
 
-    if (ask->kept->op.type == WSB_OP_REQUEST) {
+    if (ask->kept->op.request.topic.data != NULL) {
+
+        rc = ngx_http_ws_bus_command(ask, &result);
+
+        if (rc != NGX_OK) {
+            ngx_http_ws_bus_asker_finish(ask, &result, 0);
+            return;
+        }
+
+    } else if (ask->kept->op.type == WSB_OP_REQUEST) {
 
         if (ngx_http_ws_bus_backend_call(ask, &result) == NGX_OK) {
             ngx_http_ws_bus_asker_call(ask);
@@ -382,12 +391,13 @@ ngx_http_ws_bus_asker_work(ngx_http_ws_bus_ask_t *ask)
 
         ngx_http_ws_bus_asker_finish(ask, &result, 0);
         return;
+
+    } else {
+        n = ask->hooked && ask->hooked->nadded
+                ? ngx_http_ws_bus_hook_forced(ask, forced) : 0;
+
+        rc = ngx_http_ws_bus_op_perform(ask->kept, forced, n);
     }
-
-    n = ask->hooked && ask->hooked->nadded
-            ? ngx_http_ws_bus_hook_forced(ask, forced) : 0;
-
-    rc = ngx_http_ws_bus_op_perform(ask->kept, forced, n);
 
     if (rc == NGX_OK && ask->asker != NULL
         && ngx_http_ws_bus_hook_has(ask, 1))

@@ -12,6 +12,7 @@
  *   asker     a client's requests for records: which of them runs when
  *   backend   such a request, as a call; backend_rights: what the client may
  *   answer    the call's answer, as the client's
+ *   command   what a client says to a topic
  *   hook      hooks around an operation; hook_told: what they are told;
  *             hook_conf: their directives
  *   connect   hooks before a connection
@@ -452,6 +453,16 @@ void ngx_http_ws_bus_answer_count(ngx_http_ws_bus_ask_t *ask);
 
 /* A mutation that has been made becomes an event, once. */
 void ngx_http_ws_bus_answer_event(ngx_http_ws_bus_ask_t *ask);
+
+
+/* command */
+
+/*
+ * Publishes what a client says to a topic.  NGX_DECLINED: it is none, or there
+ * is no room; the result says so, in words that live as long as the ask.
+ */
+ngx_int_t ngx_http_ws_bus_command(ngx_http_ws_bus_ask_t *ask,
+    wsb_result_t *result);
 
 
 /* hook */

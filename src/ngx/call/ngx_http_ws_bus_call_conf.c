@@ -457,13 +457,18 @@ ngx_http_ws_bus_call_conf_merge(ngx_conf_t *cf, void *parent, void *child)
         return NGX_CONF_ERROR;
     }
 
-    if (conf->backend != NULL || conf->hooks != NULL) {
-        ccf = ngx_http_conf_get_module_loc_conf(cf,
-                                                ngx_http_ws_bus_client_module);
+    ccf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_ws_bus_client_module);
 
+    if (conf->backend != NULL || conf->hooks != NULL
+        || ccf->codec == &wsb_codec_topics)
+    {
         ccf->requests = &ngx_http_ws_bus_asker_requests;
         ccf->context = 1;
         ccf->asked = ngx_http_ws_bus_call_conf_asked(conf);
+
+        if (ccf->codec == &wsb_codec_topics) {
+            ccf->asked |= NGX_HTTP_WS_BUS_ASKED_REQUEST;
+        }
     }
 
     return ngx_http_ws_bus_notice_conf_merge(cf, conf) == NGX_OK

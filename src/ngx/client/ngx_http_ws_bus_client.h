@@ -329,6 +329,15 @@ void ngx_http_ws_bus_subscribe_leave(ngx_http_ws_bus_client_t *wc);
 void ngx_http_ws_bus_subscribe_leave_handler(ngx_event_t *ev);
 
 
+/* topics */
+
+/* A SUBSCRIBE or UNSUBSCRIBE of each: as those of subscribe. */
+ngx_int_t ngx_http_ws_bus_topics_add(ngx_http_ws_bus_client_t *wc,
+    wsb_op_t *op, const wsb_restrict_t *forced);
+ngx_int_t ngx_http_ws_bus_topics_remove(ngx_http_ws_bus_client_t *wc,
+    wsb_op_t *op);
+
+
 /* position */
 
 /* The next frame to look at. */

@@ -23,7 +23,8 @@ static const wsb_codec_t  *ngx_http_ws_bus_codecs[] = {
     &wsb_codec_bus,
     &wsb_codec_tenant,
     &wsb_codec_resource,
-    &wsb_codec_action
+    &wsb_codec_action,
+    &wsb_codec_topics                      /* has no name of its own */
 };
 
 static size_t  ngx_http_ws_bus_subscriptions =
@@ -81,6 +82,13 @@ static ngx_command_t  ngx_http_ws_bus_client_commands[] = {
       ngx_http_ws_bus_context_default_schema,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
+      NULL },
+
+    { ngx_string("ws_bus_action_topics"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_ws_bus_client_loc_conf_t, topics),
       NULL },
 
     { ngx_string("ws_bus_user"),
@@ -278,6 +286,7 @@ ngx_http_ws_bus_client_conf_create_loc(ngx_conf_t *cf)
     ccf->protocol = NGX_CONF_UNSET_UINT;
     ccf->origins = NGX_CONF_UNSET_PTR;
     ccf->max_subscriptions = NGX_CONF_UNSET;
+    ccf->topics = NGX_CONF_UNSET;
     ccf->max_filters_size = NGX_CONF_UNSET_SIZE;
     ccf->max_comparisons = NGX_CONF_UNSET;
     ccf->message_rate = NGX_CONF_UNSET_UINT;
@@ -369,8 +378,17 @@ ngx_http_ws_bus_client_conf_merge_loc(ngx_conf_t *cf, void *parent,
 
     ngx_conf_merge_ptr_value(conf->session_log, prev->session_log, NULL);
 
-    conf->codec = ngx_http_ws_bus_codecs[conf->protocol];
+    ngx_conf_merge_value(conf->topics, prev->topics, 0);
+
     conf->codec_index = conf->protocol;
+
+    if (conf->topics
+        && ngx_http_ws_bus_codecs[conf->protocol] == &wsb_codec_action)
+    {
+        conf->codec_index = NGX_HTTP_WS_BUS_CODECS - 1;
+    }
+
+    conf->codec = ngx_http_ws_bus_codecs[conf->codec_index];
 
     if (conf->codec->gap == NULL) {
         conf->on_gap = NGX_HTTP_WS_BUS_GAP_CLOSE;
@@ -410,7 +428,7 @@ ngx_http_ws_bus_client_conf_protocol(ngx_conf_t *cf, ngx_command_t *cmd,
     value = cf->args->elts;
     p = names;
 
-    for (i = 0; i < NGX_HTTP_WS_BUS_CODECS; i++) {
+    for (i = 0; i < NGX_HTTP_WS_BUS_PROTOCOLS; i++) {
 
         if (ngx_strcmp(value[1].data, ngx_http_ws_bus_codecs[i]->name) == 0) {
             ccf->protocol = i;

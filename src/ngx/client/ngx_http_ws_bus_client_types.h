@@ -40,7 +40,8 @@
 #define NGX_HTTP_WS_BUS_CACHE_RECORDS  1024     /* a power of two */
 #define NGX_HTTP_WS_BUS_WHOLE          4        /* frames kept whole */
 #define NGX_HTTP_WS_BUS_WHOLE_MAX      16384    /* bytes of such a frame */
-#define NGX_HTTP_WS_BUS_CODECS         4
+#define NGX_HTTP_WS_BUS_CODECS         5
+#define NGX_HTTP_WS_BUS_PROTOCOLS      4      /* those that have a name */
 
 /* What may precede a body: what the transport and the codec put there. */
 #define NGX_HTTP_WS_BUS_HEADROOM       96
@@ -84,6 +85,7 @@ typedef struct {
     const wsb_codec_t           *codec;
     ngx_uint_t                   codec_index;
     ngx_uint_t                   protocol;
+    ngx_flag_t                   topics;      /* of the protocol "action" */
 
     ngx_http_complex_value_t    *tenant;
     ngx_http_complex_value_t    *user;        /* whose a client is; NULL: as

@@ -39,6 +39,10 @@ ngx_http_ws_bus_subscribe(ngx_http_ws_bus_client_t *wc, wsb_op_t *op,
     wsb_sub_t   *sub;
     const char  *code, *text;
 
+    if (op->each) {
+        return ngx_http_ws_bus_topics_add(wc, op, forced);
+    }
+
     sub = ngx_http_ws_bus_subscribe_add(wc, op, forced, &code, &text);
 
     if (sub == NULL) {
@@ -426,6 +430,10 @@ ngx_http_ws_bus_subscribe_end(ngx_http_ws_bus_client_t *wc, wsb_op_t *op)
     uint32_t     low, high, mid;
     wsb_sub_t   *sub;
     wsb_text_t   text;
+
+    if (op->each) {
+        return ngx_http_ws_bus_topics_remove(wc, op);
+    }
 
     low = 0;
     high = wc->nsubs;

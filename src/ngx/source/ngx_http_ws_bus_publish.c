@@ -352,6 +352,7 @@ ngx_http_ws_bus_publish_body(ngx_http_request_t *r, wsb_str_t body)
 
     wsb_zone_batch(zone, &conf.batch);
     conf.bare = ccf->codec->bare;
+    conf.topic = ccf->codec->topic;
 
     err = ngx_http_ws_bus_publish_tenant(r, &conf.tenant);
 

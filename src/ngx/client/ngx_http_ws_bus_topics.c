@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
+/*
+ * A client's set of topics, for protocols that speak of sets: a subscription
+ * for each topic, and never two.
+ */
+
+#include "ngx_http_ws_bus_client.h"
+
+
+static ngx_int_t ngx_http_ws_bus_topics_find(ngx_http_ws_bus_client_t *wc,
+    wsb_op_t *one, const wsb_restrict_t *forced);
+
+
+/* One that is there stays.  The first that is refused ends it. */
+
+ngx_int_t
+ngx_http_ws_bus_topics_add(ngx_http_ws_bus_client_t *wc, wsb_op_t *op,
+    const wsb_restrict_t *forced)
+{
+    unsigned   i;
+    wsb_op_t   one;
+    ngx_int_t  rc;
+
+    one = *op;
+    one.each = 0;
+    one.filter.n[WSB_ENTITY_TYPE] = 1;
+
+    for (i = 0; i < op->filter.n[WSB_ENTITY_TYPE]; i++) {
+        one.filter.value[WSB_ENTITY_TYPE] =
+                                         &op->filter.value[WSB_ENTITY_TYPE][i];
+
+        rc = ngx_http_ws_bus_topics_find(wc, &one, forced);
+
+        if (rc == NGX_DECLINED) {
+            rc = ngx_http_ws_bus_subscribe(wc, &one, forced);
+        }
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/* One that is not there is none of its topics as before. */
+
+ngx_int_t
+ngx_http_ws_bus_topics_remove(ngx_http_ws_bus_client_t *wc, wsb_op_t *op)
+{
+    unsigned  i;
+    wsb_op_t  one;
+
+    one = *op;
+    one.each = 0;
+    one.filter.n[WSB_ENTITY_TYPE] = 1;
+
+    for (i = 0; i < op->filter.n[WSB_ENTITY_TYPE] && !wc->closed; i++) {
+        one.filter.value[WSB_ENTITY_TYPE] =
+                                         &op->filter.value[WSB_ENTITY_TYPE][i];
+
+        if (ngx_http_ws_bus_topics_find(wc, &one, wc->forced) == NGX_OK) {
+            (void) ngx_http_ws_bus_subscribe_end(wc, &one);
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/* NGX_OK: it is one->ordinal. */
+
+static ngx_int_t
+ngx_http_ws_bus_topics_find(ngx_http_ws_bus_client_t *wc, wsb_op_t *one,
+    const wsb_restrict_t *forced)
+{
+    uint32_t     i;
+    wsb_str_t    tenant;
+    wsb_plan_t  *plan;
+    wsb_node_t  *node;
+
+    tenant.data = wc->tenant.data;
+    tenant.len = wc->tenant.len;
+
+    plan = wsb_plan_create(wc->fan->worker->zone->key, tenant, &one->filter,
+                           forced);
+    if (plan == NULL) {
+        ngx_http_ws_bus_client_end(wc, NGX_HTTP_WS_BUS_END_INTERNAL,
+                                   "no memory");
+        return NGX_ERROR;
+    }
+
+    node = wsb_index_find(wc->fan->index, plan);
+
+    wsb_free(plan);
+
+    for (i = 0; node != NULL && i < wc->nsubs; i++) {
+
+        if (wc->subs[i]->node == node) {
+            one->ordinal = wc->subs[i]->ordinal;
+            return NGX_OK;
+        }
+    }
+
+    return NGX_DECLINED;
+}
