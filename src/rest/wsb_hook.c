@@ -346,9 +346,12 @@ wsb_rc_t
 wsb_hook_merge(wsb_text_t *t, wsb_str_t old, const wsb_json_t *change,
     const char **why)
 {
-    size_t           start;
-    wsb_json_t       key, value, object;
-    wsb_json_walk_t  walk;
+    size_t            start;
+    wsb_json_t        key, value, object;
+    wsb_json_walk_t   walk;
+    wsb_json_error_t  err;
+
+    static const wsb_json_limits_t  limits = { WSB_JSON_DEPTH, 1 };
 
     start = t->len;
 
@@ -400,6 +403,17 @@ wsb_hook_merge(wsb_text_t *t, wsb_str_t old, const wsb_json_t *change,
 
     if (t->len - start > WSB_HOOK_METADATA) {
         *why = "its metadata are too large";
+        return WSB_ERROR;
+    }
+
+    /* they become values of variables, and parts of URIs */
+
+    object.text.data = t->data + start;
+    object.text.len = t->len - start;
+
+    if (wsb_json_parse(object.text, &limits, &value, &err) != WSB_OK) {
+        *why = "its metadata have a NUL, half a character, a name twice, or "
+               "more than 64 names";
         return WSB_ERROR;
     }
 

@@ -217,6 +217,9 @@ metadata(void)
     ok(merge(NULL, "{\"\\u0061\":1}", &t) == WSB_ERROR, "an escaped name");
     ok(merge(NULL, "{\"\":1}", &t) == WSB_ERROR, "an empty name");
     ok(merge(NULL, "{\"a\":{}}", &t) == WSB_ERROR, "an object");
+    ok(merge(NULL, "{\"a\":\"x\\u0000\"}", &t) == WSB_ERROR, "a NUL");
+    ok(merge(NULL, "{\"a\":\"\\ud800\"}", &t) == WSB_ERROR,
+       "half a character");
 
     memset(large, 'x', sizeof(large));
     memcpy(large, "{\"a\":\"", 6);
