@@ -82,6 +82,28 @@ for my $kind (sort keys %backend) {
         is($?, 0, 'it ends well');
     };
 
+    subtest "$kind: wscat" => sub {
+        local $ENV{NODE_PATH} = '/usr/share/nodejs:/usr/lib/nodejs';
+        my @said;
+        for my $line ('{"type":"ping"}', '{"type":"command","action":{"PlaceOrder":{}}}',
+                      '{"type":"command","action":{"PlaceOrder":{"customer":"eve","total":1.50}}}')
+        {
+            my $wscat = open2(my $out, my $in, '/usr/bin/setpriv', '--pdeathsig', 'KILL', '--',
+                'wscat', '-c', 'ws://127.0.0.1:' . $nginx->port . '/ws', '-x', $line, '-w', '30');
+            local $SIG{ALRM} = sub { die "wscat says nothing\n" };
+            alarm WSBus::Nginx::patience(30);
+            push @said, scalar <$out>;
+            alarm 0;
+            kill 'KILL', $wscat;
+            waitpid $wscat, 0;
+        }
+        is_deeply([ map { decode_json($_ // '{}') } @said ], [ { type => 'pong' },
+            { type => 'error', message => 'Invalid action format: missing field `customer`' },
+            { type => 'event', action => { OrderPlaced => { customer => 'eve', total => 1.5,
+                                                            id => 3 } } } ],
+            'what its document shows');
+    };
+
     subtest "$kind: a hundred in a loop" => sub {
         my @ws = map { WSBus::Raw->open($nginx->port, no_welcome => 1) }
                  1 .. 100;
