@@ -78,6 +78,13 @@ void ngx_http_ws_bus_client_discard(ngx_http_ws_bus_client_t *wc);
 extern ngx_http_ws_bus_fan_t  ngx_http_ws_bus_no_fan;
 
 
+/* client_conf */
+
+/* A location of which the protocol is given: another one is refused. */
+ngx_int_t ngx_http_ws_bus_client_conf_speaks_bus(ngx_conf_t *cf,
+    ngx_http_ws_bus_client_loc_conf_t *conf);
+
+
 /* admit */
 
 /*
@@ -111,6 +118,10 @@ char *ngx_http_ws_bus_origin(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 /* Takes the names of the server along: nginx itself does not keep them. */
 ngx_int_t ngx_http_ws_bus_origin_merge(ngx_conf_t *cf,
     ngx_http_ws_bus_client_loc_conf_t *prev,
+    ngx_http_ws_bus_client_loc_conf_t *conf);
+
+/* Are there origins by name, so that others are kept out? */
+ngx_uint_t ngx_http_ws_bus_origin_listed_only(
     ngx_http_ws_bus_client_loc_conf_t *conf);
 
 /* Of a handshake with n Origin headers: NGX_OK, or 403, counted and logged. */

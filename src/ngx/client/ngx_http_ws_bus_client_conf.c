@@ -477,3 +477,20 @@ ngx_http_ws_bus_client_conf_on_gap(ngx_conf_t *cf, ngx_command_t *cmd,
 
     return NGX_CONF_OK;
 }
+
+
+ngx_int_t
+ngx_http_ws_bus_client_conf_speaks_bus(ngx_conf_t *cf,
+    ngx_http_ws_bus_client_loc_conf_t *conf)
+{
+    if (conf->protocol != NGX_CONF_UNSET_UINT && conf->protocol != 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "this location has messages of the protocol "
+                           "\"bus\": remove \"ws_bus_protocol\"");
+        return NGX_ERROR;
+    }
+
+    conf->protocol = 0;
+
+    return NGX_OK;
+}

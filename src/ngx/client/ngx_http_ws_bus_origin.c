@@ -284,6 +284,14 @@ ngx_http_ws_bus_origin_value(ngx_conf_t *cf,
 
 /* text is the last of n Origin headers. */
 
+ngx_uint_t
+ngx_http_ws_bus_origin_listed_only(
+    ngx_http_ws_bus_client_loc_conf_t *conf)
+{
+    return conf->origins != NULL && !conf->origins->any;
+}
+
+
 ngx_int_t
 ngx_http_ws_bus_origin_check(ngx_http_request_t *r, ngx_str_t *text,
     ngx_uint_t n)

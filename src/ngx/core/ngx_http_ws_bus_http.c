@@ -111,7 +111,7 @@ ngx_http_ws_bus_http_send_body(ngx_http_request_t *r, ngx_uint_t status,
 
     b->pos = data;
     b->last = data + len;
-    b->memory = 1;
+    b->memory = (len != 0);
     b->last_buf = (r == r->main) ? 1 : 0;
     b->last_in_chain = 1;
 

@@ -10,6 +10,7 @@
  *   read            reading
  *   frame           an event's message as a frame
  *   deflate         compression
+ *   events          server-sent events: see ngx_http_ws_bus_events.h
  *   echo            a WebSocket that answers with what it is sent
  */
 

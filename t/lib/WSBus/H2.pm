@@ -80,12 +80,13 @@ sub ask {
 }
 
 
-# waits for all that has been asked for: { stream => { status, body } }
+# waits for all that has been asked for, or until the code says true of what has
+# come of it: { stream => { status, body } }
 
 sub answers {
-    my ($self) = @_;
+    my ($self, $until) = @_;
 
-    while ($self->{open} > 0) {
+    while ($self->{open} > 0 && !($until && $until->($self->{answer}))) {
         $self->need(sub { length $self->{in} >= 9 }) or last;
 
         my ($high, $low, $type, $flags, $stream) = unpack 'CnCCN', $self->{in};
@@ -116,14 +117,16 @@ sub answers {
             $answer->{reset} = unpack 'N', $payload;
             $self->{open}--;
 
-        } elsif ($type == GOAWAY) {
-            last;
         }
+
+        # GOAWAY: no more streams, but those that are there go on
 
         $self->{open}-- if $answer->{end} && ($type == DATA || $type == HEADERS);
     }
 
     my $answers = $self->{answer};
+    return $answers if $until;
+
     $self->{answer} = {};
     delete $answers->{0};
 

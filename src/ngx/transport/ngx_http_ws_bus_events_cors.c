@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright the ws_bus authors */
+
+/*
+ * Pages of other origins that read events.
+ */
+
+#include "ngx_http_ws_bus_events.h"
+
+
+/*
+ * Fetch, "CORS protocol": the page's origin has been let in.  Only where
+ * origins are named may its pages come with cookies.
+ */
+
+ngx_int_t
+ngx_http_ws_bus_events_cors(ngx_http_request_t *r, ngx_str_t *origin,
+    ngx_uint_t n)
+{
+    u_char                             *p;
+    ngx_uint_t                          named;
+    ngx_http_ws_bus_client_loc_conf_t  *ccf;
+
+    if (n == 0) {
+        return NGX_OK;
+    }
+
+    ccf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_client_module);
+
+    named = ngx_http_ws_bus_origin_listed_only(ccf);
+
+    p = ngx_pnalloc(r->pool, origin->len + 1);
+    if (p == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    *ngx_cpymem(p, origin->data, origin->len) = '\0';
+
+    if (ngx_http_ws_bus_http_add_header(r, "Access-Control-Allow-Origin",
+                                        named ? (char *) p : "*")
+        != NGX_OK
+        || ngx_http_ws_bus_http_add_header(r, "Access-Control-Expose-Headers",
+                                           "Link, Ws-Bus-Last-Id")
+           != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (named
+        && (ngx_http_ws_bus_http_add_header(r, "Vary", "Origin") != NGX_OK
+            || ngx_http_ws_bus_http_add_header(r,
+                                       "Access-Control-Allow-Credentials",
+                                       "true")
+               != NGX_OK))
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_ws_bus_events_cors_preflight(ngx_http_request_t *r)
+{
+    ngx_int_t  rc;
+
+    if (ngx_http_ws_bus_http_add_header(r, "Allow", "GET, HEAD, OPTIONS")
+        != NGX_OK
+        || ngx_http_ws_bus_http_add_header(r, "Access-Control-Allow-Methods",
+                                           "GET, HEAD")
+           != NGX_OK
+        || ngx_http_ws_bus_http_add_header(r, "Access-Control-Allow-Headers",
+                                           "Accept, Authorization, "
+                                           "Cache-Control, Last-Event-ID")
+           != NGX_OK
+        || ngx_http_ws_bus_http_add_header(r, "Access-Control-Max-Age",
+                                           "3600")
+           != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    r->headers_out.status = NGX_HTTP_NO_CONTENT;
+    r->header_only = 1;
+
+    rc = ngx_http_send_header(r);
+
+    return rc == NGX_OK || rc == NGX_AGAIN ? NGX_DECLINED : rc;
+}
