@@ -174,6 +174,7 @@ static struct {
     uint64_t           warm;
     uint32_t           stalled;         /* percent */
     int                verify;
+    int                sse;             /* events instead of WebSockets */
     int                latency;
     int                interactive;
     pid_t              pid[LOAD_PIDS];
@@ -829,7 +830,10 @@ load_message(load_conn_t *c, const char *text, size_t len, uint64_t now)
         return;
     }
 
-    load_subscribe(c);
+    if (!conf.sse) {
+        load_subscribe(c);
+    }
+
     load_ready(c);
 }
 
@@ -894,6 +898,46 @@ load_frames(load_conn_t *c, char *data, size_t len)
 }
 
 
+/*
+ * Server-sent events: a block that holds data is a message.  Lengths of chunks
+ * stand between them and are no matter here, since a block is in one chunk.
+ */
+
+static size_t
+load_stream(load_conn_t *c, char *data, size_t len)
+{
+    char      *text, *line, *end, *last;
+    size_t     used;
+    uint64_t   now;
+
+    now = load_now();
+    used = 0;
+
+    while ((end = memmem(data + used, len - used, "\n\n", 2)) != NULL) {
+
+        text = memmem(data + used, (size_t) (end - data) - used, "data: ", 6);
+
+        if (text != NULL) {
+            text += 6;
+            last = memchr(text, '\n', (size_t) (end - text));
+            line = last ? last : end;
+
+            if (line - text > 10) {
+                load_message(c, text, (size_t) (line - text), now);
+            }
+        }
+
+        load_ready(c);
+
+        used = (size_t) (end + 2 - data);
+    }
+
+    me->bytes += used;
+
+    return used;
+}
+
+
 static size_t
 load_handshake(load_conn_t *c, char *data, size_t len)
 {
@@ -906,6 +950,17 @@ load_handshake(load_conn_t *c, char *data, size_t len)
     }
 
     end[2] = '\0';
+
+    if (conf.sse) {
+
+        if (strncmp(data, "HTTP/1.1 200", 12) != 0) {
+            load_die("no events: %.*s", (int) strcspn(data, "\r"), data);
+        }
+
+        c->state = LOAD_OPEN;
+
+        return (size_t) (end + 4 - data);
+    }
 
     if (strncmp(data, "HTTP/1.1 101", 12) != 0
         || strstr(data, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=") == NULL)
@@ -956,7 +1011,8 @@ load_readable(load_conn_t *c)
     }
 
     if (c->state != LOAD_HANDSHAKE) {
-        used += load_frames(c, input + used, len - used);
+        used += conf.sse ? load_stream(c, input + used, len - used)
+                         : load_frames(c, input + used, len - used);
     }
 
     if (c->part != NULL) {
@@ -1076,8 +1132,10 @@ load_connected(load_conn_t *c)
         return;
     }
 
-    n = snprintf(request, sizeof(request),
-                 "GET %s HTTP/1.1\r\nHost: bench\r\nUpgrade: websocket\r\n"
+    n = snprintf(request, sizeof(request), conf.sse
+                 ? "GET %s HTTP/1.1\r\nHost: bench\r\n"
+                   "Accept: text/event-stream\r\n\r\n"
+                 : "GET %s HTTP/1.1\r\nHost: bench\r\nUpgrade: websocket\r\n"
                  "Connection: Upgrade\r\n"
                  "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
                  "Sec-WebSocket-Version: 13\r\n\r\n", conf.ws);
@@ -1981,6 +2039,7 @@ load_usage(void)
         "  --connections=N       WebSockets\n"
         "  --concurrency=N       of them at a time in the handshake\n"
         "  --ws=path --publish=path\n"
+        "  --sse                 the path has server-sent events\n"
         "  --subscribe=text      a message; several: in turns; %%g %%q %%c\n"
         "  --subscriptions=N     of each connection\n"
         "  --wide-subscribe=text, --wide=N   one more, of the first N\n"
@@ -2028,6 +2087,7 @@ load_options(int argc, char **argv)
         { "warm", 1, NULL, 'k' },
         { "match", 1, NULL, 'M' },
         { "stalled", 1, NULL, 'd' },
+        { "sse", 0, NULL, 'q' },
         { "verify", 0, NULL, 'v' },
         { "latency", 0, NULL, 'l' },
         { "interactive", 0, NULL, 'n' },
@@ -2102,6 +2162,7 @@ load_options(int argc, char **argv)
         case 'k': conf.warm = strtoul(optarg, NULL, 10); break;
         case 'M': conf.match = atof(optarg); break;
         case 'd': conf.stalled = (uint32_t) atol(optarg); break;
+        case 'q': conf.sse = 1; break;
         case 'v': conf.verify = 1; break;
         case 'l': conf.latency = 1; break;
         case 'n': conf.interactive = 1; break;
