@@ -55,6 +55,13 @@ sub http {
             location = /small   { ws_bus_events small; ws_bus_sndbuf 8k; }
             location = /small/publish { ws_bus_publish small; }
             location = /publish { ws_bus_publish events; }
+            location = /open    { ws_bus_publish events any; ws_bus_origin https://a.example;
+                                  ws_bus_jwt \$http_authorization;
+                                  ws_bus_jwt_key_file secret alg=HS256; }
+            location = /any     { ws_bus_publish events any; }
+            location = /bearer  { ws_bus_events events; ws_bus_origin https://a.example;
+                                  ws_bus_jwt \$http_authorization;
+                                  ws_bus_jwt_key_file secret alg=HS256; }
             location = /status  { ws_bus_status; }
             location ~ ^/(hook2?)\$ {
                 internal;
@@ -333,6 +340,29 @@ sub rights {
                      'Access-Control-Request-Headers' => 'authorization' });
     is($pre->{status}, 204, 'a preflight');
     like($pre->{head}{'access-control-allow-headers'}, qr/Authorization.*Last-Event-ID/, 'what it may send');
+
+    for my $path ('/bearer', '/open') {
+        my %pre = (Origin => 'https://a.example', 'Access-Control-Request-Method' => 'POST',
+                   'Access-Control-Request-Headers' => 'authorization,content-type');
+        my $s = stream($path, method => 'OPTIONS', headers => \%pre);
+        is($s->{status}, 204, "$path: a preflight needs no token");
+        like($s->{head}{'access-control-allow-headers'}, qr/Authorization/, 'and may send one');
+        is(stream($path, method => 'OPTIONS', headers => { %pre, Origin => 'https://b.example' })->{status},
+           403, 'another origin may not');
+        is(stream($path, method => 'OPTIONS')->{status}, 401, 'what is none needs a token');
+    }
+    my $token = 'Bearer ' . $key->token(HS256 => { sub => 'a' });
+    my $post = sub {
+        my ($path, %head) = @_;
+        my $res = WSBus::Raw->new($nginx->port)->post($path, encode_json(event(cors => 1)), %head);
+        return "$res->{status} " . ($res->{headers}{'access-control-allow-origin'} // '');
+    };
+    is($post->('/open', Authorization => $token, Origin => 'https://a.example'),
+       '200 https://a.example', 'a page with a token publishes');
+    is($post->('/open', Authorization => $token, Origin => 'https://b.example'), '403 ', 'no other page');
+    is($post->('/open', Authorization => $token), '200 ', 'a backend has no origin');
+    is($post->('/open', Origin => 'https://a.example'), '401 ', 'a token is needed');
+    is($post->('/any', Origin => 'https://b.example'), '200 ', 'where no origin is named, nothing is said');
 
     $nginx->allow(qr/the bus's connections are limited|too many connections|limit/);
     my @few = map { stream('/few') } 1 .. 3;

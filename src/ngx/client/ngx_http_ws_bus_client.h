@@ -129,6 +129,20 @@ ngx_int_t ngx_http_ws_bus_origin_check(ngx_http_request_t *r,
     ngx_str_t *origin, ngx_uint_t n);
 
 
+/* cors */
+
+/*
+ * What a page needs that comes with n Origin headers, and has been let in;
+ * expose: the headers of the answer that it may read.  NGX_OK, or a status.
+ */
+ngx_int_t ngx_http_ws_bus_cors(ngx_http_request_t *r, ngx_str_t *origin,
+    ngx_uint_t n, const char *expose);
+
+/* Answers a preflight.  NGX_DECLINED: it has been answered. */
+ngx_int_t ngx_http_ws_bus_cors_preflight(ngx_http_request_t *r,
+    const char *methods, const char *headers);
+
+
 /* tenant */
 
 char *ngx_http_ws_bus_tenant_value(ngx_conf_t *cf, ngx_command_t *cmd,

@@ -129,6 +129,8 @@ typedef struct {
     ngx_http_ws_bus_zone_t      *zone;        /* of the location, or NULL: what
                                                  is refused before a client
                                                  exists is counted in it */
+    ngx_uint_t                   preflight;   /* its handler answers those of
+                                                 browsers */
 } ngx_http_ws_bus_loc_conf_t;
 
 
@@ -295,6 +297,12 @@ ngx_uint_t ngx_http_ws_bus_http_header_is(ngx_table_elt_t *h, const char *name);
 
 /* Is the peer on loopback or a unix socket? */
 ngx_uint_t ngx_http_ws_bus_http_local(ngx_http_request_t *r);
+
+/*
+ * Is it a CORS preflight that the handler of its location answers?  A browser
+ * sends it by itself, without a token, and learns nothing by it.
+ */
+ngx_uint_t ngx_http_ws_bus_http_preflight(ngx_http_request_t *r);
 
 /*
  * The body of a request in one piece, from wherever nginx has put it; lives

@@ -229,3 +229,23 @@ ngx_http_ws_bus_http_send_problem(ngx_http_request_t *r, ngx_uint_t status,
     return ngx_http_ws_bus_http_send_body(r, status, "application/problem+json",
                                           start, p - start);
 }
+
+
+ngx_uint_t
+ngx_http_ws_bus_http_preflight(ngx_http_request_t *r)
+{
+    ngx_http_ws_bus_loc_conf_t  *wlcf;
+
+    static const ngx_str_t  method =
+                                  ngx_string("Access-Control-Request-Method");
+
+    if (r->method != NGX_HTTP_OPTIONS) {
+        return 0;
+    }
+
+    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_module);
+
+    return wlcf->preflight
+           && ngx_http_ws_bus_http_find_header(&r->headers_in.headers, &method)
+              != NULL;
+}

@@ -74,7 +74,7 @@ ngx_http_ws_bus_jwt_handler(ngx_http_request_t *r)
 
     jlcf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_jwt_module);
 
-    if (jlcf->sources == NULL) {
+    if (jlcf->sources == NULL || ngx_http_ws_bus_http_preflight(r)) {
         return NGX_DECLINED;
     }
 

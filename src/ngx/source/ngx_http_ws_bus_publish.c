@@ -29,6 +29,7 @@ typedef struct {
 } ngx_http_ws_bus_publish_t;
 
 
+static ngx_int_t ngx_http_ws_bus_publish_cors(ngx_http_request_t *r);
 static ngx_int_t ngx_http_ws_bus_publish_encoding(ngx_http_request_t *r);
 static void ngx_http_ws_bus_publish_body_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_http_ws_bus_publish_park(ngx_http_request_t *r,
@@ -79,6 +80,15 @@ ngx_http_ws_bus_publish_handler(ngx_http_request_t *r)
                : rc;
     }
 
+    if (slcf->publish_any) {
+        rc = ngx_http_ws_bus_publish_cors(r);
+
+        if (rc != NGX_OK) {
+            /* NGX_DECLINED: it has been answered */
+            return rc == NGX_DECLINED ? NGX_OK : rc;
+        }
+    }
+
     if (r->method != NGX_HTTP_POST) {
 
         if (ngx_http_ws_bus_http_add_header(r, "Allow", "POST") != NGX_OK) {
@@ -121,6 +131,44 @@ ngx_http_ws_bus_publish_handler(ngx_http_request_t *r)
     }
 
     return NGX_DONE;
+}
+
+
+/*
+ * A page may publish where ws_bus_origin lets it in, and then from nowhere
+ * else; a backend has no Origin.
+ */
+
+static ngx_int_t
+ngx_http_ws_bus_publish_cors(ngx_http_request_t *r)
+{
+    ngx_int_t                           rc;
+    ngx_str_t                          *origin;
+    ngx_http_ws_bus_client_loc_conf_t  *ccf;
+
+    static const ngx_str_t  name = ngx_string("Origin");
+
+    ccf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_client_module);
+
+    origin = ngx_http_ws_bus_http_find_header(&r->headers_in.headers, &name);
+
+    if (ccf->origins == NULL || origin == NULL) {
+        return NGX_OK;
+    }
+
+    rc = ngx_http_ws_bus_origin_check(r, origin, 1);
+
+    if (rc == NGX_OK) {
+        rc = ngx_http_ws_bus_cors(r, origin, 1, "Retry-After");
+    }
+
+    if (rc == NGX_OK && ngx_http_ws_bus_http_preflight(r)) {
+        rc = ngx_http_ws_bus_cors_preflight(r, "POST",
+                                            "Authorization, Content-Type, "
+                                            "Idempotency-Key");
+    }
+
+    return rc;
 }
 
 

@@ -200,7 +200,8 @@ ngx_http_ws_bus_source_publish(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_ws_bus_source_loc_conf_t  *slcf = conf;
 
-    ngx_str_t  *value;
+    ngx_str_t                   *value;
+    ngx_http_ws_bus_loc_conf_t  *wlcf;
 
     value = cf->args->elts;
 
@@ -226,6 +227,9 @@ ngx_http_ws_bus_source_publish(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     ngx_http_ws_bus_source_zone(cf, slcf->publish);
+
+    wlcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_ws_bus_module);
+    wlcf->preflight = slcf->publish_any;
 
     return ngx_http_ws_bus_conf_take_location(cf, cmd,
                                               ngx_http_ws_bus_publish_handler);

@@ -8,7 +8,6 @@
  *
  *   events           the transport: what becomes bytes, and how they go
  *   events_request   the request that makes such a client, and its answer
- *   events_cors      what pages of other origins need
  *   events_whole     an answer that is sent when it is whole
  *   events_drain     the worker is to exit
  *   events_conf      directive; module
@@ -89,16 +88,6 @@ ngx_int_t ngx_http_ws_bus_events_request_handler(ngx_http_request_t *r);
 /* Answers with a problem.  NGX_DECLINED: it has been answered. */
 ngx_int_t ngx_http_ws_bus_events_request_refuse(ngx_http_request_t *r,
     ngx_uint_t status, wsb_str_t why);
-
-
-/* events_cors */
-
-/* What a page needs that comes with n Origin headers, and has been let in. */
-ngx_int_t ngx_http_ws_bus_events_cors(ngx_http_request_t *r,
-    ngx_str_t *origin, ngx_uint_t n);
-
-/* NGX_DECLINED: it has been answered. */
-ngx_int_t ngx_http_ws_bus_events_cors_preflight(ngx_http_request_t *r);
 
 
 /* events_whole */

@@ -79,6 +79,7 @@ ngx_http_ws_bus_events_conf_location(ngx_conf_t *cf, ngx_command_t *cmd,
     }
 
     wlcf->zone = ccf->zone;
+    wlcf->preflight = 1;
     ccf->handler = ngx_http_ws_bus_events_request_handler;
 
     if (ngx_http_ws_bus_client_conf_speaks_bus(cf, ccf) != NGX_OK) {

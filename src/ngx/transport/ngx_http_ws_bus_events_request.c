@@ -122,7 +122,8 @@ ngx_http_ws_bus_events_request_check(ngx_http_request_t *r,
     rc = ngx_http_ws_bus_origin_check(r, &ask->origin, ask->norigins);
 
     if (rc == NGX_OK) {
-        rc = ngx_http_ws_bus_events_cors(r, &ask->origin, ask->norigins);
+        rc = ngx_http_ws_bus_cors(r, &ask->origin, ask->norigins,
+                                  "Link, Ws-Bus-Last-Id");
     }
 
     if (rc != NGX_OK) {
@@ -130,7 +131,16 @@ ngx_http_ws_bus_events_request_check(ngx_http_request_t *r,
     }
 
     if (r->method == NGX_HTTP_OPTIONS) {
-        return ngx_http_ws_bus_events_cors_preflight(r);
+
+        if (ngx_http_ws_bus_http_add_header(r, "Allow", "GET, HEAD, OPTIONS")
+            != NGX_OK)
+        {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        return ngx_http_ws_bus_cors_preflight(r, "GET, HEAD",
+                                              "Accept, Authorization, "
+                                              "Cache-Control, Last-Event-ID");
     }
 
     if (!ask->acceptable) {

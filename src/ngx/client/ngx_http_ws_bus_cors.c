@@ -2,20 +2,18 @@
 /* Copyright the ws_bus authors */
 
 /*
- * Pages of other origins that read events.
+ * Pages of other origins that ask by fetch() or an EventSource: the CORS
+ * protocol of Fetch.
  */
 
-#include "ngx_http_ws_bus_events.h"
+#include "ngx_http_ws_bus_client.h"
 
 
-/*
- * Fetch, "CORS protocol": the page's origin has been let in.  Only where
- * origins are named may its pages come with cookies.
- */
+/* Only where origins are named may their pages come with cookies. */
 
 ngx_int_t
-ngx_http_ws_bus_events_cors(ngx_http_request_t *r, ngx_str_t *origin,
-    ngx_uint_t n)
+ngx_http_ws_bus_cors(ngx_http_request_t *r, ngx_str_t *origin, ngx_uint_t n,
+    const char *expose)
 {
     u_char                             *p;
     ngx_uint_t                          named;
@@ -27,7 +25,7 @@ ngx_http_ws_bus_events_cors(ngx_http_request_t *r, ngx_str_t *origin,
 
     ccf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_client_module);
 
-    named = ngx_http_ws_bus_origin_listed_only(ccf);
+    named = ccf->origins != NULL && ngx_http_ws_bus_origin_listed_only(ccf);
 
     p = ngx_pnalloc(r->pool, origin->len + 1);
     if (p == NULL) {
@@ -40,7 +38,7 @@ ngx_http_ws_bus_events_cors(ngx_http_request_t *r, ngx_str_t *origin,
                                         named ? (char *) p : "*")
         != NGX_OK
         || ngx_http_ws_bus_http_add_header(r, "Access-Control-Expose-Headers",
-                                           "Link, Ws-Bus-Last-Id")
+                                           expose)
            != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -61,18 +59,16 @@ ngx_http_ws_bus_events_cors(ngx_http_request_t *r, ngx_str_t *origin,
 
 
 ngx_int_t
-ngx_http_ws_bus_events_cors_preflight(ngx_http_request_t *r)
+ngx_http_ws_bus_cors_preflight(ngx_http_request_t *r, const char *methods,
+    const char *headers)
 {
     ngx_int_t  rc;
 
-    if (ngx_http_ws_bus_http_add_header(r, "Allow", "GET, HEAD, OPTIONS")
+    if (ngx_http_ws_bus_http_add_header(r, "Access-Control-Allow-Methods",
+                                        methods)
         != NGX_OK
-        || ngx_http_ws_bus_http_add_header(r, "Access-Control-Allow-Methods",
-                                           "GET, HEAD")
-           != NGX_OK
         || ngx_http_ws_bus_http_add_header(r, "Access-Control-Allow-Headers",
-                                           "Accept, Authorization, "
-                                           "Cache-Control, Last-Event-ID")
+                                           headers)
            != NGX_OK
         || ngx_http_ws_bus_http_add_header(r, "Access-Control-Max-Age",
                                            "3600")
