@@ -130,8 +130,8 @@ subtest 'content types' => sub {
         is(($c->publish(order(), 'Content-Type' => $type))[0], 200, $type);
     }
 
-    for my $type ('text/plain', 'application/cloudevents+json',
-                  'application/cloudevents-batch+json', 'application/jsonx',
+    for my $type ('text/plain', 'application/cloudevents',
+                  'application/cloudevents+avro', 'application/jsonx',
                   'application/x-www-form-urlencoded', 'application/xml')
     {
         fails(415, $type, order(), 'Content-Type' => $type);
@@ -476,6 +476,51 @@ subtest 'a body in pieces and in a file' => sub {
     is($raw->post('/publish', $one)->{status}, 200,
        'leaves the connection in order');
     is((events())[0]{entity_id}, 'slow', 'arrives');
+};
+
+
+subtest 'CloudEvents' => sub {
+    my $ws = $c->open('/ws');
+    $ws->subscribe({ entity_type => 'cloud' });
+    my $told = sub { my $e = $ws->wait_type('event')->{data}{event};
+                     return join ' ', @$e{qw(entity_type action entity_id)}, encode_json($e->{data} // {}) };
+    my %ce = (specversion => '1.0', id => 'A-1', source => '/shop', type => 'com.example.cloud.created',
+              subject => '7', time => '2026-11-27T08:00:00Z', data => { n => 1 }, other => 'x');
+    my $post = sub {
+        my ($body, $type, %head) = @_;
+        my $res = WSBus::Raw->new($nginx->port)->post('/publish', $body, 'Content-Type' => $type, %head);
+        return wantarray ? ($res->{status}, $res->{body}) : $res->{status};
+    };
+    my $structured = 'application/cloudevents+json; charset=utf-8';
+
+    is($post->(encode_json(\%ce), $structured), 200, 'structured');
+    is($told->(), 'cloud created 7 {"n":1}', 'its type says what it is');
+    is($post->(encode_json([ { %ce, type => 'cloud.updated.v2', subject => 8 },
+                             { %ce, type => 'x', entitytype => 'cloud', action => 'deleted',
+                               entityid => '9', subject => undef, data => undef } ]),
+               'application/cloudevents-batch+json'), 200, 'a batch');
+    is($told->(), 'cloud updated 8 {"n":1}', 'a version says nothing');
+    is($told->(), 'cloud deleted 9 {}', 'extensions say it, too');
+
+    my %binary = map { ("ce-$_" => $ce{$_}) } qw(specversion id source type);
+    is($post->('{"n": 2.0}', 'application/json', %binary, 'ce-subject' => 'caf%C3%A9 1'), 200, 'binary');
+    is($told->(), "cloud created caf\x{e9} 1 {\"n\":2}", 'attributes are headers');
+    is($post->('', 'application/json', %binary, 'ce-subject' => '3'), 200, 'without data');
+    is($told->(), 'cloud created 3 {}', 'it is told');
+
+    for (['specversion', { specversion => '0.3' }], ['id is missing', { id => undef }],
+         ['source is missing', { source => undef }], ['type is missing', { type => undef }],
+         ['type must end', { type => 'created' }], ['subject is missing', { subject => undef }],
+         ['data_base64', { data_base64 => 'AA==' }], ['time must be', { time => 'now' }])
+    {
+        my ($what, $change) = @$_;
+        my ($status, $text) = $post->(encode_json({ %ce, %$change }), $structured);
+        is($status, 422, "$what: 422");
+        like($text, qr/$what/, 'and why');
+    }
+    is($post->('{"n":1},"type":"x.cloud.hacked"', 'application/json', %binary, 'ce-subject' => 1), 400,
+       'a body that would be more than data');
+    $ws->finish;
 };
 
 

@@ -17,6 +17,8 @@ static wsb_rc_t wsb_publish_document(wsb_str_t text, wsb_json_t *value,
 static long wsb_publish_index(const uint8_t *p, const uint8_t *last);
 static wsb_rc_t wsb_publish_event(wsb_publish_t *pub,
     const wsb_json_t *value);
+static wsb_rc_t wsb_publish_cloud(wsb_publish_t *pub,
+    const wsb_json_t *object);
 static int wsb_publish_topic(const wsb_json_t *value, wsb_json_t *topic,
     wsb_json_t *action);
 static wsb_rc_t wsb_publish_action(wsb_publish_t *pub,
@@ -45,6 +47,7 @@ wsb_publish_parse(wsb_batch_t *batch, wsb_format_t format, wsb_str_t body,
     pub.tenant = conf->tenant;
     pub.bare = conf->bare;
     pub.topic = conf->topic;
+    pub.cloud = format == WSB_FORMAT_CLOUDEVENTS;
     pub.problem = problem;
     pub.body = body;
 
@@ -242,7 +245,7 @@ wsb_publish_event(wsb_publish_t *pub, const wsb_json_t *value)
     wsb_event_t            ev;
     wsb_publish_decoded_t  members;
 
-    if (pub->bare) {
+    if (pub->bare && !pub->cloud) {
         rc = wsb_publish_action(pub, value);
 
         if (rc != WSB_DONE) {
@@ -253,6 +256,10 @@ wsb_publish_event(wsb_publish_t *pub, const wsb_json_t *value)
     if (value->type != WSB_JSON_OBJECT) {
         return wsb_problem_set(pub->problem, 422,
                                "an event must be an object");
+    }
+
+    if (pub->cloud) {
+        return wsb_publish_cloud(pub, value);
     }
 
     rc = wsb_publish_envelope(pub, value, &object, &timestamp);
@@ -289,6 +296,33 @@ wsb_publish_event(wsb_publish_t *pub, const wsb_json_t *value)
     }
 
     rc = wsb_publish_fields_check(pub, &ev, &members);
+
+    if (rc != WSB_OK) {
+        return rc;
+    }
+
+    if (pub->tenant.data != NULL) {
+        ev.field[WSB_TENANT] = pub->tenant;
+    }
+
+    return wsb_publish_add(pub, &ev);
+}
+
+
+static wsb_rc_t
+wsb_publish_cloud(wsb_publish_t *pub, const wsb_json_t *object)
+{
+    wsb_rc_t               rc;
+    wsb_event_t            ev;
+    wsb_publish_decoded_t  members;
+
+    memset(&ev, 0, sizeof(wsb_event_t));
+
+    rc = wsb_publish_cloud_read(pub, object, &ev, &members);
+
+    if (rc == WSB_OK) {
+        rc = wsb_publish_fields_check(pub, &ev, &members);
+    }
 
     if (rc != WSB_OK) {
         return rc;

@@ -15,7 +15,8 @@
 
 typedef enum {
     WSB_FORMAT_JSON = 0,            /* one event, or an array of events */
-    WSB_FORMAT_NDJSON               /* one event a line */
+    WSB_FORMAT_NDJSON,              /* one event a line */
+    WSB_FORMAT_CLOUDEVENTS          /* one, or an array */
 } wsb_format_t;
 
 

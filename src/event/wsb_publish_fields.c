@@ -11,26 +11,6 @@
 #define WSB_EVENT_TYPE  WSB_NFIELDS      /* the alias of WSB_ACTION */
 
 
-typedef enum {
-    WSB_VALUE_STRING = 0,                /* not empty */
-    WSB_VALUE_LABEL,                     /* a string; an empty one is none */
-    WSB_VALUE_ID,                        /* a string or an integer */
-    WSB_VALUE_TIME,
-    WSB_VALUE_OBJECT,
-    WSB_VALUE_JSON                       /* anything, null too */
-} wsb_value_type_t;
-
-
-typedef struct {
-    const char           *name;
-    uint8_t               field;
-    uint8_t               type;
-} wsb_member_t;
-
-
-static wsb_rc_t wsb_publish_fields_value(wsb_publish_t *pub,
-    const wsb_member_t *member, const wsb_json_t *value, wsb_event_t *ev,
-    wsb_publish_decoded_t *members);
 static wsb_rc_t wsb_publish_fields_text(wsb_publish_t *pub,
     const wsb_member_t *member, const wsb_json_t *value, wsb_str_t *text,
     uint8_t *buf);
@@ -178,7 +158,7 @@ wsb_publish_fields_read(wsb_publish_t *pub, const wsb_json_t *object,
 }
 
 
-static wsb_rc_t
+wsb_rc_t
 wsb_publish_fields_value(wsb_publish_t *pub, const wsb_member_t *member,
     const wsb_json_t *value, wsb_event_t *ev, wsb_publish_decoded_t *members)
 {

@@ -35,8 +35,28 @@ typedef struct {
     wsb_problem_t           *problem;
     wsb_str_t                body;
     unsigned                 bare;        /* actions are taken */
+    unsigned                 cloud;       /* they are CloudEvents */
     wsb_str_t                topic;       /* of them */
 } wsb_publish_t;
+
+
+/* How a member is read: one of WSB_NFIELDS goes to members->event_type. */
+
+typedef enum {
+    WSB_VALUE_STRING = 0,                /* not empty */
+    WSB_VALUE_LABEL,                     /* a string; an empty one is none */
+    WSB_VALUE_ID,                        /* a string or an integer */
+    WSB_VALUE_TIME,
+    WSB_VALUE_OBJECT,
+    WSB_VALUE_JSON                       /* anything, null too */
+} wsb_value_type_t;
+
+
+typedef struct {
+    const char           *name;
+    uint8_t               field;
+    uint8_t               type;
+} wsb_member_t;
 
 
 /* Where it stands in the body. */
@@ -56,6 +76,15 @@ wsb_publish_fields_offset(const wsb_publish_t *pub, const wsb_json_t *value)
 
 wsb_rc_t wsb_publish_fields_read(wsb_publish_t *pub, const wsb_json_t *object,
     const char *prefix, wsb_event_t *ev, wsb_publish_decoded_t *members);
+
+/* One member, into its field. */
+wsb_rc_t wsb_publish_fields_value(wsb_publish_t *pub,
+    const wsb_member_t *member, const wsb_json_t *value, wsb_event_t *ev,
+    wsb_publish_decoded_t *members);
+
+/* The same of a CloudEvent, which is checked. */
+wsb_rc_t wsb_publish_cloud_read(wsb_publish_t *pub, const wsb_json_t *object,
+    wsb_event_t *ev, wsb_publish_decoded_t *members);
 
 /* An action: its name, and what it holds, or NULL. */
 wsb_rc_t wsb_publish_fields_action(wsb_publish_t *pub, const wsb_json_t *name,

@@ -115,8 +115,10 @@ ngx_http_ws_bus_publish_handler(ngx_http_request_t *r)
                ? ngx_http_ws_bus_publish_problem(r,
                                                NGX_HTTP_UNSUPPORTED_MEDIA_TYPE,
                                                "Unsupported media type",
-                                               "Send application/json or "
-                                               "application/x-ndjson", -1)
+                                               "Send application/json, "
+                                               "application/x-ndjson or "
+                                               "application/cloudevents+json",
+                                               -1)
                : rc;
     }
 
@@ -381,7 +383,9 @@ ngx_http_ws_bus_publish_inflate(ngx_http_request_t *r, wsb_str_t *body,
 static ngx_int_t
 ngx_http_ws_bus_publish_body(ngx_http_request_t *r, wsb_str_t body)
 {
+    wsb_rc_t                            rc;
     wsb_str_t                           idem;
+    wsb_text_t                          text;
     ngx_int_t                           err;
     ngx_str_t                           key;
     wsb_zone_t                         *zone;
@@ -422,9 +426,35 @@ ngx_http_ws_bus_publish_body(ngx_http_request_t *r, wsb_str_t body)
 
     (void) ngx_http_ws_bus_publish_body_format(r, &format);
 
-    if (wsb_publish_parse(&pub->batch, format, body, &conf, &problem)
-        != WSB_OK)
-    {
+    ngx_memzero(&text, sizeof(wsb_text_t));
+
+    if (format == WSB_FORMAT_JSON) {
+        err = ngx_http_ws_bus_publish_body_cloud(r, body, &text);
+
+        if (err == NGX_ERROR) {
+            wsb_text_done(&text);
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        if (err == NGX_OK) {
+            format = WSB_FORMAT_CLOUDEVENTS;
+            body.data = text.data;
+            body.len = text.len;
+        }
+    }
+
+    rc = wsb_publish_parse(&pub->batch, format, body, &conf, &problem);
+
+    if (rc == WSB_OK && key.len != 0) {
+        idem.data = key.data;
+        idem.len = key.len;
+
+        wsb_idem_request(&req, zone->key, conf.tenant, idem, body);
+    }
+
+    wsb_text_done(&text);
+
+    if (rc != WSB_OK) {
         return ngx_http_ws_bus_publish_problem(r, problem.status, problem.title,
                                                problem.detail, problem.index);
     }
@@ -432,13 +462,6 @@ ngx_http_ws_bus_publish_body(ngx_http_request_t *r, wsb_str_t body)
     ngx_log_debug3(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
                    "ws bus publish bytes:%uz events:%uz key:%ui", body.len,
                    pub->batch.nentries, (ngx_uint_t) (key.len != 0));
-
-    if (key.len != 0) {
-        idem.data = key.data;
-        idem.len = key.len;
-
-        wsb_idem_request(&req, zone->key, conf.tenant, idem, body);
-    }
 
     ngx_http_ws_bus_append_submit(slcf->publish, &pub->batch,
                                   key.len != 0 ? &req : NULL, NULL,

@@ -32,5 +32,12 @@ ngx_uint_t ngx_http_ws_bus_publish_body_encoding(ngx_http_request_t *r);
 ngx_int_t ngx_http_ws_bus_publish_body_inflate(ngx_http_request_t *r,
     wsb_str_t *body, size_t max, uint8_t **plain);
 
+/*
+ * A CloudEvent of which the headers hold the attributes: as a structured one,
+ * in text.  NGX_DECLINED: it is none; NGX_ERROR: no memory.
+ */
+ngx_int_t ngx_http_ws_bus_publish_body_cloud(ngx_http_request_t *r,
+    wsb_str_t body, wsb_text_t *text);
+
 
 #endif /* NGX_HTTP_WS_BUS_PUBLISH_H */

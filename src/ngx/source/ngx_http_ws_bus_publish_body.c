@@ -17,6 +17,8 @@ typedef struct {
 } ngx_http_ws_bus_format_t;
 
 
+static void ngx_http_ws_bus_publish_body_attribute(ngx_http_request_t *r,
+    ngx_table_elt_t *h, wsb_text_t *text);
 static ngx_uint_t ngx_http_ws_bus_publish_body_is(const ngx_str_t *value,
     const char *name);
 
@@ -24,6 +26,8 @@ static ngx_uint_t ngx_http_ws_bus_publish_body_is(const ngx_str_t *value,
 static ngx_http_ws_bus_format_t  ngx_http_ws_bus_formats[] = {
     { "application/json", WSB_FORMAT_JSON },
     { "application/x-ndjson", WSB_FORMAT_NDJSON },
+    { "application/cloudevents+json", WSB_FORMAT_CLOUDEVENTS },
+    { "application/cloudevents-batch+json", WSB_FORMAT_CLOUDEVENTS },
     { NULL, 0 }
 };
 
@@ -146,4 +150,96 @@ ngx_http_ws_bus_publish_body_inflate(ngx_http_request_t *r, wsb_str_t *body,
     default:
         return NGX_HTTP_BAD_REQUEST;
     }
+}
+
+
+/*
+ * The binary content mode of CloudEvents over HTTP, section 3.1: attributes
+ * are headers, and the body is the data; as the text of a structured one.
+ */
+
+ngx_int_t
+ngx_http_ws_bus_publish_body_cloud(ngx_http_request_t *r, wsb_str_t body,
+    wsb_text_t *text)
+{
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+    wsb_json_t        data;
+    wsb_json_error_t  err;
+
+    static const ngx_str_t  version = ngx_string("ce-specversion");
+
+    static const wsb_json_limits_t  limits = { WSB_JSON_DEPTH, 0 };
+
+    if (ngx_http_ws_bus_http_find_header(&r->headers_in.headers, &version)
+        == NULL)
+    {
+        return NGX_DECLINED;
+    }
+
+    if (body.len != 0
+        && wsb_json_parse(body, &limits, &data, &err) != WSB_OK)
+    {
+        /* what is wrong is said of the body itself */
+        return NGX_DECLINED;
+    }
+
+    wsb_text_lit(text, "{");
+
+    for (part = &r->headers_in.headers.part; part; part = part->next) {
+        h = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+
+            if (h[i].key.len > 3
+                && ngx_strncasecmp(h[i].key.data, (u_char *) "ce-", 3) == 0)
+            {
+                ngx_http_ws_bus_publish_body_attribute(r, &h[i], text);
+            }
+        }
+    }
+
+    if (body.len != 0) {
+        wsb_text_lit(text, text->len > 1 ? ",\"data\":" : "\"data\":");
+        wsb_text_str(text, body);
+    }
+
+    wsb_text_lit(text, "}");
+
+    return text->failed ? NGX_ERROR : NGX_OK;
+}
+
+
+/* Its value is percent-encoded, once. */
+
+static void
+ngx_http_ws_bus_publish_body_attribute(ngx_http_request_t *r,
+    ngx_table_elt_t *h, wsb_text_t *text)
+{
+    u_char     *src, *dst;
+    wsb_str_t   name, value;
+
+    dst = ngx_pnalloc(r->pool, h->key.len + h->value.len);
+    if (dst == NULL) {
+        text->failed = 1;
+        return;
+    }
+
+    name.data = dst;
+    name.len = h->key.len - 3;
+    ngx_strlow(dst, h->key.data + 3, name.len);
+
+    dst += name.len;
+    src = h->value.data;
+    value.data = dst;
+
+    ngx_unescape_uri(&dst, &src, h->value.len, 0);
+
+    value.len = dst - value.data;
+
+    wsb_text_lit(text, text->len > 1 ? "," : "");
+    wsb_text_json(text, name);
+    wsb_text_lit(text, ":");
+    wsb_text_json(text, value);
 }
