@@ -27,7 +27,9 @@ sub followers { @{ $_[0]{followers} } }
 sub add {
     my ($self, %o) = @_;
 
-    my $follower = WSBus::Follower->new(port => $self->{port}, %o,
+    my $class = delete $o{class} // 'WSBus::Follower';
+
+    my $follower = $class->new(port => $self->{port}, %o,
                                         seen => $self->{seen});
     $follower->{due} = 0;
     push @{ $self->{followers} }, $follower;
