@@ -245,6 +245,7 @@ sub http2 {
     my $a = $h2->answers($have->(qr/event: subscribed\n/));
     is(scalar(grep { $a->{$_}{status} == 200 } @ids), 20, '20 streams on one connection');
     is(connections(), 20, 'each is a client');
+    is($c->status->{zones}[0]{totals}{event_streams}, 20, 'of this kind');
     publish([ map { event("h$_" => "id$_") } 0 .. 19 ]);
     $a = $h2->answers($have->(qr/event: event\n\n/));
     is(scalar(grep { $a->{ $ids[$_] }{body} =~ /"entity_id":"id$_"/ } 0 .. 19), 20,
@@ -259,6 +260,7 @@ sub http2 {
     like($a->{ $ids[19] }{body}, qr/"entity_id":"more"/, 'the others go on');
     $h2->close;
     ok(WSBus::Client::run_until(sub { connections() == 0 }), 'the connection is closed');
+    is($c->status->{zones}[0]{totals}{event_streams}, 0, 'none is left');
     return;
 }
 

@@ -48,6 +48,8 @@ ngx_http_ws_bus_events_drain_add(ngx_http_ws_bus_events_t *es)
     }
 
     ngx_queue_insert_tail(&ngx_http_ws_bus_events_all, &es->queue);
+    ngx_http_ws_bus_websocket_counters(es->client.fan->worker)
+        ->event_streams++;
 
     if (!ngx_http_ws_bus_events_tick.timer_set) {
         ngx_add_timer(&ngx_http_ws_bus_events_tick,
@@ -62,6 +64,9 @@ ngx_http_ws_bus_events_drain_remove(ngx_http_ws_bus_events_t *es)
     if (es->queue.next != NULL) {
         ngx_queue_remove(&es->queue);
         es->queue.next = NULL;
+
+        ngx_http_ws_bus_websocket_counters(es->client.fan->worker)
+            ->event_streams--;
     }
 }
 

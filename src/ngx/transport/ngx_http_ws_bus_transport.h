@@ -30,6 +30,8 @@
 /* What this room counts: name, kind, where it is shown, meaning. */
 
 #define NGX_HTTP_WS_BUS_WEBSOCKET_COUNTERS(counter)                           \
+    counter(event_streams, NOW, BOTH,                                         \
+            "of the connections, those that read events over HTTP")           \
     counter(deflations, SUM, TOTALS,                                          \
             "how often an event was compressed")
 
