@@ -238,8 +238,11 @@ wsb_query_option(wsb_text_t *t, const wsb_query_walk_t *walk,
         return WSB_OK;
 
     default:
-        *why = "snapshots are not known to this version";
-        return WSB_ERROR;
+        if (wsb_str_eq(&walk->value, "1")) {
+            wsb_text_lit(t, ",\"snapshot\":true");
+        }
+
+        return WSB_OK;
     }
 }
 

@@ -24,6 +24,8 @@ typedef struct {
 } ngx_http_ws_bus_events_ask_t;
 
 
+static ngx_int_t ngx_http_ws_bus_events_request_problem(
+    ngx_http_request_t *r, ngx_uint_t status);
 static ngx_int_t ngx_http_ws_bus_events_request_check(ngx_http_request_t *r,
     ngx_http_ws_bus_events_ask_t *ask);
 static void ngx_http_ws_bus_events_request_read_headers(ngx_http_request_t *r,
@@ -82,9 +84,33 @@ ngx_http_ws_bus_events_request_handler(ngx_http_request_t *r)
 
     wsb_text_done(&ask.subscribe);
 
+    if (rc == NGX_HTTP_FORBIDDEN || rc == NGX_HTTP_SERVICE_UNAVAILABLE
+        || rc == NGX_HTTP_NOT_ALLOWED)
+    {
+        rc = ngx_http_ws_bus_events_request_problem(r, rc);
+    }
+
     /* NGX_DECLINED: it has been answered here */
 
     return rc == NGX_DECLINED ? NGX_OK : rc;
+}
+
+
+static ngx_int_t
+ngx_http_ws_bus_events_request_problem(ngx_http_request_t *r,
+    ngx_uint_t status)
+{
+    static const wsb_str_t  forbidden =
+                               wsb_string("these events are not for you");
+    static const wsb_str_t  unavailable =
+                               wsb_string("there are too many connections, or "
+                                          "nginx stops: try again");
+    static const wsb_str_t  method = wsb_string("events are read by GET");
+
+    return ngx_http_ws_bus_events_request_refuse(r, status,
+                            status == NGX_HTTP_FORBIDDEN ? forbidden
+                            : status == NGX_HTTP_NOT_ALLOWED ? method
+                                                             : unavailable);
 }
 
 
@@ -286,11 +312,28 @@ ngx_http_ws_bus_events_request_refuse(ngx_http_request_t *r, ngx_uint_t status,
     ngx_memzero(&text, sizeof(wsb_text_t));
 
     wsb_text_lit(&text, "{\"type\":\"about:blank\",\"title\":");
-    wsb_text_lit(&text, status == NGX_HTTP_BAD_REQUEST
-                            ? "\"Bad Request\",\"status\":"
-                        : status == 406
-                            ? "\"Not Acceptable\",\"status\":"
-                            : "\"Refused\",\"status\":");
+    switch (status) {
+
+    case NGX_HTTP_BAD_REQUEST:
+        wsb_text_lit(&text, "\"Bad Request\",\"status\":");
+        break;
+
+    case NGX_HTTP_FORBIDDEN:
+        wsb_text_lit(&text, "\"Forbidden\",\"status\":");
+        break;
+
+    case NGX_HTTP_NOT_ALLOWED:
+        wsb_text_lit(&text, "\"Method Not Allowed\",\"status\":");
+        break;
+
+    case 406:
+        wsb_text_lit(&text, "\"Not Acceptable\",\"status\":");
+        break;
+
+    default: /* 503 */
+        wsb_text_lit(&text, "\"Service Unavailable\",\"status\":");
+    }
+
     wsb_text_uint(&text, status);
     wsb_text_lit(&text, ",\"detail\":");
     wsb_text_json(&text, why);

@@ -55,7 +55,10 @@ static const struct {
     { "limit=10001", NULL, "limit must be a number from 1 to 10000", 0, 0 },
     { "limit=99999999999999999999", NULL,
       "limit must be a number from 1 to 10000", 0, 0 },
-    { "snapshot=1", NULL, "snapshots are not known to this version", 0, 0 }
+    { "snapshot=x&snapshot=1", NULL,
+      "{\"type\":\"subscribe\",\"filter\":{}}", -1, 0 },
+    { "snapshot=1", NULL,
+      "{\"type\":\"subscribe\",\"filter\":{},\"snapshot\":true}", -1, 0 }
 };
 
 
