@@ -411,6 +411,20 @@ ngx_http_ws_bus_events_request_make(ngx_http_request_t *r,
     /* from here on es belongs to the cleanup of the request */
 
     if (!es->collect) {
+
+        if (r->http_version < NGX_HTTP_VERSION_20) {
+            /* else the socket is that of other requests as well */
+            ngx_http_ws_bus_websocket_sndbuf(r->connection,
+                ngx_http_get_module_loc_conf(r,
+                                         ngx_http_ws_bus_websocket_module));
+
+            /* an event does not wait until the one before is acknowledged */
+
+            if (ngx_tcp_nodelay(r->connection) != NGX_OK) {
+                return NGX_ERROR;
+            }
+        }
+
         rc = ngx_http_ws_bus_events_request_head(r, es->lines);
 
         if (rc == NGX_ERROR || rc > NGX_OK) {

@@ -111,6 +111,10 @@ void ngx_http_ws_bus_websocket_drain(ngx_http_ws_bus_websocket_t *ws);
 void ngx_http_ws_bus_websocket_timeout(ngx_http_ws_bus_websocket_t *ws);
 
 
+/* Of any transport on a socket of its own: ws_bus_sndbuf. */
+void ngx_http_ws_bus_websocket_sndbuf(ngx_connection_t *c,
+    ngx_http_ws_bus_websocket_loc_conf_t *wslcf);
+
 void ngx_http_ws_bus_websocket_message(ngx_http_ws_bus_websocket_t *ws,
     const wsb_message_t *msg);
 

@@ -83,7 +83,6 @@ ngx_http_ws_bus_websocket_create(ngx_http_request_t *r,
 void
 ngx_http_ws_bus_websocket_open(ngx_http_ws_bus_websocket_t *ws)
 {
-    int                        size;
     ngx_connection_t          *c;
     ngx_http_ws_bus_client_t  *wc;
 
@@ -97,16 +96,7 @@ ngx_http_ws_bus_websocket_open(ngx_http_ws_bus_websocket_t *ws)
     c->read->handler = ngx_http_ws_bus_read_handler;
     c->write->handler = ngx_http_ws_bus_websocket_write_handler;
 
-    if (wslcf->sndbuf != 0) {
-        size = (int) wslcf->sndbuf;
-
-        if (setsockopt(c->fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(int))
-            == -1)
-        {
-            ngx_connection_error(c, ngx_socket_errno,
-                                 "setsockopt(SO_SNDBUF) failed");
-        }
-    }
+    ngx_http_ws_bus_websocket_sndbuf(c, wslcf);
 
     /* frames are small, and each is written as a whole */
 
@@ -131,6 +121,25 @@ ngx_http_ws_bus_websocket_open(ngx_http_ws_bus_websocket_t *ws)
 
     if (ngx_http_ws_bus_out_flush(wc) != NGX_ERROR) {
         ngx_http_ws_bus_read(ws);
+    }
+}
+
+
+/* What a peer that does not read can pin in the kernel. */
+
+void
+ngx_http_ws_bus_websocket_sndbuf(ngx_connection_t *c,
+    ngx_http_ws_bus_websocket_loc_conf_t *wslcf)
+{
+    int  size;
+
+    size = (int) wslcf->sndbuf;
+
+    if (size != 0
+        && setsockopt(c->fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(int)) == -1)
+    {
+        ngx_connection_error(c, ngx_socket_errno,
+                             "setsockopt(SO_SNDBUF) failed");
     }
 }
 
