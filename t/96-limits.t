@@ -90,7 +90,9 @@ subtest 'a registry that is full' => sub {
     is($refused->{id}, "f$n", 'and the id of the request');
     like($refused->{message}, qr/full/, 'and a message that says why');
     diag("$n filters fit into a zone of 1m");
-    cmp_ok($n, '>', 700, 'many did fit');
+
+    # how many depends on which worker each connection has come to: 697 to 810
+    cmp_ok($n, '>', 600, 'many did fit');
 
     # a page may have room left for one or another key: until none has
 
