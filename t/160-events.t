@@ -51,6 +51,7 @@ sub http {
             location = /token   { ws_bus_events events; ws_bus_jwt \$arg_token;
                                   ws_bus_jwt_key_file secret alg=HS256; }
             location = /hooked  { ws_bus_events events; ws_bus_hook before_connect /hook;
+                                  ws_bus_origin https://a.example;
                                   ws_bus_hook before_subscribe /hook2; }
             location = /small   { ws_bus_events small; ws_bus_sndbuf 8k; }
             location = /small/publish { ws_bus_publish small; }
@@ -380,7 +381,9 @@ sub rights {
     is(stream('/hooked')->{status}, 403, 'a hook refuses a connection');
     $backend->leave('hook', WSBus::Backend::bytes(204, ''));
     $backend->leave('hook2', WSBus::Backend::bytes(200, '{"filters":[{"column":"k","operator":"eq","value":"1"}]}'));
-    my $h = open_stream('/hooked?entity_type=k');
+    my $h = open_stream('/hooked?entity_type=k', headers => { Origin => 'https://a.example' });
+    is(scalar(grep { /\AAccess-Control-Allow-Origin:/i } @{ $h->{lines_of_head} }), 1,
+       'a page is told once, although a hook was asked');
     publish([ event(k => 1, data => { k => '2' }), event(k => 2, data => { k => '1' }) ]);
     is(next_ids($h, 1), '2', 'and adds conditions');
     $backend->leave('hook2', WSBus::Backend::bytes(403, '{"message":"not this"}'));

@@ -426,9 +426,15 @@ ngx_http_ws_bus_events_write(ngx_http_ws_bus_client_t *wc,
 
     if (es->collect) {
 
-        for (i = 0; i < w->n; i++) {
-            wsb_text_add(&es->text, w->piece[i].iov_base,
-                         w->piece[i].iov_len);
+        /* what counts comes first, and nothing after it is kept */
+
+        size = es->full ? es->whole - ngx_min(es->text.len, es->whole)
+                        : w->size;
+
+        for (i = 0; i < w->n && size > 0; i++) {
+            n = ngx_min(w->piece[i].iov_len, size);
+            wsb_text_add(&es->text, w->piece[i].iov_base, n);
+            size -= n;
         }
 
         *sent = w->size;

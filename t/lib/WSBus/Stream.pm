@@ -42,6 +42,7 @@ sub open {
     $self->until(sub { $self->{in} =~ /\r\n\r\n/ }) or return $self;
     $self->{in} =~ s/\A(.*?)\r\n\r\n//s;
     my ($line, @lines) = split /\r\n/, $1;
+    $self->{lines_of_head} = \@lines;
     ($self->{status}) = $line =~ /(\d{3})/;
     for (@lines) {
         my ($name, $value) = split /: /, $_, 2;
