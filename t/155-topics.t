@@ -182,6 +182,19 @@ sub topics_of {
     command($hooked, h => '"Yes"');
     is(text($hooked), event(h => '{"Changed":{"z":1}}'), 'or changes it');
 
+    $backend->leave('hook', WSBus::Backend::bytes(204, ''));
+    $backend->leave('hook2', WSBus::Backend::bytes(200,
+        '{"filters":[{"column":"k","operator":"eq","value":"1"}]}'));
+    topics($hooked, subscribe => 'f');
+    topics($hooked, subscribe => 'f');
+    command($hooked, f => '{"No":{"k":"2"}}');
+    command($hooked, f => '{"Yes":{"k":"1"}}');
+    is(text($hooked), event(f => '{"Yes":{"k":"1"}}'), 'a hook adds conditions');
+    is_deeply([ all($hooked) ], [], 'and it is told once');
+    topics($hooked, unsubscribe => 'f');
+    command($hooked, f => '{"Yes":{"k":"1"}}');
+    is_deeply([ all($hooked) ], [], 'a topic with conditions can be left');
+
     my $status = WSBus::Client->new($nginx)->status->{zones}[0];
     ok((grep { encode_json($_->{filter}) eq '{"topics":["a"]}' } @{ $status->{filters} }),
        'the status page names topics');

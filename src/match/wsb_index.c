@@ -113,15 +113,6 @@ wsb_index_destroy(wsb_index_t *index)
 }
 
 
-wsb_node_t *
-wsb_index_find(wsb_index_t *index, const wsb_plan_t *plan)
-{
-    wsb_shape_t  shape;
-
-    return wsb_shape_find(&index->links, index->rows, plan, &shape);
-}
-
-
 wsb_rc_t
 wsb_index_add(wsb_index_t *index, const wsb_plan_t *plan, wsb_sub_t *sub)
 {

@@ -41,9 +41,6 @@ void wsb_index_destroy(wsb_index_t *index);
 wsb_rc_t wsb_index_add(wsb_index_t *index, const wsb_plan_t *plan,
     wsb_sub_t *sub);
 
-/* The node that such a plan's subscriptions have; NULL: there is none. */
-wsb_node_t *wsb_index_find(wsb_index_t *index, const wsb_plan_t *plan);
-
 /*
  * The bytes that a subscription to this filter takes, if nobody shares it.
  * What is forced does not count, since it is not the client's.

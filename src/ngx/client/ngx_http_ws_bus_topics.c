@@ -10,7 +10,7 @@
 
 
 static ngx_int_t ngx_http_ws_bus_topics_find(ngx_http_ws_bus_client_t *wc,
-    wsb_op_t *one, const wsb_restrict_t *forced);
+    wsb_op_t *one);
 
 
 /* One that is there stays.  The first that is refused ends it. */
@@ -31,7 +31,7 @@ ngx_http_ws_bus_topics_add(ngx_http_ws_bus_client_t *wc, wsb_op_t *op,
         one.filter.value[WSB_ENTITY_TYPE] =
                                          &op->filter.value[WSB_ENTITY_TYPE][i];
 
-        rc = ngx_http_ws_bus_topics_find(wc, &one, forced);
+        rc = ngx_http_ws_bus_topics_find(wc, &one);
 
         if (rc == NGX_DECLINED) {
             rc = ngx_http_ws_bus_subscribe(wc, &one, forced);
@@ -62,7 +62,7 @@ ngx_http_ws_bus_topics_remove(ngx_http_ws_bus_client_t *wc, wsb_op_t *op)
         one.filter.value[WSB_ENTITY_TYPE] =
                                          &op->filter.value[WSB_ENTITY_TYPE][i];
 
-        if (ngx_http_ws_bus_topics_find(wc, &one, wc->forced) == NGX_OK) {
+        if (ngx_http_ws_bus_topics_find(wc, &one) == NGX_OK) {
             (void) ngx_http_ws_bus_subscribe_end(wc, &one);
         }
     }
@@ -71,35 +71,39 @@ ngx_http_ws_bus_topics_remove(ngx_http_ws_bus_client_t *wc, wsb_op_t *op)
 }
 
 
-/* NGX_OK: it is one->ordinal. */
+/*
+ * NGX_OK: it is one->ordinal.  By its key: what a subscription must meet
+ * besides, by a hook for example, is no part of that.
+ */
 
 static ngx_int_t
-ngx_http_ws_bus_topics_find(ngx_http_ws_bus_client_t *wc, wsb_op_t *one,
-    const wsb_restrict_t *forced)
+ngx_http_ws_bus_topics_find(ngx_http_ws_bus_client_t *wc, wsb_op_t *one)
 {
     uint32_t     i;
+    wsb_key_t    key, keys[WSB_FILTER_VALUES];
     wsb_str_t    tenant;
     wsb_plan_t  *plan;
-    wsb_node_t  *node;
 
     tenant.data = wc->tenant.data;
     tenant.len = wc->tenant.len;
 
     plan = wsb_plan_create(wc->fan->worker->zone->key, tenant, &one->filter,
-                           forced);
+                           NULL);
     if (plan == NULL) {
         ngx_http_ws_bus_client_end(wc, NGX_HTTP_WS_BUS_END_INTERNAL,
                                    "no memory");
         return NGX_ERROR;
     }
 
-    node = wsb_index_find(wc->fan->index, plan);
+    key = plan->keys[0];
 
     wsb_free(plan);
 
-    for (i = 0; node != NULL && i < wc->nsubs; i++) {
+    for (i = 0; i < wc->nsubs; i++) {
 
-        if (wc->subs[i]->node == node) {
+        (void) wsb_index_node_keys(wc->fan->index, wc->subs[i]->node, keys);
+
+        if (ngx_memcmp(&keys[0], &key, sizeof(wsb_key_t)) == 0) {
             one->ordinal = wc->subs[i]->ordinal;
             return NGX_OK;
         }
