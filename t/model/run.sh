@@ -38,6 +38,8 @@ fi
 
 verify ring.pml
 verify tail.pml
+verify last.pml
+verify resync.pml
 verify wake.pml "-DONEW"
 verify wake.pml "-DONEW -DPING"
 verify wake.pml "-DONEW -DMORTAL_PUB -DTIMER"
@@ -57,6 +59,14 @@ done
 
 for flag in TWO_WORDS NO_AGAIN; do
     verify tail.pml "-D$flag"
+done
+
+for flag in HINT_AFTER NO_PENDING NO_CHECK NO_POS; do
+    verify last.pml "-D$flag"
+done
+
+for flag in COUNT_LATE DONE_EARLY CLEAR_FIRST PID_FIRST NO_EVERY; do
+    verify resync.pml "-D$flag"
 done
 
 for flag in NO_MB ONE_LOOK WAKE_IF_PENDING XCHG_EARLY TAKE_NOLOCK SUB_NOLOCK \
