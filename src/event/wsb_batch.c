@@ -4,6 +4,10 @@
 #include "wsb_batch.h"
 
 
+static void wsb_batch_entity(wsb_entry_t *entry, const wsb_event_t *ev,
+    const uint8_t key[16]);
+
+
 wsb_rc_t
 wsb_batch_add(wsb_batch_t *batch, const wsb_event_t *ev,
     const wsb_batch_conf_t *conf)
@@ -49,9 +53,12 @@ wsb_batch_add(wsb_batch_t *batch, const wsb_event_t *ev,
 
     entry = &batch->entries[batch->nentries++];
 
+    memset(entry, 0, sizeof(wsb_entry_t));
+
     entry->offset = batch->len;
     entry->len = len;
     wsb_key_parts(conf->key, ev, &entry->parts);
+    wsb_batch_entity(entry, ev, conf->key);
 
     wsb_event_encode(ev, batch->records + batch->len);
     batch->len += len;
@@ -64,7 +71,79 @@ void
 wsb_batch_done(wsb_batch_t *batch)
 {
     wsb_free(batch->records);
+    wsb_free(batch->ready);
     wsb_free(batch->entries);
     wsb_free(batch->ignored);
     memset(batch, 0, sizeof(wsb_batch_t));
+}
+
+
+/* Which entity it is about, and whether the row before it is of use. */
+
+static void
+wsb_batch_entity(wsb_entry_t *entry, const wsb_event_t *ev,
+    const uint8_t key[16])
+{
+    wsb_key_t         schema, kin;
+    const wsb_str_t  *field;
+
+    static const unsigned  mask = 1u << WSB_ENTITY_TYPE | 1u << WSB_ENTITY_ID;
+
+    field = ev->field;
+
+    kin = wsb_key(&entry->parts, 1u << WSB_ENTITY_TYPE);
+    entry->kin = kin.h[1] % WSB_KIN;
+
+    if (ev->flags & WSB_EVENT_RESYNC) {
+        entry->resync = 1;
+        entry->every = (ev->flags & WSB_EVENT_EVERY) != 0
+                       || !(entry->parts.present & 1u << WSB_ENTITY_TYPE);
+        return;
+    }
+
+    if ((entry->parts.present & mask) != mask
+        || field[WSB_KIND].data == NULL
+        || !wsb_str_eq(&field[WSB_KIND], "entity"))
+    {
+        return;
+    }
+
+    entry->entity = 1;
+    entry->key = wsb_key(&entry->parts, mask);
+
+    if (field[WSB_SCHEMA].len != 0) {
+        schema = wsb_hash_memo(key, WSB_DOMAIN_FIELD + WSB_SCHEMA,
+                               field[WSB_SCHEMA]);
+
+        entry->key.h[0] ^= schema.h[0];
+        entry->key.h[1] ^= schema.h[1];
+    }
+
+    if (field[WSB_OLD].data != NULL || (ev->flags & WSB_EVENT_ALONE)) {
+        return;
+    }
+
+    entry->patch = (ev->flags & WSB_EVENT_PATCH) != 0;
+
+    entry->asks = entry->patch || wsb_batch_row(ev)
+                  || (field[WSB_ACTION].data != NULL
+                      && wsb_str_eq(&field[WSB_ACTION], "deleted"));
+}
+
+
+/* What other actions carry is the publisher's own affair. */
+
+int
+wsb_batch_row(const wsb_event_t *ev)
+{
+    wsb_str_t  action, data;
+
+    action = ev->field[WSB_ACTION];
+    data = ev->field[WSB_DATA];
+
+    return !(ev->flags & WSB_EVENT_PART)
+           && data.len != 0 && data.data[0] == '{'
+           && action.data != NULL
+           && (wsb_str_eq(&action, "created")
+               || wsb_str_eq(&action, "updated"));
 }

@@ -49,7 +49,7 @@ wsb_event_encode(const wsb_event_t *ev, uint8_t *dst)
 
     rec->seq = ev->seq;
     rec->msec = ev->msec;
-    rec->present = 0;
+    rec->present = ev->flags & WSB_RECORD_FLAGS;
 
     for (i = 0; i < WSB_NFIELDS; i++) {
         if (ev->field[i].data != NULL) {
@@ -87,6 +87,9 @@ wsb_event_decode(const uint8_t *p, size_t len, wsb_event_t *ev)
     }
 
     memcpy(&rec, p, sizeof(wsb_record_t));
+
+    ev->flags = rec.present & WSB_RECORD_FLAGS;
+    rec.present &= ~WSB_RECORD_FLAGS;
 
     n = __builtin_popcount(rec.present);
     used = sizeof(wsb_record_t) + n * sizeof(uint32_t);

@@ -38,9 +38,29 @@ typedef enum {
 #define WSB_NROUTING              4
 
 
+/*
+ * Flags of an event.  Kept in the record: PART, its data is a part of the row,
+ * or may be.  RESYNC, it is none, but says that rows of its tenant and type
+ * may have changed, nobody knows which; without a type, those of all types.
+ * EVERY, those of all tenants.  UNSURE, its old is the last row that was told,
+ * and there was a resync since.
+ *
+ * Not kept: PATCH, the data may be merged onto the row, by RFC 7396.  ALONE,
+ * nothing of the row before is to be looked for.
+ */
+
+#define WSB_EVENT_PART            0x80000000u
+#define WSB_EVENT_RESYNC          0x40000000u
+#define WSB_EVENT_EVERY           0x20000000u
+#define WSB_EVENT_UNSURE          0x10000000u
+#define WSB_EVENT_PATCH           1
+#define WSB_EVENT_ALONE           2
+
+
 typedef struct {
     uint64_t              seq;
     uint64_t              msec;           /* since 1970, of the append */
+    uint32_t              flags;
     wsb_str_t             field[WSB_NFIELDS];    /* data NULL: absent */
 } wsb_event_t;
 
@@ -57,8 +77,11 @@ typedef struct {
     uint64_t              seq;
     uint64_t              msec;
     uint32_t              len;            /* of all, a multiple of 8 */
-    uint32_t              present;        /* bit i: field i */
+    uint32_t              present;        /* bit i: field i; and the flags */
 } wsb_record_t;
+
+#define WSB_RECORD_FLAGS                                                      \
+    (WSB_EVENT_PART | WSB_EVENT_RESYNC | WSB_EVENT_EVERY | WSB_EVENT_UNSURE)
 
 
 /* Bytes of the record; 0 if it would not fit in 2^31. */

@@ -25,8 +25,13 @@ static wsb_rc_t wsb_mutation_rows(wsb_mutation_t *m,
 static int wsb_mutation_same_length(const wsb_json_t *a,
     const wsb_json_t *b);
 static wsb_rc_t wsb_mutation_add(wsb_mutation_t *m, const wsb_json_t *row,
-    const wsb_json_t *data);
-static void wsb_mutation_metadata(const wsb_mutation_t *m, wsb_text_t *t);
+    const wsb_json_t *data, int patch);
+static void wsb_mutation_metadata(const wsb_mutation_t *m,
+    const wsb_json_t *row, wsb_text_t *t);
+static void wsb_mutation_version(const wsb_mutation_t *m,
+    const wsb_json_t *row, wsb_text_t *t);
+static wsb_rc_t wsb_mutation_place(const wsb_json_t *row, wsb_str_t path,
+    wsb_json_t *value);
 static wsb_rc_t wsb_mutation_id(const wsb_mutation_t *m,
     const wsb_json_t *row, uint8_t *buf, wsb_str_t *id);
 static wsb_rc_t wsb_mutation_id_in_row(const wsb_mutation_t *m,
@@ -183,11 +188,7 @@ wsb_mutation_defaults(wsb_mutation_t *m)
         field[WSB_ACTION] = actions[m->method];
     }
 
-    if (field[WSB_ENTITY_TYPE].data == NULL
-        && wsb_uri_collection(&m->uri, m->prefix, m->entity,
-                              &field[WSB_ENTITY_TYPE])
-           != WSB_OK)
-    {
+    if (wsb_mutation_type(m) != WSB_OK) {
         m->reason = "the URI names no entity type, or one that is longer "
                     "than 256 bytes or not UTF-8";
         return WSB_ERROR;
@@ -201,6 +202,19 @@ wsb_mutation_defaults(wsb_mutation_t *m)
     }
 
     return WSB_OK;
+}
+
+
+wsb_rc_t
+wsb_mutation_type(wsb_mutation_t *m)
+{
+    wsb_str_t  *type;
+
+    type = &m->event.field[WSB_ENTITY_TYPE];
+
+    return type->data != NULL
+               ? WSB_OK
+               : wsb_uri_collection(&m->uri, m->prefix, m->entity, type);
 }
 
 
@@ -281,7 +295,7 @@ static wsb_rc_t
 wsb_mutation_rows(wsb_mutation_t *m, const wsb_json_t *response,
     wsb_mutation_data_t kind)
 {
-    int                known;
+    int                known, patch;
     wsb_rc_t           rc;
     wsb_json_t         sent, row, part;
     wsb_json_walk_t    rows, parts;
@@ -293,6 +307,10 @@ wsb_mutation_rows(wsb_mutation_t *m, const wsb_json_t *response,
     known = kind == WSB_MUTATION_REQUEST
             && wsb_mutation_request(m, &sent) == WSB_OK;
 
+    /* what is sent to be changed is no row by itself */
+
+    patch = kind == WSB_MUTATION_REQUEST && m->method == WSB_MUTATION_PATCH;
+
     if (response == NULL || response->type != WSB_JSON_ARRAY
         || (m->method != WSB_MUTATION_POST && m->method != WSB_MUTATION_PATCH)
         || m->event.field[WSB_ENTITY_ID].data != NULL)
@@ -300,7 +318,7 @@ wsb_mutation_rows(wsb_mutation_t *m, const wsb_json_t *response,
         data = kind == WSB_MUTATION_RESPONSE ? response
                                              : known ? &sent : NULL;
 
-        return wsb_mutation_add(m, response, data);
+        return wsb_mutation_add(m, response, data, patch);
     }
 
     if (kind == WSB_MUTATION_REQUEST
@@ -325,7 +343,7 @@ wsb_mutation_rows(wsb_mutation_t *m, const wsb_json_t *response,
             data = &part;
         }
 
-        rc = wsb_mutation_add(m, &row, data);
+        rc = wsb_mutation_add(m, &row, data, patch);
 
         if (rc != WSB_OK) {
             return rc;
@@ -367,7 +385,7 @@ wsb_mutation_same_length(const wsb_json_t *a, const wsb_json_t *b)
 
 static wsb_rc_t
 wsb_mutation_add(wsb_mutation_t *m, const wsb_json_t *row,
-    const wsb_json_t *data)
+    const wsb_json_t *data, int patch)
 {
     uint8_t      id[WSB_MUTATION_ID_TEXT];
     wsb_rc_t     rc;
@@ -388,11 +406,21 @@ wsb_mutation_add(wsb_mutation_t *m, const wsb_json_t *row,
         }
     }
 
+    ev.flags = m->alone ? WSB_EVENT_ALONE : 0;
+
     if (data != NULL) {
         ev.field[WSB_DATA] = data->text;
+
+        if (patch) {
+            ev.flags |= WSB_EVENT_PART;
+
+            if (data->type == WSB_JSON_OBJECT) {
+                ev.flags |= WSB_EVENT_PATCH;
+            }
+        }
     }
 
-    wsb_mutation_metadata(m, &t);
+    wsb_mutation_metadata(m, row, &t);
 
     if (!t.failed) {
         ev.field[WSB_METADATA].data = t.data;
@@ -408,7 +436,8 @@ wsb_mutation_add(wsb_mutation_t *m, const wsb_json_t *row,
 
 
 static void
-wsb_mutation_metadata(const wsb_mutation_t *m, wsb_text_t *t)
+wsb_mutation_metadata(const wsb_mutation_t *m, const wsb_json_t *row,
+    wsb_text_t *t)
 {
     wsb_str_t  cause;
 
@@ -425,6 +454,8 @@ wsb_mutation_metadata(const wsb_mutation_t *m, wsb_text_t *t)
         wsb_text_lit(t, t->len > 1 ? ",\"request_id\":" : "\"request_id\":");
         wsb_text_json(t, m->request_id);
     }
+
+    wsb_mutation_version(m, row, t);
 
     if (m->truncated) {
         wsb_text_lit(t, t->len > 1 ? ",\"truncated\":true"
@@ -466,29 +497,11 @@ static wsb_rc_t
 wsb_mutation_id_in_row(const wsb_mutation_t *m, const wsb_json_t *row,
     uint8_t *buf, wsb_str_t *id)
 {
-    size_t          len;
-    wsb_str_t       name;
-    wsb_json_t      value, next;
-    const uint8_t  *p, *last;
+    size_t      len;
+    wsb_json_t  value;
 
-    value = *row;
-    p = m->id_path.data;
-    last = p + m->id_path.len;
-
-    while (p < last) {
-        name.data = p;
-        p = memchr(p, '.', last - p);
-        p = p ? p : last;
-        name.len = p - name.data;
-        p++;
-
-        if (value.type != WSB_JSON_OBJECT
-            || wsb_mutation_member(&value, name, &next) != WSB_OK)
-        {
-            return WSB_NOTFOUND;
-        }
-
-        value = next;
+    if (wsb_mutation_place(row, m->id_path, &value) != WSB_OK) {
+        return WSB_NOTFOUND;
     }
 
     if (value.type == WSB_JSON_NUMBER && wsb_json_is_integer(&value)) {
@@ -510,6 +523,74 @@ wsb_mutation_id_in_row(const wsb_mutation_t *m, const wsb_json_t *row,
     id->len = len;
 
     return wsb_mutation_field(*id) ? WSB_OK : WSB_ERROR;
+}
+
+
+/* A number of the row stays one, a string is one, and so is a value. */
+
+static void
+wsb_mutation_version(const wsb_mutation_t *m, const wsb_json_t *row,
+    wsb_text_t *t)
+{
+    wsb_json_t  value;
+
+    value.text.len = 0;
+
+    if (m->version_path.len != 0) {
+
+        if (row == NULL
+            || wsb_mutation_place(row, m->version_path, &value) != WSB_OK
+            || (value.type != WSB_JSON_NUMBER && value.type != WSB_JSON_STRING)
+            || value.text.len > WSB_MUTATION_FIELD)
+        {
+            return;
+        }
+
+    } else if (m->version.len == 0) {
+        return;
+    }
+
+    wsb_text_lit(t, t->len > 1 ? ",\"version\":" : "\"version\":");
+
+    if (value.text.len != 0) {
+        wsb_text_str(t, value.text);
+
+    } else {
+        wsb_text_json(t, m->version);
+    }
+}
+
+
+/* Names joined by dots. */
+
+static wsb_rc_t
+wsb_mutation_place(const wsb_json_t *row, wsb_str_t path, wsb_json_t *value)
+{
+    wsb_str_t       name;
+    wsb_json_t      next;
+    const uint8_t  *p, *last;
+
+    *value = *row;
+    p = path.data;
+    last = p + path.len;
+
+    while (p < last) {
+        name.data = p;
+        p = memchr(p, '.', last - p);
+        p = p ? p : last;
+        name.len = p - name.data;
+        p++;
+
+        if (value->type != WSB_JSON_OBJECT
+            || wsb_mutation_member(value, name, &next) != WSB_OK)
+        {
+            return WSB_NOTFOUND;
+        }
+
+        *value = next;
+    }
+
+    return WSB_OK;
 }
 
 

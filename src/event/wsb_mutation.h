@@ -50,10 +50,13 @@ typedef struct {
     wsb_str_t              location;      /* header of the response */
     wsb_str_t              id_path;       /* names joined by dots */
     wsb_str_t              request_id;    /* for the metadata; len 0: none */
+    wsb_str_t              version;       /* the same, */
+    wsb_str_t              version_path;  /* or where it is in a row */
     wsb_str_t              response;      /* bodies; len 0: none */
     wsb_str_t              request;
     unsigned               lost_response:1;   /* there was one, but where */
     unsigned               lost_request:1;    /* or it is no JSON */
+    unsigned               alone:1;       /* without the row before */
 
     /*
      * Its fields as far as they are given; entity_type, entity_id and action
@@ -75,6 +78,9 @@ typedef struct {
 
 /* WSB_OK: look at batch and nrefused.  WSB_ERROR: reason. */
 wsb_rc_t wsb_mutation_events(wsb_mutation_t *m);
+
+/* Finds out the entity_type, if it is not given.  WSB_ERROR: it has none. */
+wsb_rc_t wsb_mutation_type(wsb_mutation_t *m);
 
 /* Can it be a field of an event? */
 int wsb_mutation_field(wsb_str_t value);

@@ -2,6 +2,7 @@
 /* Copyright the ws_bus authors */
 
 #include "wsb_append.h"
+#include "wsb_before.h"
 #include "wsb_idem.h"
 
 
@@ -13,7 +14,8 @@ wsb_rc_t
 wsb_append_locked(wsb_zone_t *zone, wsb_batch_t *batch, uint64_t msec,
     const wsb_idem_request_t *req, wsb_appended_t *out)
 {
-    size_t         i;
+    size_t         i, len;
+    uint8_t       *records;
     uint64_t       pos, seq;
     wsb_rc_t       rc;
     wsb_idem_t    *idem;
@@ -26,6 +28,7 @@ wsb_append_locked(wsb_zone_t *zone, wsb_batch_t *batch, uint64_t msec,
     idem = wsb_zone_idem(zone);
 
     wsb_idem_settle_locked(idem, seq);
+    wsb_last_settle_locked(&zone->last, seq);
 
     if (req != NULL) {
         rc = wsb_append_repeat_locked(zone, req, out);
@@ -38,21 +41,38 @@ wsb_append_locked(wsb_zone_t *zone, wsb_batch_t *batch, uint64_t msec,
         return WSB_ERROR;
     }
 
+    if (!wsb_before_same_locked(zone, batch)) {
+        return WSB_AGAIN;
+    }
+
+    records = batch->ready ? batch->ready : batch->records;
+    len = batch->ready ? batch->ready_len : batch->len;
+
     out->first = seq + 1;
     out->last = seq + batch->nentries;
 
     for (i = 0; i < batch->nentries; i++) {
-        rec = (wsb_record_t *) (batch->records + batch->entries[i].offset);
+        entry = &batch->entries[i];
+
+        rec = (wsb_record_t *) (records + (batch->ready ? entry->at
+                                                        : entry->offset));
         rec->seq = seq + 1 + i;
         rec->msec = msec;
     }
 
-    pos = wsb_log_prepare_locked(&zone->log, batch->len);
-    wsb_log_write_locked(&zone->log, pos, batch->records, batch->len);
+    pos = wsb_log_prepare_locked(&zone->log, len);
+    wsb_log_write_locked(&zone->log, pos, records, len);
+    wsb_before_note_locked(zone, batch, out->first, pos);
 
     for (i = 0; i < batch->nentries; i++) {
         entry = &batch->entries[i];
-        wsb_interest_notify_locked(zone, &entry->parts, seq + 1 + i, out);
+
+        if (entry->resync) {
+            wsb_interest_notify_all_locked(zone, seq + 1 + i, out);
+
+        } else {
+            wsb_interest_notify_locked(zone, &entry->parts, seq + 1 + i, out);
+        }
     }
 
     if (req != NULL) {
@@ -67,11 +87,50 @@ wsb_append_locked(wsb_zone_t *zone, wsb_batch_t *batch, uint64_t msec,
      * never a missing one.
      */
 
-    wsb_log_commit_locked(&zone->log, out->last, pos + batch->len);
+    wsb_log_commit_locked(&zone->log, out->last, pos + len);
 
+    wsb_last_done_locked(&zone->last);
     wsb_idem_settle_locked(idem, out->last);
 
     return WSB_OK;
+}
+
+
+void
+wsb_append_resync_locked(wsb_zone_t *zone, uint64_t msec, wsb_appended_t *out)
+{
+    size_t       len;
+    uint64_t     pos;
+    wsb_event_t  ev;
+
+    _Alignas(8) uint8_t  record[64];
+
+    static const wsb_str_t  entity = wsb_string("entity");
+
+    memset(out, 0, sizeof(wsb_appended_t));
+    memset(&ev, 0, sizeof(wsb_event_t));
+
+    ev.seq = wsb_log_head(&zone->log) + 1;
+    ev.msec = msec;
+    ev.flags = WSB_EVENT_RESYNC | WSB_EVENT_EVERY;
+    ev.field[WSB_KIND] = entity;
+
+    wsb_idem_settle_locked(wsb_zone_idem(zone), ev.seq - 1);
+    wsb_last_settle_locked(&zone->last, ev.seq - 1);
+
+    len = wsb_event_size(&ev);
+    wsb_event_encode(&ev, record);
+
+    out->first = ev.seq;
+    out->last = ev.seq;
+
+    pos = wsb_log_prepare_locked(&zone->log, len);
+    wsb_log_write_locked(&zone->log, pos, record, len);
+
+    wsb_last_resync_locked(&zone->last, WSB_KIN, ev.seq);
+    wsb_interest_notify_all_locked(zone, ev.seq, out);
+
+    wsb_log_commit_locked(&zone->log, ev.seq, pos + len);
 }
 
 

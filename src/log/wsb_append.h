@@ -14,10 +14,13 @@
 
 
 /*
- * Appends a batch as one: readers see all of it or nothing.  req is NULL, or
+ * Appends a batch as one: readers see all of it or nothing.  Before it, and
+ * mostly before the mutex, wsb_before_find() has been called.  req is NULL, or
  * the request for the memory of idempotency keys.
  *
  *   WSB_OK        appended
+ *   WSB_AGAIN     what wsb_before_find() has found for it holds no longer, or
+ *                 was not looked for: find, and append again
  *   WSB_DONE      out is what the same request was answered, nothing is
  *                 appended, nobody need be woken
  *   WSB_CONFLICT  its key was used for another body
@@ -30,6 +33,16 @@
 
 wsb_rc_t wsb_append_locked(wsb_zone_t *zone, wsb_batch_t *batch, uint64_t msec,
     const wsb_idem_request_t *req, wsb_appended_t *out);
+
+
+/*
+ * Appends a resync of everything: mutations were made, or not, of which
+ * nobody knows any more.  It takes no memory, and cannot fail.  Whoever
+ * subscribes to anything of entities is told a gap.
+ */
+
+void wsb_append_resync_locked(wsb_zone_t *zone, uint64_t msec,
+    wsb_appended_t *out);
 
 
 #endif /* WSB_APPEND_H */

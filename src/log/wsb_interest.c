@@ -38,6 +38,8 @@ static wsb_rc_t wsb_interest_double_locked(wsb_zone_t *zone, unsigned n,
 static void wsb_interest_merge_locked(wsb_zone_t *zone, unsigned n,
     uint64_t hash);
 static void wsb_interest_halve_locked(wsb_zone_t *zone, unsigned n);
+static void wsb_interest_pending_locked(wsb_zone_t *zone, unsigned n,
+    uint64_t seq, wsb_appended_t *out);
 static uint32_t *wsb_interest_dir(wsb_zone_t *zone, const wsb_slot_t *slot,
     uint64_t i);
 static wsb_bucket_t *wsb_interest_bucket(wsb_zone_t *zone,
@@ -605,16 +607,49 @@ wsb_interest_notify_locked(wsb_zone_t *zone, const wsb_parts_t *parts,
         }
 
         out->subscribers += count;
-        out->slots[i / 64] |= (uint64_t) 1 << i % 64;
 
-        /* a batch that died may have left a greater one */
-
-        if (slot->pending_from == 0 || slot->pending_from > seq) {
-            __atomic_store_n(&slot->pending_from, seq, __ATOMIC_RELAXED);
-        }
-
-        WSB_STEP("pending stored");
+        wsb_interest_pending_locked(zone, i, seq, out);
     }
+}
+
+
+void
+wsb_interest_notify_all_locked(wsb_zone_t *zone, uint64_t seq,
+    wsb_appended_t *out)
+{
+    unsigned     i;
+    wsb_slot_t  *slot;
+
+    for (i = wsb_zone_next(zone, 0);
+         i < WSB_SLOTS;
+         i = wsb_zone_next(zone, i + 1))
+    {
+        slot = wsb_zone_slot(zone, i);
+
+        if (slot->pid != 0 && slot->nentries != 0) {
+            wsb_interest_pending_locked(zone, i, seq, out);
+        }
+    }
+}
+
+
+static void
+wsb_interest_pending_locked(wsb_zone_t *zone, unsigned n, uint64_t seq,
+    wsb_appended_t *out)
+{
+    wsb_slot_t  *slot;
+
+    slot = wsb_zone_slot(zone, n);
+
+    out->slots[n / 64] |= (uint64_t) 1 << n % 64;
+
+    /* a batch that died may have left a greater one */
+
+    if (slot->pending_from == 0 || slot->pending_from > seq) {
+        __atomic_store_n(&slot->pending_from, seq, __ATOMIC_RELAXED);
+    }
+
+    WSB_STEP("pending stored");
 }
 
 

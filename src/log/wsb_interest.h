@@ -76,4 +76,9 @@ void wsb_interest_notify_locked(wsb_zone_t *zone, const wsb_parts_t *parts,
     uint64_t seq, wsb_appended_t *out);
 
 
+/* The same for each slot with any interest: of what a resync may concern. */
+void wsb_interest_notify_all_locked(wsb_zone_t *zone, uint64_t seq,
+    wsb_appended_t *out);
+
+
 #endif /* WSB_INTEREST_H */

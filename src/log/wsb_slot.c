@@ -2,6 +2,7 @@
 /* Copyright the ws_bus authors */
 
 #include "wsb_slot.h"
+#include "wsb_append.h"
 #include "wsb_chunk.h"
 
 
@@ -130,15 +131,28 @@ wsb_slot_block_locked(wsb_zone_t *zone, unsigned block)
 void
 wsb_slot_reclaim_locked(wsb_zone_t *zone, unsigned n, uint32_t pid)
 {
-    uint32_t     i, *owner;
-    uint64_t     value;
-    wsb_slot_t  *slot;
+    uint32_t        i, *owner;
+    uint64_t        value;
+    wsb_slot_t     *slot;
+    wsb_appended_t  out;
 
     slot = wsb_zone_slot(zone, n);
 
     if (slot->pid != pid) {
         /* a successor lives here */
         return;
+    }
+
+    /* told first, and once more if this process dies before it is forgotten */
+
+    if (__atomic_load_n(&slot->underway, __ATOMIC_ACQUIRE) != 0) {
+        wsb_append_resync_locked(zone, 0, &out);
+
+        zone->resyncs++;
+
+        WSB_STEP("resync appended");
+
+        __atomic_store_n(&slot->underway, 0, __ATOMIC_RELEASE);
     }
 
     slot->nentries = 0;

@@ -31,6 +31,9 @@ int wsb_slot_enter_locked(wsb_zone_t *zone, uint32_t pid, uint64_t generation,
  * Empties the slot, if it still holds this pid: table, pending_from, armed,
  * the chunks, the pid last, and its bit of those in use.  Who dies in between
  * is swept again.
+ *
+ * If mutations were under way in it, a resync is appended before: workers that
+ * sleep find it by their timers.
  */
 
 void wsb_slot_reclaim_locked(wsb_zone_t *zone, unsigned slot, uint32_t pid);
@@ -75,6 +78,29 @@ wsb_slot_armed(const wsb_zone_t *zone, unsigned slot)
  */
 
 uint64_t wsb_slot_at_head(const wsb_zone_t *zone, unsigned slot);
+
+
+/*
+ * A mutation is counted before it is sent, and counted off when its event is
+ * in the log, or when it is known that there is none.  Who dies in between has
+ * it told as a resync: see t/model/resync.pml.  The owner alone, without the
+ * mutex.
+ */
+
+static inline void
+wsb_slot_mutation_begin(wsb_zone_t *zone, unsigned slot)
+{
+    __atomic_add_fetch(&wsb_zone_slot(zone, slot)->underway, 1,
+                       __ATOMIC_SEQ_CST);
+}
+
+
+static inline void
+wsb_slot_mutation_end(wsb_zone_t *zone, unsigned slot)
+{
+    __atomic_sub_fetch(&wsb_zone_slot(zone, slot)->underway, 1,
+                       __ATOMIC_SEQ_CST);
+}
 
 
 #endif /* WSB_SLOT_H */

@@ -17,7 +17,7 @@ wsb_rc_t
 wsb_zone_init(void *mem, size_t size, size_t history, size_t nidem,
     uint64_t epoch, const uint8_t key[16])
 {
-    size_t       off, owners, idem, index, ring, chunks, blocks, n, i;
+    size_t       off, owners, idem, index, last, ring, chunks, blocks, n, i;
     wsb_zone_t  *zone;
 
     zone = mem;
@@ -42,7 +42,8 @@ wsb_zone_init(void *mem, size_t size, size_t history, size_t nidem,
     idem = wsb_zone_align(owners + size / WSB_CHUNK_SIZE * sizeof(uint32_t),
                           64);
     index = wsb_zone_align(idem + wsb_idem_size(nidem), 64);
-    ring = wsb_zone_align(index + wsb_log_index_size(history), 64);
+    last = wsb_zone_align(index + wsb_log_index_size(history), 64);
+    ring = last + wsb_last_size(history);
     chunks = wsb_zone_align(ring + history, WSB_CHUNK_SIZE);
 
     if (chunks + 2 * WSB_CHUNK_SIZE > size) {
@@ -75,6 +76,8 @@ wsb_zone_init(void *mem, size_t size, size_t history, size_t nidem,
 
     wsb_log_init(&zone->log, (uint8_t *) mem + ring, history,
                  (uint8_t *) mem + index);
+
+    wsb_last_init(&zone->last, (uint8_t *) mem + last, history);
 
     zone->magic = WSB_ZONE_MAGIC;
 

@@ -4,8 +4,8 @@
 /*
  * A zone: one block of shared memory that holds a bus.
  *
- *   wsb_zone_t | slots | owner words | idempotency keys | index | ring |
- *   chunks
+ *   wsb_zone_t | slots | owner words | idempotency keys | index | last rows |
+ *   ring | chunks
  *
  * The block is taken once; nothing in it is ever allocated by the slab
  * allocator again.  Everything but the log's ends is changed only under the
@@ -17,6 +17,7 @@
 #define WSB_ZONE_H
 
 
+#include "wsb_last.h"
 #include "wsb_log.h"
 #include "wsb_idem.h"
 #include "../event/wsb_batch.h"
@@ -24,7 +25,7 @@
 
 
 #define WSB_ZONE_MAGIC            0x7a7375625f73770aULL
-#define WSB_ZONE_LAYOUT           8       /* of this file's structures */
+#define WSB_ZONE_LAYOUT           9       /* of this file's structures */
 
 #define WSB_ZONE_MIN              (1024 * 1024)
 
@@ -98,6 +99,9 @@ typedef struct {
     uint32_t              texts;          /* first chunk of texts + 1, or 0 */
     uint32_t              ntexts;         /* chunks of texts */
 
+    /* the owner's, without the mutex; read of the dead */
+    uint32_t              underway;       /* mutations: see wsb_slot.h */
+
     /* written by the owner alone, without the mutex; read by anybody */
     uint64_t              cursor __attribute__((aligned(64)));  /* seq of the
                                              last event that it is done with */
@@ -140,8 +144,10 @@ typedef struct {
     /* of slots that were reclaimed; a death in the middle may lose some */
     uint64_t              past[WSB_COUNTERS];
     wsb_capture_t         captures[WSB_CAPTURES];
+    uint64_t              resyncs;        /* in all */
 
     wsb_log_t             log;
+    wsb_last_t            last;
 } wsb_zone_t;
 
 

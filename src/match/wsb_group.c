@@ -6,6 +6,8 @@
 
 static wsb_group_t *wsb_group_make(wsb_links_t *links, const wsb_key_t *key);
 static void wsb_group_drop(wsb_links_t *links, wsb_group_t *group);
+static wsb_list_t *wsb_group_list_of(wsb_group_t *group,
+    const wsb_node_t *node, unsigned place);
 static uint32_t *wsb_group_places(const wsb_group_t *group, uint32_t path,
     uint32_t *home);
 static uint32_t *wsb_group_place(const wsb_group_t *group, uint32_t path);
@@ -40,7 +42,9 @@ wsb_group_below(const wsb_links_t *links, const wsb_key_t *key)
          link != NULL;
          link = wsb_links_next(link))
     {
-        n += link->owner != NULL ? 1 : ((wsb_group_t *) link)->nlisted;
+        n += link->owner != NULL
+                 ? 1
+                 : ((wsb_group_t *) link)->list[WSB_GROUP_LISTED].n;
     }
 
     return n < INT32_MAX / 4 ? n : INT32_MAX / 4;
@@ -97,10 +101,14 @@ wsb_group_make(wsb_links_t *links, const wsb_key_t *key)
 static void
 wsb_group_drop(wsb_links_t *links, wsb_group_t *group)
 {
-    if (group->nlisted == 0) {
-        wsb_free(group->listed);
-        group->listed = NULL;
-        group->nalloc = 0;
+    unsigned  i;
+
+    for (i = 0; i < 2; i++) {
+        if (group->list[i].n == 0) {
+            wsb_free(group->list[i].elts);
+            group->list[i].elts = NULL;
+            group->list[i].nalloc = 0;
+        }
     }
 
     if (group->nuses == 0) {
@@ -109,10 +117,21 @@ wsb_group_drop(wsb_links_t *links, wsb_group_t *group)
         group->nuses_alloc = 0;
     }
 
-    if (group->nlisted == 0 && group->nuses == 0) {
+    if (group->list[WSB_GROUP_LISTED].n == 0
+        && group->list[WSB_GROUP_FOUND].n == 0
+        && group->nuses == 0)
+    {
         wsb_links_remove(links, &group->link);
         wsb_free(group);
     }
+}
+
+
+static wsb_list_t *
+wsb_group_list_of(wsb_group_t *group, const wsb_node_t *node, unsigned place)
+{
+    return &group->list[place < node->nplaces ? WSB_GROUP_LISTED
+                                              : WSB_GROUP_FOUND];
 }
 
 
@@ -122,6 +141,7 @@ wsb_group_list(wsb_links_t *links, const wsb_key_t *key, wsb_node_t *node,
 {
     void         *p;
     uint32_t      n;
+    wsb_list_t   *list;
     wsb_group_t  *group;
 
     group = wsb_group_make(links, key);
@@ -130,24 +150,26 @@ wsb_group_list(wsb_links_t *links, const wsb_key_t *key, wsb_node_t *node,
         return WSB_NOMEM;
     }
 
-    if (group->nlisted == group->nalloc) {
-        n = group->nalloc ? 2 * group->nalloc : 1;
+    list = wsb_group_list_of(group, node, place);
 
-        p = wsb_realloc(group->listed, n * sizeof(wsb_listed_t));
+    if (list->n == list->nalloc) {
+        n = list->nalloc ? 2 * list->nalloc : 1;
+
+        p = wsb_realloc(list->elts, n * sizeof(wsb_listed_t));
         if (p == NULL) {
             wsb_group_drop(links, group);
             return WSB_NOMEM;
         }
 
-        group->listed = p;
-        group->nalloc = n;
+        list->elts = p;
+        list->nalloc = n;
     }
 
-    group->listed[group->nlisted].node = node;
-    group->listed[group->nlisted].place = place;
+    list->elts[list->n].node = node;
+    list->elts[list->n].place = place;
 
     wsb_node_places(node)[place].group = &group->link;
-    wsb_node_places(node)[place].index = group->nlisted++;
+    wsb_node_places(node)[place].index = list->n++;
 
     return WSB_OK;
 }
@@ -157,25 +179,26 @@ void
 wsb_group_unlist(wsb_links_t *links, wsb_node_t *node, unsigned place)
 {
     void          *p;
+    wsb_list_t    *list;
     wsb_group_t   *group;
     wsb_place_t   *at;
     wsb_listed_t   last;
 
     at = &wsb_node_places(node)[place];
     group = (wsb_group_t *) at->group;
+    list = wsb_group_list_of(group, node, place);
 
-    last = group->listed[--group->nlisted];
+    last = list->elts[--list->n];
 
-    group->listed[at->index] = last;
+    list->elts[at->index] = last;
     wsb_node_places(last.node)[last.place].index = at->index;
 
-    if (group->nlisted < group->nalloc / 4) {
-        p = wsb_realloc(group->listed,
-                        group->nalloc / 2 * sizeof(wsb_listed_t));
+    if (list->n < list->nalloc / 4) {
+        p = wsb_realloc(list->elts, list->nalloc / 2 * sizeof(wsb_listed_t));
 
         if (p != NULL) {
-            group->listed = p;
-            group->nalloc /= 2;
+            list->elts = p;
+            list->nalloc /= 2;
         }
     }
 

@@ -6,8 +6,9 @@
  * are linked under it.
  *
  * Below a routing key: how many nodes are found by which column, so that an
- * event asks for no other; and nodes that no value finds.  Below the key of a
- * value: nodes that are too many to be linked.
+ * event asks for no other; nodes that no value finds; and those that one
+ * does, for events of whose row nothing is known.  Below the key of a value:
+ * nodes that are too many to be linked.
  */
 
 #ifndef WSB_GROUP_H
@@ -37,14 +38,22 @@ typedef struct {
 } wsb_listed_t;
 
 
+typedef struct {
+    wsb_listed_t         *elts;
+    uint32_t              n;
+    uint32_t              nalloc;
+} wsb_list_t;
+
+#define WSB_GROUP_LISTED          0       /* to be evaluated */
+#define WSB_GROUP_FOUND           1       /* by a value */
+
+
 /* Lives in the hash of links while there is anything in it. */
 
 typedef struct {
     wsb_link_t            link;           /* owner NULL */
-    wsb_listed_t         *listed;         /* to be evaluated */
+    wsb_list_t            list[2];
     wsb_use_t            *uses;           /* then the hash, see group.c */
-    uint32_t              nlisted;
-    uint32_t              nalloc;
     uint32_t              nuses;
     uint32_t              nuses_alloc;
 } wsb_group_t;
@@ -57,7 +66,10 @@ wsb_group_t *wsb_group_find(const wsb_links_t *links, const wsb_key_t *key);
 unsigned wsb_group_below(const wsb_links_t *links, const wsb_key_t *key);
 unsigned wsb_group_linked(const wsb_links_t *links, const wsb_key_t *key);
 
-/* WSB_NOMEM: nothing has changed. */
+/*
+ * place is one of the node's: the first nplaces are among the listed, the
+ * others among the found.  WSB_NOMEM: nothing has changed.
+ */
 wsb_rc_t wsb_group_list(wsb_links_t *links, const wsb_key_t *key,
     wsb_node_t *node, unsigned place);
 void wsb_group_unlist(wsb_links_t *links, wsb_node_t *node, unsigned place);

@@ -21,7 +21,7 @@ struct wsb_index_s {
 
 #define WSB_INDEX_SUB       128
 #define WSB_INDEX_VALUE     48           /* of a filter, or found by */
-#define WSB_INDEX_GROUP     112          /* a value, with conditions */
+#define WSB_INDEX_GROUP     176          /* a value, with conditions */
 #define WSB_INDEX_COLUMN    256          /* a key of a column */
 
 
@@ -41,6 +41,9 @@ static void wsb_index_match_group(const wsb_matching_t *m,
     const wsb_group_t *group);
 static void wsb_index_match_value(const wsb_matching_t *m,
     const wsb_key_t *key, const wsb_key_t *seen);
+static void wsb_index_match_list(const wsb_matching_t *m,
+    const wsb_list_t *list, const wsb_key_t *seen);
+static int wsb_index_unknown(const wsb_index_t *index);
 static void wsb_index_match_node(const wsb_matching_t *m, wsb_node_t *node);
 static int wsb_index_change(wsb_index_t *index, const wsb_node_t *node,
     wsb_change_t *change);
@@ -94,7 +97,8 @@ wsb_index_destroy(wsb_index_t *index)
             if (node == NULL) {
                 group = (wsb_group_t *) link;
 
-                wsb_free(group->listed);
+                wsb_free(group->list[WSB_GROUP_LISTED].elts);
+                wsb_free(group->list[WSB_GROUP_FOUND].elts);
                 wsb_free(group->uses);
                 wsb_free(group);
 
@@ -310,7 +314,7 @@ wsb_index_node_matches(wsb_index_t *index, const wsb_node_t *node,
         under = wsb_node_under(node, &key);
 
     } else {
-        under = 0;
+        under = wsb_index_unknown(index) && wsb_node_found_under(node, &key);
         path = wsb_node_path(node);
 
         for (row = WSB_ROW_NEW; !under && row <= WSB_ROW_OLD; row++) {
@@ -327,6 +331,13 @@ wsb_index_node_matches(wsb_index_t *index, const wsb_node_t *node,
            && (node->plan == NULL || wsb_plan_rest(node->plan, parts))
            && (!wsb_node_asks(node)
                || wsb_index_change(index, node, change));
+}
+
+
+int
+wsb_index_node_concerns(const wsb_node_t *node, const wsb_parts_t *parts)
+{
+    return wsb_plan_concerns(node->plan, node->mask, node->only, parts);
 }
 
 
@@ -406,6 +417,15 @@ wsb_index_link(wsb_index_t *index, wsb_node_t *node, const wsb_plan_t *plan,
             goto failed;
         }
 
+        if (wsb_group_list(&index->links, &plan->keys[nuses], node,
+                           node->nplaces + nuses)
+            != WSB_OK)
+        {
+            wsb_group_unuse(&index->links, &plan->keys[nuses],
+                            wsb_node_path(node));
+            goto failed;
+        }
+
         nuses++;
     }
 
@@ -454,7 +474,9 @@ wsb_index_unlink(wsb_index_t *index, wsb_node_t *node, const wsb_key_t *keys,
     }
 
     while (nuses > 0) {
-        wsb_group_unuse(&index->links, &keys[--nuses], wsb_node_path(node));
+        nuses--;
+        wsb_group_unlist(&index->links, node, node->nplaces + nuses);
+        wsb_group_unuse(&index->links, &keys[nuses], wsb_node_path(node));
     }
 }
 
@@ -474,8 +496,11 @@ wsb_index_match_group(const wsb_matching_t *m, const wsb_group_t *group)
 
     rows = m->index->rows;
 
-    for (i = 0; i < group->nlisted; i++) {
-        wsb_index_match_node(m, group->listed[i].node);
+    wsb_index_match_list(m, &group->list[WSB_GROUP_LISTED], NULL);
+
+    if (group->nuses != 0 && wsb_index_unknown(m->index)) {
+        wsb_index_match_list(m, &group->list[WSB_GROUP_FOUND], NULL);
+        return;
     }
 
     for (i = 0; i < group->nuses; i++) {
@@ -502,7 +527,6 @@ static void
 wsb_index_match_value(const wsb_matching_t *m, const wsb_key_t *key,
     const wsb_key_t *seen)
 {
-    uint32_t      i;
     wsb_link_t   *link;
     wsb_node_t   *node;
     wsb_group_t  *group;
@@ -523,14 +547,36 @@ wsb_index_match_value(const wsb_matching_t *m, const wsb_key_t *key,
 
         group = (wsb_group_t *) link;
 
-        for (i = 0; i < group->nlisted; i++) {
-            node = group->listed[i].node;
+        wsb_index_match_list(m, &group->list[WSB_GROUP_LISTED], seen);
+    }
+}
 
-            if (seen == NULL || !wsb_node_under(node, seen)) {
-                wsb_index_match_node(m, node);
-            }
+
+static void
+wsb_index_match_list(const wsb_matching_t *m, const wsb_list_t *list,
+    const wsb_key_t *seen)
+{
+    uint32_t     i;
+    wsb_node_t  *node;
+
+    for (i = 0; i < list->n; i++) {
+        node = list->elts[i].node;
+
+        if (seen == NULL || !wsb_node_under(node, seen)) {
+            wsb_index_match_node(m, node);
         }
     }
+}
+
+
+/* A row is gone, and it is not known, or not for sure, what it was. */
+
+static int
+wsb_index_unknown(const wsb_index_t *index)
+{
+    return wsb_rows_deleted(index->rows)
+           && (!wsb_rows_present(index->rows, WSB_ROW_OLD)
+               || wsb_rows_unsure(index->rows));
 }
 
 
@@ -560,13 +606,24 @@ wsb_index_change(wsb_index_t *index, const wsb_node_t *node,
 
     fresh = wsb_index_holds(index, node, WSB_ROW_NEW);
 
-    if (wsb_node_terms(node)->npaths == 0
-        || !wsb_rows_present(index->rows, WSB_ROW_OLD))
-    {
+    if (wsb_node_terms(node)->npaths == 0) {
         return fresh;
     }
 
     old = wsb_index_holds(index, node, WSB_ROW_OLD);
+
+    if (!fresh && !old && wsb_index_unknown(index) && !wsb_node_forced(node)) {
+
+        /* whoever may have the row must not keep it */
+
+        *change = WSB_CHANGE_LEFT_HIDDEN;
+
+        return wsb_node_holds(node, index->rows, WSB_ROW_NEW, 1);
+    }
+
+    if (!wsb_rows_present(index->rows, WSB_ROW_OLD)) {
+        return fresh;
+    }
 
     if (!fresh) {
 
@@ -576,7 +633,7 @@ wsb_index_change(wsb_index_t *index, const wsb_node_t *node,
                       ? WSB_CHANGE_LEFT
                       : WSB_CHANGE_LEFT_HIDDEN;
 
-    } else if (!old) {
+    } else if (!old && !wsb_rows_deleted(index->rows)) {
         *change = WSB_CHANGE_ENTERED;
     }
 

@@ -62,8 +62,11 @@ void wsb_index_remove(wsb_index_t *index, wsb_sub_t *sub);
  * or LEFT_HIDDEN, if it is a forced condition that the new row does not meet.
  *
  * So an event without `data`, as of a deletion, leaves the filters that its
- * `old` matched; with neither it matches no condition.  To nodes without
- * conditions the change is always NONE.
+ * `old` matched.  An entity that is deleted enters none; without `old`, or
+ * with one that is not sure, it may have been in any: it is LEFT_HIDDEN to all
+ * that neither row matches, unless a condition on a column is forced upon
+ * them.  With neither row, any other event matches no condition.  To nodes
+ * without conditions the change is always NONE.
  *
  * ev may be NULL if no node has conditions.  WSB_NOMEM: fn was not called.
  */
@@ -82,6 +85,9 @@ wsb_rc_t wsb_index_match(wsb_index_t *index, const wsb_parts_t *parts,
 wsb_rc_t wsb_index_begin(wsb_index_t *index, const wsb_event_t *ev);
 int wsb_index_node_matches(wsb_index_t *index, const wsb_node_t *node,
     const wsb_parts_t *parts, wsb_change_t *change);
+
+/* May it match events of which only kind and type are known? */
+int wsb_index_node_concerns(const wsb_node_t *node, const wsb_parts_t *parts);
 
 /* The routing keys of the node's plan; returns how many. */
 unsigned wsb_index_node_keys(const wsb_index_t *index, const wsb_node_t *node,

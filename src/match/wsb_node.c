@@ -104,7 +104,7 @@ wsb_node_create(wsb_rows_t *rows, const wsb_plan_t *plan,
     const wsb_shape_t *shape)
 {
     size_t              size;
-    unsigned            i, k, n, nlinks, nplaces;
+    unsigned            i, k, n, nlinks, nplaces, nfound;
     wsb_node_t         *node;
     const wsb_where_t  *where;
 
@@ -114,9 +114,10 @@ wsb_node_create(wsb_rows_t *rows, const wsb_plan_t *plan,
 
     nlinks = shape->kind == WSB_NODE_LISTED ? 1 : plan->nkeys * n;
     nplaces = shape->kind == WSB_NODE_LISTED ? plan->nkeys * n : 0;
+    nfound = shape->nhashes != 0 ? plan->nkeys : 0;
 
     size = sizeof(wsb_node_t) + nlinks * sizeof(wsb_link_t)
-           + nplaces * sizeof(wsb_place_t);
+           + (nplaces + nfound) * sizeof(wsb_place_t);
 
     if (shape->kind != WSB_NODE_PLAIN) {
         size += sizeof(wsb_terms_t);
@@ -136,8 +137,10 @@ wsb_node_create(wsb_rows_t *rows, const wsb_plan_t *plan,
 
     node->nlinks = nlinks;
     node->nplaces = nplaces;
+    node->nfound = nfound;
     node->mask = plan->mask;
     node->kind = shape->kind;
+    memcpy(node->only, plan->only, sizeof(node->only));
 
     if (!wsb_plan_simple(plan)) {
         size = wsb_plan_routing(plan);
@@ -438,6 +441,48 @@ wsb_node_under(const wsb_node_t *node, const wsb_key_t *key)
 
     for (i = 0; i < node->nplaces; i++) {
         if (wsb_key_eq(&place[i].group->key, key)) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+int
+wsb_node_found_under(const wsb_node_t *node, const wsb_key_t *key)
+{
+    unsigned      i;
+    wsb_place_t  *place;
+
+    place = wsb_node_places(node) + node->nplaces;
+
+    for (i = 0; i < node->nfound; i++) {
+        if (wsb_key_eq(&place[i].group->key, key)) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+int
+wsb_node_forced(const wsb_node_t *node)
+{
+    wsb_terms_t      *terms;
+    const uint8_t    *p, *last;
+    wsb_condition_t   condition;
+
+    terms = wsb_node_terms(node);
+
+    p = wsb_node_terms_bytes(terms);
+    last = p + terms->len;
+
+    while (p < last) {
+        p = wsb_where_next(p, &condition);
+
+        if (condition.forced && !condition.field) {
             return 1;
         }
     }

@@ -12,6 +12,9 @@
  *            one, if too many are linked there; or the routing keys, if it has
  *            conditions and no value finds it
  *
+ * One that is found by a value has a place in the group of each routing key,
+ * too: of an event with no row, any may be meant.
+ *
  * Behind the links of a node come its places in groups, then its terms.
  */
 
@@ -52,10 +55,12 @@ struct wsb_node_s {
     uint32_t              nalloc;
     wsb_plan_t           *plan;           /* NULL: one key says it all */
     uint32_t              text;           /* handle, see wsb_interest.h */
-    unsigned              nlinks:10;
-    unsigned              nplaces:10;     /* see wsb_node.h */
+    unsigned              nlinks:9;
+    unsigned              nplaces:9;      /* where it is listed; then, */
+    unsigned              nfound:8;       /* where it is found by a value */
     unsigned              mask:4;
     unsigned              kind:2;
+    uint32_t              only[WSB_ENTITY_TYPE + 1];  /* as its plan's */
     wsb_link_t            link[];
 };
 
@@ -116,7 +121,8 @@ wsb_node_places(const wsb_node_t *node)
 static inline wsb_terms_t *
 wsb_node_terms(const wsb_node_t *node)
 {
-    return (wsb_terms_t *) &wsb_node_places(node)[node->nplaces];
+    return (wsb_terms_t *) &wsb_node_places(node)[node->nplaces
+                                                  + node->nfound];
 }
 
 
@@ -177,6 +183,12 @@ int wsb_node_equal(const wsb_rows_t *rows, const wsb_node_t *node,
 
 /* Is it linked or listed under this key? */
 int wsb_node_under(const wsb_node_t *node, const wsb_key_t *key);
+
+/* Is it found by values below this routing key? */
+int wsb_node_found_under(const wsb_node_t *node, const wsb_key_t *key);
+
+/* Is a condition on a column forced upon it? */
+int wsb_node_forced(const wsb_node_t *node);
 
 /* Do the conditions hold for this row?  Or those alone that are forced? */
 int wsb_node_holds(const wsb_node_t *node, wsb_rows_t *rows, unsigned row,

@@ -9,6 +9,7 @@ static wsb_plan_t *wsb_plan_make(wsb_parts_t *parts,
 static unsigned wsb_plan_spread(const unsigned number[WSB_NROUTING]);
 static void wsb_plan_keys(wsb_plan_t *plan, wsb_parts_t *parts,
     const wsb_set_t sets[WSB_NROUTING], unsigned n);
+static uint32_t wsb_plan_only(const wsb_key_t *hash);
 static wsb_key_t wsb_plan_id(const uint8_t key[16], const wsb_plan_t *plan);
 
 
@@ -197,6 +198,54 @@ wsb_plan_rest(const wsb_plan_t *plan, const wsb_parts_t *parts)
 
 
 int
+wsb_plan_concerns(const wsb_plan_t *plan, unsigned mask,
+    const uint32_t only[WSB_ENTITY_TYPE + 1], const wsb_parts_t *parts)
+{
+    int               found;
+    unsigned          i;
+    const wsb_key_t  *rest;
+
+    rest = plan ? plan->keys + plan->nkeys : NULL;
+
+    for (i = 0; i <= WSB_ENTITY_TYPE; i++) {
+
+        if ((mask & parts->present & 1u << i) && only[i] != 0
+            && only[i] != wsb_plan_only(&parts->part[i]))
+        {
+            return 0;
+        }
+
+        if (plan == NULL || plan->nrest[i] == 0) {
+            continue;
+        }
+
+        if (parts->present & 1u << i) {
+            wsb_set_find(rest, plan->nrest[i], &parts->part[i], &found);
+
+            if (!found) {
+                return 0;
+            }
+        }
+
+        rest += plan->nrest[i];
+    }
+
+    return 1;
+}
+
+
+static uint32_t
+wsb_plan_only(const wsb_key_t *hash)
+{
+    uint32_t  bits;
+
+    bits = (uint32_t) hash->h[1];
+
+    return bits != 0 ? bits : 1;
+}
+
+
+int
 wsb_plan_match(const wsb_plan_t *plan, const wsb_parts_t *parts)
 {
     int        found;
@@ -263,6 +312,12 @@ wsb_plan_keys(wsb_plan_t *plan, wsb_parts_t *parts,
 
         key = wsb_key(parts, plan->mask);
         wsb_set_add(&keys, &key);
+    }
+
+    for (j = 0; j <= WSB_ENTITY_TYPE; j++) {
+        if ((plan->mask & 1u << j) && sets[j].n == 1) {
+            plan->only[j] = wsb_plan_only(&sets[j].hash[0]);
+        }
     }
 
     plan->nkeys = keys.n;

@@ -32,6 +32,10 @@ typedef struct {
     uint16_t              nkeys;          /* 1..128 */
     uint16_t              nrest[WSB_NROUTING];   /* hashes, field by field */
     uint32_t              where;          /* bytes of a wsb_where_t, or 0 */
+
+    /* bits of the hash of the only kind and type of its keys, else 0 */
+    uint32_t              only[WSB_ENTITY_TYPE + 1];
+
     wsb_key_t             keys[];         /* nkeys, sorted, then the rest,
                                              then the conditions */
 } wsb_plan_t;
@@ -80,6 +84,15 @@ wsb_plan_simple(const wsb_plan_t *plan)
 
 /* Do the arrays that are not spread over keys match? */
 int wsb_plan_rest(const wsb_plan_t *plan, const wsb_parts_t *parts);
+
+/*
+ * May events match of which only kind and type are known, as these parts say?
+ * Of one that is absent it is assumed.  mask and only are those of the plan,
+ * which is NULL if it is simple.
+ */
+
+int wsb_plan_concerns(const wsb_plan_t *plan, unsigned mask,
+    const uint32_t only[WSB_ENTITY_TYPE + 1], const wsb_parts_t *parts);
 
 /* Does the whole routing match, keys too? */
 int wsb_plan_match(const wsb_plan_t *plan, const wsb_parts_t *parts);

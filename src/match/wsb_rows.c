@@ -295,6 +295,31 @@ wsb_rows_present(const wsb_rows_t *rows, unsigned row)
 }
 
 
+int
+wsb_rows_deleted(const wsb_rows_t *rows)
+{
+    const wsb_str_t  *field;
+
+    if (rows->event == NULL) {
+        return 0;
+    }
+
+    field = rows->event->field;
+
+    return field[WSB_ACTION].data != NULL
+           && wsb_str_eq(&field[WSB_ACTION], "deleted")
+           && field[WSB_KIND].data != NULL
+           && wsb_str_eq(&field[WSB_KIND], "entity");
+}
+
+
+int
+wsb_rows_unsure(const wsb_rows_t *rows)
+{
+    return rows->event != NULL && (rows->event->flags & WSB_EVENT_UNSURE);
+}
+
+
 wsb_subject_t *
 wsb_rows_value(wsb_rows_t *rows, unsigned row, uint32_t id)
 {

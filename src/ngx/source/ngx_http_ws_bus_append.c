@@ -7,6 +7,13 @@
 
 #include "ngx_http_ws_bus_source.h"
 
+#include "../../log/wsb_before.h"
+
+
+/* How often the rows before a batch are looked for without the mutex. */
+
+#define NGX_HTTP_WS_BUS_APPEND_TRIES  3
+
 
 static wsb_rc_t ngx_http_ws_bus_append(ngx_http_ws_bus_zone_t *bus,
     wsb_batch_t *batch, const wsb_idem_request_t *req,
@@ -52,13 +59,45 @@ ngx_http_ws_bus_append(ngx_http_ws_bus_zone_t *bus, wsb_batch_t *batch,
     uint64_t         msec;
     wsb_rc_t         rc;
     ngx_time_t      *tp;
+    ngx_uint_t       n;
 
     tp = ngx_timeofday();
     msec = (uint64_t) tp->sec * 1000 + tp->msec;
 
-    ngx_shmtx_lock(&bus->shpool->mutex);
-    rc = wsb_append_locked(bus->zone, batch, msec, req, appended);
-    ngx_shmtx_unlock(&bus->shpool->mutex);
+    for (n = 0; n < NGX_HTTP_WS_BUS_APPEND_TRIES; n++) {
+
+        rc = wsb_before_find(bus->zone, batch);
+
+        if (rc != WSB_OK) {
+            break;
+        }
+
+        ngx_shmtx_lock(&bus->shpool->mutex);
+        rc = wsb_append_locked(bus->zone, batch, msec, req, appended);
+        ngx_shmtx_unlock(&bus->shpool->mutex);
+
+        if (rc != WSB_AGAIN) {
+            break;
+        }
+    }
+
+    if (rc == WSB_AGAIN) {
+
+        /* others write the same entities all the time: not any more */
+
+        ngx_shmtx_lock(&bus->shpool->mutex);
+
+        wsb_last_settle_locked(&bus->zone->last,
+                               wsb_log_head(&bus->zone->log));
+
+        rc = wsb_before_find(bus->zone, batch);
+
+        if (rc == WSB_OK) {
+            rc = wsb_append_locked(bus->zone, batch, msec, req, appended);
+        }
+
+        ngx_shmtx_unlock(&bus->shpool->mutex);
+    }
 
     if (rc != WSB_OK) {
         ngx_log_debug3(NGX_LOG_DEBUG_HTTP, ngx_cycle->log, 0,

@@ -68,6 +68,7 @@ __typeof__(wsb_interest_add_within_locked)
 #define wsb_interest_add_within_locked stepped_interest_add_within_locked
 #define wsb_interest_remove_locked    stepped_interest_remove_locked
 #define wsb_interest_notify_locked    stepped_interest_notify_locked
+#define wsb_interest_notify_all_locked stepped_interest_notify_all_locked
 #define wsb_interest_count_locked     stepped_interest_count_locked
 #define wsb_interest_take_locked      stepped_interest_take_locked
 #define wsb_interest_give_locked      stepped_interest_give_locked
@@ -81,6 +82,7 @@ __typeof__(wsb_interest_add_within_locked)
 #define wsb_slot_pending              stepped_slot_pending
 #define wsb_slot_at_head              stepped_slot_at_head
 #define wsb_append_locked             stepped_append_locked
+#define wsb_append_resync_locked      stepped_append_resync_locked
 
 #include "../../../src/log/wsb_log.c"
 #include "../../../src/log/wsb_idem.c"
@@ -89,8 +91,8 @@ __typeof__(wsb_interest_add_within_locked)
 #include "../../../src/log/wsb_bucket.c"
 #include "../../../src/log/wsb_interest.c"
 #include "../../../src/log/wsb_filter_text.c"
-#include "../../../src/log/wsb_slot.c"
 #include "../../../src/log/wsb_append.c"
+#include "../../../src/log/wsb_slot.c"
 
 #undef wsb_log_index_size
 #undef wsb_log_init
@@ -121,6 +123,7 @@ __typeof__(wsb_interest_add_within_locked)
 #undef wsb_interest_add_within_locked
 #undef wsb_interest_remove_locked
 #undef wsb_interest_notify_locked
+#undef wsb_interest_notify_all_locked
 #undef wsb_interest_count_locked
 #undef wsb_interest_take_locked
 #undef wsb_interest_give_locked
@@ -134,6 +137,7 @@ __typeof__(wsb_interest_add_within_locked)
 #undef wsb_slot_pending
 #undef wsb_slot_at_head
 #undef wsb_append_locked
+#undef wsb_append_resync_locked
 
 
 #define SIZE       (348 * 1024)

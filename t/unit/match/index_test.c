@@ -389,7 +389,8 @@ on_match(void *ctx, wsb_node_t *node, wsb_change_t change)
 
 
 static void
-want(client_t *c, const numbers_t *e, const ref_row_t row[2])
+want(client_t *c, const numbers_t *e, const ref_row_t row[2], int deleted,
+    int unsure)
 {
     int  fresh, old;
 
@@ -407,7 +408,18 @@ want(client_t *c, const numbers_t *e, const ref_row_t row[2])
     c->wanted = fresh || old;
 
     if (row[1].present && fresh != old) {
-        c->wanted_change = fresh ? WSB_CHANGE_ENTERED : WSB_CHANGE_LEFT;
+        c->wanted_change = !fresh ? WSB_CHANGE_LEFT
+                           : deleted ? WSB_CHANGE_NONE
+                           : WSB_CHANGE_ENTERED;
+    }
+
+    /* one that no row can meet asks for no column */
+
+    if (deleted && (!row[1].present || unsure) && !fresh && !old
+        && wsb_node_terms(c->sub.node)->npaths != 0)
+    {
+        c->wanted = 1;
+        c->wanted_change = WSB_CHANGE_LEFT_HIDDEN;
     }
 }
 
@@ -415,6 +427,7 @@ want(client_t *c, const numbers_t *e, const ref_row_t row[2])
 static const char *
 match_fault(wsb_index_t *index, unsigned values)
 {
+    int           deleted, unsure;
     char          texts[2][4096];
     unsigned      i;
     numbers_t     e;
@@ -424,10 +437,24 @@ match_fault(wsb_index_t *index, unsigned values)
     wsb_parts_t   parts;
     wsb_change_t  change;
 
+    static const wsb_str_t  entity = wsb_string("entity");
+    static const wsb_str_t  actions[2] = {
+        wsb_string("updated"), wsb_string("deleted")
+    };
+
     random_event(&e, values);
     parts_of(&e, &parts);
 
     memset(&ev, 0, sizeof(wsb_event_t));
+
+    /* what it is found by is in the parts */
+
+    deleted = rnd(4) == 0;
+    ev.field[WSB_KIND] = entity;
+    ev.field[WSB_ACTION] = actions[deleted];
+
+    unsure = rnd(4) == 0;
+    ev.flags = unsure ? WSB_EVENT_UNSURE : 0;
 
     for (i = 0; i < 2; i++) {
         ref_random_row(&row[i]);
@@ -440,7 +467,7 @@ match_fault(wsb_index_t *index, unsigned values)
     }
 
     for (i = 0; i < SUBS; i++) {
-        want(&clients[i], &e, row);
+        want(&clients[i], &e, row, deleted, unsure);
     }
 
     if (wsb_index_match(index, &parts, &ev, on_match, NULL) != WSB_OK) {
@@ -481,10 +508,11 @@ match_fault(wsb_index_t *index, unsigned values)
 static const char *
 group_fault(wsb_index_t *index, wsb_group_t *group)
 {
-    unsigned      i;
+    unsigned      i, k, uses;
     wsb_place_t  *place;
+    wsb_list_t   *list;
 
-    if (group->nlisted == 0 && group->nuses == 0) {
+    if (group->list[0].n == 0 && group->list[1].n == 0 && group->nuses == 0) {
         return "an empty group";
     }
 
@@ -492,19 +520,34 @@ group_fault(wsb_index_t *index, wsb_group_t *group)
         return "two groups below one key";
     }
 
-    for (i = 0; i < group->nlisted; i++) {
-        place = &wsb_node_places(group->listed[i].node)
-                                                  [group->listed[i].place];
+    for (k = 0; k < 2; k++) {
+        list = &group->list[k];
 
-        if (place->group != &group->link || place->index != i) {
-            return "a node in the wrong place of a group";
+        for (i = 0; i < list->n; i++) {
+            place = &wsb_node_places(list->elts[i].node)
+                                                      [list->elts[i].place];
+
+            if (place->group != &group->link || place->index != i
+                || (list->elts[i].place < list->elts[i].node->nplaces)
+                   != (k == WSB_GROUP_LISTED))
+            {
+                return "a node in the wrong place of a group";
+            }
         }
     }
 
+    uses = 0;
+
     for (i = 0; i < group->nuses; i++) {
+        uses += group->uses[i].count;
+
         if (group->uses[i].count == 0) {
             return "a column without a use";
         }
+    }
+
+    if (uses != group->list[WSB_GROUP_FOUND].n) {
+        return "a node that is found, and not for what is unknown";
     }
 
     return NULL;
@@ -925,13 +968,13 @@ test_scale(void)
         { "one field", NULL, 1, 0, 170 },
         { "eq of a number",
           "[{\"column\":\"user_id\",\"operator\":\"eq\",\"value\":%u}]",
-          1, 1, 200 },
+          1, 1, 210 },
         { "eq of a string",
           "[{\"column\":\"name\",\"operator\":\"eq\",\"value\":\"user-%u\"}]",
-          1, 1, 200 },
+          1, 1, 210 },
         { "eq of a nested one",
           "[{\"column\":\"n.id\",\"operator\":\"eq\",\"value\":%u}]",
-          1, 1, 200 },
+          1, 1, 210 },
         { "in of three",
           "[{\"column\":\"user_id\",\"operator\":\"in\",\"value\":"
           "[%u,%u,%u]}]", 3, 3, 330 },
