@@ -253,8 +253,8 @@ typedef struct {
 
     /*
      * NULL: the protocol has no word for a gap, the connection is closed.
-     * reason is "history" or "slow"; aware: the client has sent since; tenant
-     * is that of the connection, data NULL: none.
+     * reason is "history", "slow" or "unknown"; aware: the client has sent
+     * since; tenant is that of the connection, data NULL: none.
      */
     void                (*gap)(wsb_text_t *t, wsb_str_t tenant,
                                const uint8_t *client, uint32_t ordinal,

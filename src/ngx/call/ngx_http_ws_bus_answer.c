@@ -19,6 +19,8 @@ static void ngx_http_ws_bus_answer_problem(ngx_http_ws_bus_ask_t *ask,
     wsb_result_t *result, const wsb_json_t *body);
 static void ngx_http_ws_bus_answer_later(ngx_http_ws_bus_ask_t *ask,
     wsb_result_t *result);
+static ngx_int_t ngx_http_ws_bus_answer_called(ngx_http_ws_bus_ask_t *ask,
+    ngx_http_ws_bus_called_t *called);
 static ngx_uint_t ngx_http_ws_bus_answer_unknown(ngx_http_ws_bus_call_t *call);
 static wsb_str_t ngx_http_ws_bus_answer_header(ngx_http_ws_bus_call_t *call,
     const char *name);
@@ -408,6 +410,7 @@ void
 ngx_http_ws_bus_answer_count(ngx_http_ws_bus_ask_t *ask)
 {
     ngx_http_ws_bus_call_t           *call;
+    ngx_http_ws_bus_called_t          called;
     ngx_http_ws_bus_call_counters_t  *counters;
 
     call = ask->call;
@@ -446,8 +449,12 @@ ngx_http_ws_bus_answer_count(ngx_http_ws_bus_ask_t *ask)
         counters->changes_unknown++;
 
         ngx_log_error(NGX_LOG_WARN, &call->log, 0,
-                      "it is not known whether a change was made: no event "
-                      "tells of it");
+                      "it is not known whether a change was made: "
+                      "subscribers are told a gap");
+
+        if (ngx_http_ws_bus_answer_called(ask, &called) == NGX_OK) {
+            ngx_http_ws_bus_mutation_unknown(call->request, &called);
+        }
     }
 }
 
@@ -479,43 +486,18 @@ ngx_http_ws_bus_answer_unknown(ngx_http_ws_bus_call_t *call)
 void
 ngx_http_ws_bus_answer_event(ngx_http_ws_bus_ask_t *ask)
 {
-    u_char                           *p, *id;
-    wsb_str_t                         location;
-    const wsb_op_request_t           *req;
-    ngx_http_ws_bus_call_t           *call;
-    ngx_http_ws_bus_called_t          called;
-    ngx_http_ws_bus_source_loc_conf_t  *scf;
+    wsb_str_t                  location;
+    ngx_http_ws_bus_call_t    *call;
+    ngx_http_ws_bus_called_t   called;
 
     call = ask->call;
-    req = &ask->kept->op.request;
 
-    if (ngx_http_ws_bus_answer_reads(ask) || req->untold
-        || call->request == NULL
-        || call->status < 200 || call->status > 299)
+    if (call->status < 200 || call->status > 299
+        || ngx_http_ws_bus_answer_called(ask, &called) != NGX_OK)
     {
         return;
     }
 
-    scf = ngx_http_get_module_loc_conf(call->request,
-                                       ngx_http_ws_bus_source_module);
-
-    if (scf->capture == NULL && !ask->conf->event) {
-        return;
-    }
-
-    ngx_memzero(&called, sizeof(ngx_http_ws_bus_called_t));
-
-    called.bus = scf->capture ? scf->capture : ask->bus;
-    called.method = call->method;
-    called.tenant = call->value[NGX_HTTP_WS_BUS_CALL_TENANT];
-    called.schema = ask->schema;
-    called.entity.data = (u_char *) req->entity.data;
-    called.entity.len = req->entity.len;
-    called.id.data = (u_char *) req->record_id.data;
-    called.id.len = req->record_id.len;
-    called.request_id.data = (u_char *) ask->kept->op.id.data;
-    called.request_id.len = ask->kept->op.id.len;
-    called.request = call->body;
     called.response = call->answer;
     called.lost = (call->end != NGX_HTTP_WS_BUS_CALL_ANSWERED);
 
@@ -529,16 +511,61 @@ ngx_http_ws_bus_answer_event(ngx_http_ws_bus_ask_t *ask)
     called.location.data = (u_char *) location.data;
     called.location.len = location.len;
 
+    ngx_http_ws_bus_mutation_called(call->request, &called);
+}
+
+
+/* What is told of a change, but for its answer.  NGX_DECLINED: nothing is. */
+
+static ngx_int_t
+ngx_http_ws_bus_answer_called(ngx_http_ws_bus_ask_t *ask,
+    ngx_http_ws_bus_called_t *called)
+{
+    u_char                           *p, *id;
+    const wsb_op_request_t           *req;
+    ngx_http_ws_bus_call_t           *call;
+    ngx_http_ws_bus_source_loc_conf_t  *scf;
+
+    call = ask->call;
+    req = &ask->kept->op.request;
+
+    if (ngx_http_ws_bus_answer_reads(ask) || req->untold
+        || call->request == NULL)
+    {
+        return NGX_DECLINED;
+    }
+
+    scf = ngx_http_get_module_loc_conf(call->request,
+                                       ngx_http_ws_bus_source_module);
+
+    if (scf->capture == NULL && !ask->conf->event) {
+        return NGX_DECLINED;
+    }
+
+    ngx_memzero(called, sizeof(ngx_http_ws_bus_called_t));
+
+    called->bus = scf->capture ? scf->capture : ask->bus;
+    called->method = call->method;
+    called->tenant = call->value[NGX_HTTP_WS_BUS_CALL_TENANT];
+    called->schema = ask->schema;
+    called->entity.data = (u_char *) req->entity.data;
+    called->entity.len = req->entity.len;
+    called->id.data = (u_char *) req->record_id.data;
+    called->id.len = req->record_id.len;
+    called->request_id.data = (u_char *) ask->kept->op.id.data;
+    called->request_id.len = ask->kept->op.id.len;
+    called->request = call->body;
+
     id = call->value[NGX_HTTP_WS_BUS_CALL_CONNECTION_ID].data;
 
     p = ngx_pnalloc(call->pool, sizeof("conn_") - 1 + 32);
     if (p == NULL) {
-        return;
+        return NGX_DECLINED;
     }
 
-    called.cause.data = p;
-    called.cause.len = sizeof("conn_") - 1 + 32;
+    called->cause.data = p;
+    called->cause.len = sizeof("conn_") - 1 + 32;
     ngx_hex_dump(ngx_cpymem(p, "conn_", 5), id, 16);
 
-    ngx_http_ws_bus_mutation_called(call->request, &called);
+    return NGX_OK;
 }

@@ -424,6 +424,14 @@ ngx_http_ws_bus_asker_call(ngx_http_ws_bus_ask_t *ask)
     counters->calls++;
     counters->calls_running++;
 
+    if (!ask->underway && !ask->check && !ask->hooking
+        && ask->kept->op.type == WSB_OP_REQUEST
+        && ask->kept->op.request.operation != WSB_READ
+        && ask->kept->op.request.operation != WSB_META)
+    {
+        ask->underway = ngx_http_ws_bus_resync_begin(ask->bus);
+    }
+
     ngx_http_ws_bus_call_start(ask->call);
 }
 
@@ -558,6 +566,10 @@ ngx_http_ws_bus_asker_finish(ngx_http_ws_bus_ask_t *ask,
 
     if (made) {
         ngx_http_ws_bus_answer_event(ask);
+    }
+
+    if (ask->underway) {
+        ngx_http_ws_bus_resync_end(ask->bus);
     }
 
     ngx_http_ws_bus_op_done(ask->kept);

@@ -82,8 +82,8 @@
     counter(notices_lost, SUM, TOTALS,                                        \
             "what they are not told, for want of memory")                     \
     counter(changes_unknown, SUM, TOTALS,                                     \
-            "changes of which nobody knows whether they were made: no event "  \
-            "tells of them")
+            "changes of which nobody knows whether they were made: "           \
+            "subscribers are told a gap")
 
 typedef struct {
     NGX_HTTP_WS_BUS_CALL_COUNTERS(NGX_HTTP_WS_BUS_COUNTER_FIELD)
@@ -373,6 +373,8 @@ struct ngx_http_ws_bus_ask_s {
     unsigned                     checked:1;   /* which may be changed */
     unsigned                     matched:1;   /* if it is still the same */
     unsigned                     hooking:1;   /* the call is a hook's */
+    unsigned                     underway:1;  /* a change, counted in the slot
+                                                 until it has been told */
     u_char                       text[160];   /* of a refusal */
 };
 

@@ -12,7 +12,11 @@
 static ngx_int_t ngx_http_ws_bus_catch_one(ngx_http_ws_bus_client_t *wc);
 static ngx_int_t ngx_http_ws_bus_catch_record(ngx_http_ws_bus_client_t *wc);
 static void ngx_http_ws_bus_catch_gap(ngx_http_ws_bus_client_t *wc);
-
+static ngx_int_t ngx_http_ws_bus_catch_unknown(ngx_http_ws_bus_client_t *wc,
+    ngx_http_ws_bus_record_t *rec, wsb_cursor_t cursor);
+static ngx_uint_t ngx_http_ws_bus_catch_concerned(
+    ngx_http_ws_bus_client_t *wc, ngx_http_ws_bus_record_t *rec,
+    wsb_sub_t *sub);
 
 
 void
@@ -174,6 +178,10 @@ ngx_http_ws_bus_catch_record(ngx_http_ws_bus_client_t *wc)
         return NGX_ABORT;
     }
 
+    if (rc == WSB_OK && (rec->event.flags & WSB_EVENT_RESYNC)) {
+        return ngx_http_ws_bus_catch_unknown(wc, rec, cursor);
+    }
+
     if (rc == WSB_OK) {
         rc = wsb_index_begin(index, &rec->event);
 
@@ -252,4 +260,116 @@ ngx_http_ws_bus_catch_gap(ngx_http_ws_bus_client_t *wc)
     wc->cursor.seq = to + 1;
     wc->cursor.pos = WSB_LOG_POS_UNKNOWN;
     wc->ordinal = 0;
+}
+
+
+/*
+ * The gap of a resync has its place between the events before it and those
+ * after it: so whoever is told goes on as a cursor, at the resync.
+ */
+
+void
+ngx_http_ws_bus_catch_resync(ngx_http_ws_bus_fan_t *fan,
+    ngx_http_ws_bus_record_t *rec)
+{
+    uint32_t                   i;
+    ngx_queue_t               *q;
+    ngx_http_ws_bus_client_t  *wc;
+
+    for (q = ngx_queue_head(&fan->clients);
+         q != ngx_queue_sentinel(&fan->clients);
+         q = ngx_queue_next(q))
+    {
+        wc = ngx_queue_data(q, ngx_http_ws_bus_client_t, clients);
+
+        if (wc->behind || wc->closing) {
+            continue;
+        }
+
+        for (i = 0; i < wc->nsubs; i++) {
+            if (ngx_http_ws_bus_catch_concerned(wc, rec, wc->subs[i])) {
+                break;
+            }
+        }
+
+        if (i == wc->nsubs) {
+            continue;
+        }
+
+        wc->behind = 1;
+        wc->cursor.seq = rec->seq;
+        wc->cursor.pos = WSB_LOG_POS_UNKNOWN;
+        wc->ordinal = 0;
+
+        if (!wc->blocked) {
+            ngx_http_ws_bus_out_mark_dirty(wc);
+        }
+    }
+}
+
+
+/* At the resync: NGX_DECLINED, what is queued must be written first. */
+
+static ngx_int_t
+ngx_http_ws_bus_catch_unknown(ngx_http_ws_bus_client_t *wc,
+    ngx_http_ws_bus_record_t *rec, wsb_cursor_t cursor)
+{
+    u_char      id[WSB_ID_LEN];
+    uint32_t    i;
+    wsb_str_t   from;
+    wsb_sub_t  *sub;
+
+    from.data = id;
+    from.len = wsb_id(id, rec->epoch, rec->seq - 1);
+
+    for (i = 0; i < wc->nsubs && !wc->closing; i++) {
+        sub = wc->subs[i];
+
+        if (sub->ordinal < wc->ordinal
+            || !ngx_http_ws_bus_catch_concerned(wc, rec, sub))
+        {
+            continue;
+        }
+
+        if (wc->nitems > 0) {
+            wc->ordinal = sub->ordinal;
+            ngx_http_ws_bus_record_release(wc->fan, rec);
+            return NGX_DECLINED;
+        }
+
+        if (wc->conf->on_gap == NGX_HTTP_WS_BUS_GAP_CLOSE) {
+            ngx_http_ws_bus_client_end(wc, NGX_HTTP_WS_BUS_END_LATER, NULL);
+            break;
+        }
+
+        ngx_http_ws_bus_op_gap(wc, sub->ordinal, from, rec->seq, "unknown");
+    }
+
+    wc->cursor = cursor;
+    wc->ordinal = 0;
+
+    ngx_http_ws_bus_record_release(wc->fan, rec);
+
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_ws_bus_catch_concerned(ngx_http_ws_bus_client_t *wc,
+    ngx_http_ws_bus_record_t *rec, wsb_sub_t *sub)
+{
+    wsb_str_t  *tenant;
+
+    tenant = &rec->event.field[WSB_TENANT];
+
+    if (rec->seq < sub->from
+        || (!(rec->event.flags & WSB_EVENT_EVERY)
+            && (tenant->len != wc->tenant.len
+                || ngx_memcmp(tenant->data, wc->tenant.data, tenant->len)
+                   != 0)))
+    {
+        return 0;
+    }
+
+    return wsb_index_node_concerns(sub->node, &rec->parts);
 }

@@ -394,6 +394,10 @@ void ngx_http_ws_bus_fanout_not_overflowed(ngx_http_ws_bus_client_t *wc);
 /* Let a client that is behind go on, if it may write. */
 void ngx_http_ws_bus_catch_up(ngx_http_ws_bus_client_t *wc);
 
+/* A resync: those whom it concerns will be told a gap, at their turn. */
+void ngx_http_ws_bus_catch_resync(ngx_http_ws_bus_fan_t *fan,
+    ngx_http_ws_bus_record_t *rec);
+
 /* Those that may write, in turns; NGX_AGAIN: it has been long enough. */
 ngx_int_t ngx_http_ws_bus_catch_serve(ngx_http_ws_bus_fan_t *fan,
     uint64_t until);

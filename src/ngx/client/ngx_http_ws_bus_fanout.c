@@ -252,8 +252,13 @@ ngx_http_ws_bus_fanout_match(ngx_http_ws_bus_fan_t *fan, uint64_t until)
                        "ws_bus match: zone:%V seq:%uL",
                        &fan->worker->bus->name, rec->seq);
 
-        rc = wsb_index_match(fan->index, &rec->parts, &rec->event,
-                             ngx_http_ws_bus_fanout_match_node, rec);
+        if (rec->event.flags & WSB_EVENT_RESYNC) {
+            ngx_http_ws_bus_catch_resync(fan, rec);
+
+        } else {
+            rc = wsb_index_match(fan->index, &rec->parts, &rec->event,
+                                 ngx_http_ws_bus_fanout_match_node, rec);
+        }
 
         ngx_http_ws_bus_record_release(fan, rec);
 

@@ -34,6 +34,7 @@ static ngx_int_t ngx_http_ws_bus_capture_body(ngx_http_request_t *r,
 static void ngx_http_ws_bus_capture_copy(ngx_http_request_t *r,
     ngx_http_ws_bus_captured_t *cap, ngx_buf_t *b);
 static ngx_int_t ngx_http_ws_bus_capture_log(ngx_http_request_t *r);
+static ngx_uint_t ngx_http_ws_bus_capture_unanswered(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_ws_bus_capture_complete(ngx_http_request_t *r);
 static void ngx_http_ws_bus_capture_cleanup(void *data);
 
@@ -134,6 +135,11 @@ ngx_http_ws_bus_capture_remember(ngx_http_request_t *r)
         cap->uri = r->uri;
         cap->raw = r->unparsed_uri;
         cap->rewritten = !r->valid_unparsed_uri;
+
+        if (!cap->underway) {
+            cap->counted = cap->bus;
+            cap->underway = ngx_http_ws_bus_resync_begin(cap->bus);
+        }
     }
 
     return cap;
@@ -178,6 +184,12 @@ ngx_http_ws_bus_capture_cleanup(void *data)
 
     if (cap->proper != NULL) {
         wsb_response_done(cap->proper);
+    }
+
+    /* after the log phase, in which what has been lost is told */
+
+    if (cap->underway) {
+        ngx_http_ws_bus_resync_end(cap->counted);
     }
 }
 
@@ -382,6 +394,7 @@ ngx_http_ws_bus_capture_proper(ngx_http_request_t *r,
             if (rc == WSB_ERROR || res->state <= WSB_RESPONSE_HEADER) {
                 ngx_http_ws_bus_mutation_refused(r, cap,
                                      ngx_http_ws_bus_capture_unknown);
+                ngx_http_ws_bus_mutation_lost(r, cap);
             }
 
             cap->done = 1;
@@ -519,7 +532,16 @@ ngx_http_ws_bus_capture_log(ngx_http_request_t *r)
 
     cap = ngx_http_ws_bus_capture_find(r, 0);
 
-    if (cap == NULL || !cap->active || cap->done) {
+    if (cap == NULL || cap->conf == NULL || cap->done) {
+        return NGX_OK;
+    }
+
+    if (!cap->active) {
+
+        if (ngx_http_ws_bus_capture_unanswered(r)) {
+            ngx_http_ws_bus_mutation_lost(r, cap);
+        }
+
         return NGX_OK;
     }
 
@@ -527,10 +549,12 @@ ngx_http_ws_bus_capture_log(ngx_http_request_t *r)
         /* who has left, or was cut off, has not seen it either */
         ngx_http_ws_bus_mutation_refused(r, cap,
                                          ngx_http_ws_bus_capture_unknown);
+        ngx_http_ws_bus_mutation_lost(r, cap);
         return NGX_OK;
     }
 
     if (!ngx_http_ws_bus_capture_complete(r)) {
+        ngx_http_ws_bus_mutation_lost(r, cap);
         return NGX_OK;
     }
 
@@ -541,6 +565,31 @@ ngx_http_ws_bus_capture_log(ngx_http_request_t *r)
     ngx_http_ws_bus_mutation_emit(r, cap);
 
     return NGX_OK;
+}
+
+
+/*
+ * It was sent, and nginx has heard nothing: the client left, or the time was
+ * up.  A gateway behind it that says the same knows no more.
+ */
+
+static ngx_uint_t
+ngx_http_ws_bus_capture_unanswered(ngx_http_request_t *r)
+{
+    ngx_uint_t            status;
+    ngx_http_upstream_t  *u;
+
+    u = r->upstream;
+
+    if (u == NULL || !(r->method & NGX_HTTP_WS_BUS_MUTATIONS)) {
+        return 0;
+    }
+
+    status = u->headers_in.status_n;
+
+    return (u->request_sent && status == 0)
+           || status == NGX_HTTP_BAD_GATEWAY
+           || status == NGX_HTTP_GATEWAY_TIME_OUT;
 }
 
 

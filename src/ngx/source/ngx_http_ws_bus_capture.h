@@ -27,6 +27,7 @@ typedef struct {
     ngx_http_ws_bus_client_loc_conf_t  *client;
     ngx_http_core_loc_conf_t    *clcf;
     ngx_http_ws_bus_zone_t      *bus;
+    ngx_http_ws_bus_zone_t      *counted;     /* where it is underway */
     const ngx_http_ws_bus_called_t  *called;  /* NULL: it is captured */
     ngx_uint_t                   method;
     ngx_str_t                    uri;
@@ -43,6 +44,7 @@ typedef struct {
     unsigned                     active:1;    /* its response passes by */
     unsigned                     lost:1;      /* the body is not known */
     unsigned                     done:1;      /* the event is out */
+    unsigned                     underway:1;  /* counted in the slot */
 } ngx_http_ws_bus_captured_t;
 
 
@@ -52,6 +54,10 @@ wsb_str_t ngx_http_ws_bus_capture_cause(ngx_http_request_t *r);
 /* A line in the error log: which location, and why. */
 void ngx_http_ws_bus_mutation_refused(ngx_http_request_t *r,
     ngx_http_ws_bus_captured_t *cap, const char *reason);
+
+/* It may have been made, and no event will tell of it. */
+void ngx_http_ws_bus_mutation_lost(ngx_http_request_t *r,
+    ngx_http_ws_bus_captured_t *cap);
 
 /* Publishes what has been captured, once. */
 void ngx_http_ws_bus_mutation_emit(ngx_http_request_t *r,

@@ -17,7 +17,7 @@ typedef struct {
     const char                  *directive;
     size_t                       offset;      /* in the loc conf, */
     ngx_uint_t                   client;      /* in that of the room client */
-    wsb_field_t                  field;
+    wsb_field_t                  field;       /* WSB_NFIELDS: the version */
 } ngx_http_ws_bus_field_t;
 
 
@@ -29,6 +29,9 @@ typedef struct {
 } ngx_http_ws_bus_mutation_t;
 
 
+static void ngx_http_ws_bus_mutation_resync(ngx_http_ws_bus_mutation_t *m);
+static void ngx_http_ws_bus_mutation_of_call(ngx_http_request_t *r,
+    const ngx_http_ws_bus_called_t *called, ngx_http_ws_bus_captured_t *cap);
 static void ngx_http_ws_bus_mutation_inflate(ngx_http_ws_bus_captured_t *cap);
 static ngx_uint_t ngx_http_ws_bus_mutation_fields(
     ngx_http_ws_bus_mutation_t *m);
@@ -37,6 +40,8 @@ static void ngx_http_ws_bus_mutation_default(wsb_mutation_t *row,
     wsb_field_t field, const ngx_str_t *value);
 static ngx_uint_t ngx_http_ws_bus_mutation_value(
     ngx_http_ws_bus_mutation_t *m, const ngx_http_ws_bus_field_t *f);
+static ngx_uint_t ngx_http_ws_bus_mutation_path(
+    const ngx_http_complex_value_t *cv, wsb_str_t value, wsb_str_t *path);
 static void ngx_http_ws_bus_mutation_bodies(ngx_http_ws_bus_mutation_t *m);
 static ngx_uint_t ngx_http_ws_bus_mutation_request(
     ngx_http_ws_bus_mutation_t *m);
@@ -68,6 +73,10 @@ static const ngx_http_ws_bus_field_t  ngx_http_ws_bus_mutation_values[] = {
     { "ws_bus_capture_id",
       offsetof(ngx_http_ws_bus_source_loc_conf_t, capture_id),
       0, WSB_ENTITY_ID },
+
+    { "ws_bus_capture_version",
+      offsetof(ngx_http_ws_bus_source_loc_conf_t, capture_version),
+      0, WSB_NFIELDS },
 
     { NULL, 0, 0, 0 }
 };
@@ -107,6 +116,7 @@ ngx_http_ws_bus_mutation_emit(ngx_http_request_t *r,
 
         if (wsb_mutation_events(&m.row) != WSB_OK || m.row.nrefused != 0) {
             ngx_http_ws_bus_mutation_refused(r, cap, m.row.reason);
+            ngx_http_ws_bus_mutation_resync(&m);
         }
 
         if (m.row.batch.nentries != 0) {
@@ -121,20 +131,54 @@ ngx_http_ws_bus_mutation_emit(ngx_http_request_t *r,
 
 
 void
+ngx_http_ws_bus_mutation_lost(ngx_http_request_t *r,
+    ngx_http_ws_bus_captured_t *cap)
+{
+    ngx_http_ws_bus_mutation_t  m;
+
+    cap->done = 1;
+
+    ngx_memzero(&m, sizeof(ngx_http_ws_bus_mutation_t));
+
+    m.request = r;
+    m.cap = cap;
+
+    if (ngx_http_ws_bus_mutation_fields(&m)) {
+        ngx_http_ws_bus_mutation_resync(&m);
+    }
+}
+
+
+/* Where not even the type can be told, it is that of all of the tenant's. */
+
+static void
+ngx_http_ws_bus_mutation_resync(ngx_http_ws_bus_mutation_t *m)
+{
+    wsb_str_t  *field;
+    ngx_str_t   tenant, type;
+
+    (void) wsb_mutation_type(&m->row);
+
+    field = m->row.event.field;
+
+    tenant.data = (u_char *) field[WSB_TENANT].data;
+    tenant.len = field[WSB_TENANT].len;
+
+    type.data = (u_char *) field[WSB_ENTITY_TYPE].data;
+    type.len = field[WSB_ENTITY_TYPE].len;
+
+    ngx_http_ws_bus_resync(m->cap->bus, &tenant, &type);
+}
+
+
+void
 ngx_http_ws_bus_mutation_called(ngx_http_request_t *r,
     const ngx_http_ws_bus_called_t *called)
 {
     ngx_http_ws_bus_captured_t  cap;
 
-    ngx_memzero(&cap, sizeof(ngx_http_ws_bus_captured_t));
+    ngx_http_ws_bus_mutation_of_call(r, called, &cap);
 
-    cap.conf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_source_module);
-    cap.client = ngx_http_get_module_loc_conf(r,
-                                              ngx_http_ws_bus_client_module);
-    cap.clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
-    cap.bus = called->bus;
-    cap.called = called;
-    cap.method = called->method;
     cap.location = called->location;
     cap.lost = called->lost || called->response.len
                                > cap.conf->capture_max_body;
@@ -145,6 +189,34 @@ ngx_http_ws_bus_mutation_called(ngx_http_request_t *r,
     }
 
     ngx_http_ws_bus_mutation_emit(r, &cap);
+}
+
+
+void
+ngx_http_ws_bus_mutation_unknown(ngx_http_request_t *r,
+    const ngx_http_ws_bus_called_t *called)
+{
+    ngx_http_ws_bus_captured_t  cap;
+
+    ngx_http_ws_bus_mutation_of_call(r, called, &cap);
+    ngx_http_ws_bus_mutation_lost(r, &cap);
+}
+
+
+static void
+ngx_http_ws_bus_mutation_of_call(ngx_http_request_t *r,
+    const ngx_http_ws_bus_called_t *called, ngx_http_ws_bus_captured_t *cap)
+{
+    ngx_memzero(cap, sizeof(ngx_http_ws_bus_captured_t));
+
+    cap->conf = ngx_http_get_module_loc_conf(r,
+                                             ngx_http_ws_bus_source_module);
+    cap->client = ngx_http_get_module_loc_conf(r,
+                                               ngx_http_ws_bus_client_module);
+    cap->clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+    cap->bus = called->bus;
+    cap->called = called;
+    cap->method = called->method;
 }
 
 
@@ -302,19 +374,15 @@ ngx_http_ws_bus_mutation_value(ngx_http_ws_bus_mutation_t *m,
 
     value = ngx_http_ws_bus_mutation_str(&s);
 
-    /*
-     * A path is what the directive says is one: a variable's value is an id,
-     * else whoever makes up an URI could have any field of the response told.
-     */
-
     if (f->field == WSB_ENTITY_ID
-        && ngx_strncmp((*cv)->value.data, "path=", 5) == 0)
+        && ngx_http_ws_bus_mutation_path(*cv, value, &m->row.id_path))
     {
-        if (value.len > 5) {
-            m->row.id_path.data = value.data + 5;
-            m->row.id_path.len = value.len - 5;
-        }
+        return 1;
+    }
 
+    if (f->field == WSB_NFIELDS
+        && ngx_http_ws_bus_mutation_path(*cv, value, &m->row.version_path))
+    {
         return 1;
     }
 
@@ -328,7 +396,34 @@ ngx_http_ws_bus_mutation_value(ngx_http_ws_bus_mutation_t *m,
         return 0;
     }
 
+    if (f->field == WSB_NFIELDS) {
+        m->row.version = value;
+        return 1;
+    }
+
     m->row.event.field[f->field] = value;
+
+    return 1;
+}
+
+
+/*
+ * A path is what the directive says is one: a variable's value is an id, else
+ * whoever makes up an URI could have any field of the response told.
+ */
+
+static ngx_uint_t
+ngx_http_ws_bus_mutation_path(const ngx_http_complex_value_t *cv,
+    wsb_str_t value, wsb_str_t *path)
+{
+    if (ngx_strncmp(cv->value.data, "path=", 5) != 0) {
+        return 0;
+    }
+
+    if (value.len > 5) {
+        path->data = value.data + 5;
+        path->len = value.len - 5;
+    }
 
     return 1;
 }
@@ -342,6 +437,8 @@ ngx_http_ws_bus_mutation_bodies(ngx_http_ws_bus_mutation_t *m)
     row = &m->row;
 
     wsb_zone_batch(m->cap->bus->zone, &row->conf);
+
+    row->alone = m->cap->conf->capture_old == NGX_HTTP_WS_BUS_OLD_OFF;
 
     row->response.data = m->cap->body.data;
     row->response.len = m->cap->body.len;

@@ -17,14 +17,14 @@ static char *ngx_http_ws_bus_source_capture(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
 static void ngx_http_ws_bus_source_zone(ngx_conf_t *cf,
     ngx_http_ws_bus_zone_t *bus);
-static char *ngx_http_ws_bus_source_capture_id(ngx_conf_t *cf,
-    ngx_command_t *cmd,
-    void *conf);
-static char *ngx_http_ws_bus_source_capture_id_word(ngx_conf_t *cf,
-    ngx_str_t *value);
+static char *ngx_http_ws_bus_source_capture_path(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
+static char *ngx_http_ws_bus_source_capture_word(ngx_conf_t *cf,
+    ngx_command_t *cmd, ngx_str_t *value);
 static char *ngx_http_ws_bus_source_capture_data(ngx_conf_t *cf,
-    ngx_command_t *cmd,
-    void *conf);
+    ngx_command_t *cmd, void *conf);
+static char *ngx_http_ws_bus_source_capture_old(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
 static void *ngx_http_ws_bus_source_create_main_conf(ngx_conf_t *cf);
 static char *ngx_http_ws_bus_source_init_main_conf(ngx_conf_t *cf,
     void *conf);
@@ -65,7 +65,7 @@ static ngx_command_t  ngx_http_ws_bus_source_commands[] = {
 
     { ngx_string("ws_bus_capture_id"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_http_ws_bus_source_capture_id,
+      ngx_http_ws_bus_source_capture_path,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_ws_bus_source_loc_conf_t, capture_id),
       NULL },
@@ -82,6 +82,20 @@ static ngx_command_t  ngx_http_ws_bus_source_commands[] = {
       ngx_http_ws_bus_source_capture_data,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
+      NULL },
+
+    { ngx_string("ws_bus_capture_old"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_ws_bus_source_capture_old,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("ws_bus_capture_version"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_ws_bus_source_capture_path,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_ws_bus_source_loc_conf_t, capture_version),
       NULL },
 
     { ngx_string("ws_bus_capture_max_body"),
@@ -181,6 +195,7 @@ ngx_http_ws_bus_source_init_process(ngx_cycle_t *cycle)
                                                ngx_http_ws_bus_source_module);
 
     if (smcf != NULL) {
+        ngx_http_ws_bus_resync_init_process(cycle);
         ngx_http_ws_bus_watch_init_process(cycle, smcf);
     }
 
@@ -192,6 +207,7 @@ static void
 ngx_http_ws_bus_source_exit_process(ngx_cycle_t *cycle)
 {
     ngx_http_ws_bus_watch_exit_process();
+    ngx_http_ws_bus_resync_exit_process();
 }
 
 
@@ -284,14 +300,13 @@ ngx_http_ws_bus_source_zone(ngx_conf_t *cf, ngx_http_ws_bus_zone_t *bus)
 /* A value, or "path=" and names joined by dots. */
 
 static char *
-ngx_http_ws_bus_source_capture_id(ngx_conf_t *cf, ngx_command_t *cmd,
+ngx_http_ws_bus_source_capture_path(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf)
 {
-    ngx_http_ws_bus_source_loc_conf_t  *slcf = conf;
-
-    char       *rv;
-    u_char     *p;
-    ngx_str_t  *value;
+    char                      *rv;
+    u_char                    *p;
+    ngx_str_t                 *value;
+    ngx_http_complex_value_t  *cv;
 
     rv = ngx_http_ws_bus_arg_complex(cf, cmd, conf);
 
@@ -302,10 +317,12 @@ ngx_http_ws_bus_source_capture_id(ngx_conf_t *cf, ngx_command_t *cmd,
     value = cf->args->elts;
 
     if (ngx_strncmp(value[1].data, "path=", 5) != 0) {
-        return ngx_http_ws_bus_source_capture_id_word(cf, &value[1]);
+        return ngx_http_ws_bus_source_capture_word(cf, cmd, &value[1]);
     }
 
-    if (slcf->capture_id->lengths != NULL) {
+    cv = *(ngx_http_complex_value_t **) ((char *) conf + cmd->offset);
+
+    if (cv->lengths != NULL) {
         return NGX_CONF_OK;
     }
 
@@ -315,9 +332,9 @@ ngx_http_ws_bus_source_capture_id(ngx_conf_t *cf, ngx_command_t *cmd,
         || ngx_strstr(p, "..") != NULL)
     {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid path \"%V\" in \"ws_bus_capture_id\": "
-                           "expected names joined by dots, such as "
-                           "\"path=data.order.id\"", &value[1]);
+                           "invalid path \"%V\" in \"%V\": expected names "
+                           "joined by dots, such as \"path=data.order.id\"",
+                           &value[1], &cmd->name);
         return NGX_CONF_ERROR;
     }
 
@@ -328,7 +345,8 @@ ngx_http_ws_bus_source_capture_id(ngx_conf_t *cf, ngx_command_t *cmd,
 /* A word before "=" is meant as a parameter, and there is but one. */
 
 static char *
-ngx_http_ws_bus_source_capture_id_word(ngx_conf_t *cf, ngx_str_t *value)
+ngx_http_ws_bus_source_capture_word(ngx_conf_t *cf, ngx_command_t *cmd,
+    ngx_str_t *value)
 {
     u_char  *p, c;
 
@@ -345,9 +363,9 @@ ngx_http_ws_bus_source_capture_id_word(ngx_conf_t *cf, ngx_str_t *value)
     }
 
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                       "invalid parameter \"%V\" in \"ws_bus_capture_id\": "
-                       "write \"path=%s\" for a place in the response, or "
-                       "the value alone", value, p + 1);
+                       "invalid parameter \"%V\" in \"%V\": write "
+                       "\"path=%s\" for a place in the response, or the "
+                       "value alone", value, &cmd->name, p + 1);
 
     return NGX_CONF_ERROR;
 }
@@ -381,6 +399,37 @@ ngx_http_ws_bus_source_capture_data(ngx_conf_t *cf, ngx_command_t *cmd,
                            "invalid value \"%V\" in \"ws_bus_capture_data\": "
                            "expected \"response\", \"request\" or \"none\"",
                            &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_ws_bus_source_capture_old(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_http_ws_bus_source_loc_conf_t  *slcf = conf;
+
+    ngx_str_t  *value;
+
+    if (slcf->capture_old != NGX_CONF_UNSET_UINT) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (ngx_strcmp(value[1].data, "history") == 0) {
+        slcf->capture_old = NGX_HTTP_WS_BUS_OLD_HISTORY;
+
+    } else if (ngx_strcmp(value[1].data, "off") == 0) {
+        slcf->capture_old = NGX_HTTP_WS_BUS_OLD_OFF;
+
+    } else {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid value \"%V\" in \"ws_bus_capture_old\": "
+                           "expected \"history\" or \"off\"", &value[1]);
         return NGX_CONF_ERROR;
     }
 
@@ -431,12 +480,14 @@ ngx_http_ws_bus_source_create_loc_conf(ngx_conf_t *cf)
      *     slcf->capture_entity = NULL;
      *     slcf->capture_id = NULL;
      *     slcf->capture_action = NULL;
+     *     slcf->capture_version = NULL;
      */
 
     slcf->publish = NGX_CONF_UNSET_PTR;
     slcf->publish_any = NGX_CONF_UNSET_UINT;
     slcf->capture = NGX_CONF_UNSET_PTR;
     slcf->capture_data = NGX_CONF_UNSET_UINT;
+    slcf->capture_old = NGX_CONF_UNSET_UINT;
     slcf->capture_max_body = NGX_CONF_UNSET_SIZE;
 
     return slcf;
@@ -458,6 +509,8 @@ ngx_http_ws_bus_source_merge_loc_conf(ngx_conf_t *cf, void *parent,
     ngx_conf_merge_ptr_value(conf->capture, prev->capture, NULL);
     ngx_conf_merge_uint_value(conf->capture_data, prev->capture_data,
                               NGX_HTTP_WS_BUS_DATA_DEFAULT);
+    ngx_conf_merge_uint_value(conf->capture_old, prev->capture_old,
+                              NGX_HTTP_WS_BUS_OLD_HISTORY);
     ngx_conf_merge_size_value(conf->capture_max_body, prev->capture_max_body,
                               256 * 1024);
 
@@ -466,6 +519,8 @@ ngx_http_ws_bus_source_merge_loc_conf(ngx_conf_t *cf, void *parent,
     ngx_http_ws_bus_conf_merge_value(&conf->capture_id, prev->capture_id);
     ngx_http_ws_bus_conf_merge_value(&conf->capture_action,
                                      prev->capture_action);
+    ngx_http_ws_bus_conf_merge_value(&conf->capture_version,
+                                     prev->capture_version);
 
     return NGX_CONF_OK;
 }

@@ -8,6 +8,7 @@
  *   append    the one way in
  *   publish   a location that events are posted to
  *   capture   mutations that pass through this nginx
+ *   resync    mutations that nobody can tell
  *   watch     directories whose files are watched
  */
 
@@ -19,12 +20,16 @@
 
 #include "../../event/wsb_publish.h"
 #include "../../log/wsb_append.h"
+#include "../../log/wsb_slot.h"
 
 
 #define NGX_HTTP_WS_BUS_DATA_DEFAULT   0
 #define NGX_HTTP_WS_BUS_DATA_RESPONSE  1
 #define NGX_HTTP_WS_BUS_DATA_REQUEST   2
 #define NGX_HTTP_WS_BUS_DATA_NONE      3
+
+#define NGX_HTTP_WS_BUS_OLD_OFF        0
+#define NGX_HTTP_WS_BUS_OLD_HISTORY    1
 
 
 /* What this room counts: name, kind, where it is shown, meaning. */
@@ -53,7 +58,9 @@ typedef struct {
     ngx_http_complex_value_t    *capture_entity;
     ngx_http_complex_value_t    *capture_id;
     ngx_http_complex_value_t    *capture_action;
+    ngx_http_complex_value_t    *capture_version;
     ngx_uint_t                   capture_data;
+    ngx_uint_t                   capture_old;
     size_t                       capture_max_body;
 } ngx_http_ws_bus_source_loc_conf_t;
 
@@ -106,6 +113,28 @@ void ngx_http_ws_bus_append_submit(ngx_http_ws_bus_zone_t *bus,
 ngx_uint_t ngx_http_ws_bus_append_busy(ngx_http_ws_bus_zone_t *bus);
 
 
+/* resync */
+
+void ngx_http_ws_bus_resync_init_process(ngx_cycle_t *cycle);
+void ngx_http_ws_bus_resync_exit_process(void);
+
+/*
+ * A mutation may have been made, or rows of this type may have changed, and no
+ * event tells of it: subscribers will be told a gap, within a second.  tenant
+ * with len 0: none; type with len 0: all types of the tenant.
+ */
+void ngx_http_ws_bus_resync(ngx_http_ws_bus_zone_t *bus,
+    const ngx_str_t *tenant, const ngx_str_t *type);
+
+/*
+ * A mutation is under way, from before it is sent until it has been told: if
+ * this process dies meanwhile, whoever reclaims its slot tells a resync.  end
+ * is for those alone for which begin was true.
+ */
+ngx_uint_t ngx_http_ws_bus_resync_begin(ngx_http_ws_bus_zone_t *bus);
+void ngx_http_ws_bus_resync_end(ngx_http_ws_bus_zone_t *bus);
+
+
 /* publish */
 
 ngx_int_t ngx_http_ws_bus_publish_handler(ngx_http_request_t *r);
@@ -144,6 +173,10 @@ typedef struct {
 
 /* r is the request that the location has answered. */
 void ngx_http_ws_bus_mutation_called(ngx_http_request_t *r,
+    const ngx_http_ws_bus_called_t *called);
+
+/* The same of one of which nobody knows whether it was made. */
+void ngx_http_ws_bus_mutation_unknown(ngx_http_request_t *r,
     const ngx_http_ws_bus_called_t *called);
 
 

@@ -29,6 +29,7 @@ static ngx_int_t ngx_http_ws_bus_status_totals(cJSON *zone,
 static ngx_int_t ngx_http_ws_bus_status_counters(cJSON *object,
     const ngx_http_ws_bus_counters_t *counters, const uint64_t *n,
     ngx_uint_t shown);
+static uint64_t ngx_http_ws_bus_status_underway(const wsb_zone_t *zone);
 static ngx_int_t ngx_http_ws_bus_status_captures(cJSON *zone,
     ngx_http_ws_bus_zone_t *bus);
 static ngx_int_t ngx_http_ws_bus_status_add(cJSON *object, const char *name,
@@ -251,6 +252,10 @@ ngx_http_ws_bus_status_zone(cJSON *zones, ngx_http_ws_bus_zone_t *bus)
            != NGX_OK
         || ngx_http_ws_bus_status_add_id(item, "last_id", zone->epoch, head)
            != NGX_OK
+        || ngx_http_ws_bus_status_add(item, "mutations_under_way",
+                                      ngx_http_ws_bus_status_underway(zone))
+           != NGX_OK
+        || ngx_http_ws_bus_status_add(item, "resyncs", zone->resyncs) != NGX_OK
         || ngx_http_ws_bus_status_workers(item, bus, totals) != NGX_OK
         || ngx_http_ws_bus_status_totals(item, bus, totals, head) != NGX_OK
         || ngx_http_ws_bus_status_captures(item, bus) != NGX_OK)
@@ -394,6 +399,25 @@ ngx_http_ws_bus_status_counters(cJSON *object,
     }
 
     return NGX_OK;
+}
+
+
+static uint64_t
+ngx_http_ws_bus_status_underway(const wsb_zone_t *zone)
+{
+    unsigned  i;
+    uint64_t  n;
+
+    n = 0;
+
+    for (i = wsb_zone_next(zone, 0);
+         i < WSB_SLOTS;
+         i = wsb_zone_next(zone, i + 1))
+    {
+        n += wsb_zone_slot(zone, i)->underway;
+    }
+
+    return n;
 }
 
 
