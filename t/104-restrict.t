@@ -199,9 +199,9 @@ subtest 'order, text and booleans' => sub {
     my $ws = open_at('/paid/ws?but=0123ABCD012301230123012345678900');
     $ws->ask('{"type":"subscribe","filter":{}}');
     is(gets($ws, order(cheap => { total => 99 }), order(dear => { total => 1e3 }),
-            order(text => { total => '101' }), order(word => { total => 'x' }),
+            order('text-2' => { total => '101' }), order(word => { total => 'x' }),
             order('0123abcd-0123-0123-0123-012345678900', { total => 500 })),
-       'dear text', 'numbers by value; a UUID in any spelling');
+       'dear text-2', 'numbers by value; a UUID in any spelling');
 
     $ws = open_at('/nested/ws?user=7');
     $ws->ask('{"type":"subscribe","filter":{}}');
@@ -215,8 +215,8 @@ subtest 'order, text and booleans' => sub {
     $ws = open_at('/name/ws?pattern=a');
 
     $ws->ask('{"type":"subscribe","filter":{}}');
-    is(gets($ws, order(x => { name => 'xyz' }), order(a => { name => 'abc' })),
-       'a', 'like');
+    is(gets($ws, order(x => { name => 'xyz' }), order(l => { name => 'abc' })),
+       'l', 'like');
 };
 
 

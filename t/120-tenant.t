@@ -394,7 +394,7 @@ subtest 'forced conditions' => sub {
     for my $rows ([ 'me' ], [ 'you' ], [ 'you', 'me' ]) {
         my ($owner, $old) = @$rows;
         my $res = $pub->post('/publish', encode_json({
-            action => 'updated', entity_type => 'row', entity_id => 1,
+            action => 'updated', entity_type => 'row', entity_id => "@$rows",
             tenant => 'forced', data => { owner => $owner },
             $old ? (old => { owner => $old }) : () }));
         is($res->{status}, 200, "@$rows");

@@ -310,7 +310,7 @@ subtest 'filters' => sub {
     is_deeply([ map { [ $_->{operation}, $_->{data} ] }
                 told_before($c, $id, row => { team => 'a' }) ],
               [ [ update => { team => 'a' } ], [ delete => { id => '2' } ],
-                [ delete => { id => '3' } ] ],
+                [ delete => { id => '3' } ], [ delete => { id => '5' } ] ],
               'what enters is updated, what leaves is deleted');
     is_deeply([ $c->faults ], [], 'no fault');
     $c->ws->close;

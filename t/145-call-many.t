@@ -165,7 +165,7 @@ subtest 'sockets that close' => sub {
     is($is->{requests_waiting}, 0, 'no request is');
     is($is->{calls_cancelled}, 8 * $SOCKETS, 'all were cancelled');
     is($is->{connections}, 0, 'no connection is left');
-    where_it_was(private($worker), $was, 512, 'memory of the worker');
+    where_it_was(private($worker), $was, 4096, 'memory of the worker');
 
     # changes run on, and are told
     my $all = WSBus::Raw->open($nginx->port);

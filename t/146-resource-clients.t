@@ -124,6 +124,9 @@ for my $workers (1, 4) {
             is_deeply($said->{update}{data}, $ann, 'update');
             is_deeply($said->{'told of the update'}{every},
                       [ update => 'public', 'users', $ann ], 'it is told');
+            is_deeply($said->{'told of the update'}{active},
+                      [ delete => 'public', 'users', { id => "$id" } ],
+                      'and where it has left');
             is($said->{meta}{data}{primary_key}, 'id', 'meta');
             is_deeply($said->{unsubscribe},
                       { unsubscribed => true, same => true }, 'unsubscribe');

@@ -113,9 +113,9 @@ sub drive {
     $res = request('update', 'users', { record_id => "$id",
                                         data => { age => 17 } });
     is($res->{data}{age}, 17, 'updated');
-    $m = told();
-    is_deeply([ @$m{qw(operation subscription_id)} ], [ 'update', $all ],
-              'told, but not where the filter is');
+    is_deeply({ map { @$_{qw(subscription_id operation)} } told(), told() },
+              { $all => 'update', $some => 'delete' },
+              'told; where the filter is, that it has left');
 
     $res = request('read', 'users', { options => { limit => 1,
         filters => [ { column => 'name', operator => 'eq', value => 'Ann' } ],

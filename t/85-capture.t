@@ -314,12 +314,18 @@ subtest 'who has a condition on a column' => sub {
     $socket{where}->subscribe({ entity_type => 'x' }, where => $where);
     $socket{restrict}->subscribe({});
 
-    my $told = sub {
-        my ($what, $change, @ask) = @_;
+    # what each is told: the change, "plain" without one, or nothing
+
+    my ($last, $told);
+
+    $told = sub {
+        my ($what, $want, @ask) = @_;
+        my %want = ref $want ? %$want : (where => $want, restrict => $want);
         subtest $what => sub {
             ask(@ask);
             my ($all) = events();
             ok($all, 'everybody else is told');
+            $last = $all;
 
             # an event that all of them get shows that nothing was before it
             ask(POST => '/data/response/x', status => 201,
@@ -329,9 +335,11 @@ subtest 'who has a condition on a column' => sub {
             for my $who (sort keys %socket) {
                 my $got = $socket{$who}->wait_type('event');
 
-                if ($change) {
-                    is($got->{data}{event}{entity_id}, 'o-1', "$who: is told");
-                    is($got->{change}, undef, 'as of any other');
+                if ($want{$who}) {
+                    is($got->{data}{event}{entity_id}, 'k-1', "$who: is told");
+                    is($got->{change} // 'plain', $want{$who}, $want{$who});
+                    is($got->{data}{event}{data}, undef, 'without the row')
+                        if $who eq 'restrict' && $want{$who} eq 'left';
                     $got = $socket{$who}->wait_type('event');
                 }
 
@@ -340,23 +348,60 @@ subtest 'who has a condition on a column' => sub {
         };
     };
 
-    my $row = sub { json(200, qq({"id":"o-1","amount":$_[0]})) };
-    my @url = ('/data/response/x/o-1', status => 200);
+    my $row   = sub { json(200, qq({"id":"k-1","amount":$_[0]})) };
+    my @url   = ('/data/response/x/k-1', status => 200);
+    my @patch = ('/data/request/x/k-1', status => 200, reply => $row->(0));
+    my @gone  = (DELETE => '/data/stream/x/k-1', status => 204,
+                 reply => json(204, ''));
 
-    $told->('a row that meets it', 1, PUT => @url, reply => $row->(142));
-    $told->('one that does not any more', 0, PUT => @url, reply => $row->(42));
-    $told->('one that does again', 1, PATCH => @url, reply => $row->(142));
-    $told->('a deleted one', 0, DELETE => '/data/stream/x/o-1', status => 204,
-            reply => json(204, ''));
-    $told->('a deleted one that is answered', 1, DELETE => @url,
+    $told->('a row that meets it', 'plain', PUT => @url, reply => $row->(142));
+    $told->('one that does not any more', 'left', PUT => @url,
+            reply => $row->(42));
+    $told->('nor then', '', PUT => @url, reply => $row->(43));
+    $told->('one that does again', 'entered', PATCH => @url,
             reply => $row->(142));
-    $told->('no data', 0, PUT => '/data/none/x/o-1', status => 200,
+    $told->('a deleted one', 'left', @gone);
+    $told->('a deleted one that is answered', 'plain', DELETE => @url,
             reply => $row->(142));
-    $told->('truncated', 0, PUT => @url, reply => json(200, 'x'));
-    $told->('a PATCH without the column', 0, PATCH => '/data/request/x/o-1',
-            status => 200, reply => $row->(142), body => '{"n":1}');
+    $told->('a new one', 'plain', PUT => @url, reply => $row->(143));
+    $told->('a PATCH without the column', 'plain', PATCH => @patch,
+            body => '{"n":1}');
+    is_deeply($last->{data}, { id => 'k-1', amount => 143, n => 1 },
+              'is merged onto the row');
+    $told->('a PATCH that takes it out', 'left', PATCH => @patch,
+            body => '{"amount":1}');
+    $told->('no data', '', PUT => '/data/none/x/k-1', status => 200,
+            reply => $row->(142));
+    $told->('a deleted one whose row is not known',
+            { where => 'left', restrict => '' }, @gone);
+    $told->('truncated', '', PUT => @url, reply => json(200, 'x'));
+    $told->('a PATCH of a row that is not known', '', PATCH => @patch,
+            body => '{"n":1}');
+    is_deeply($last->{data}, { n => 1 }, 'stays what it is');
+    $told->('a row', 'plain', PUT => @url, reply => $row->(142));
+    $told->('without the row before', '', PUT => '/data/alone/x/k-1',
+            status => 200, reply => $row->(1));
+    $told->('a row before that came so', 'entered', PUT => @url,
+            reply => $row->(142));
 
     $_->finish for values %socket;
+};
+
+
+subtest 'versions' => sub {
+    for my $case ([ 'a number', '/vpath/x', '{"id":"v","m":{"v":9007199254740993}}',
+                    9007199254740993 ],
+                  [ 'a string', '/vpath/x', '{"id":"v","m":{"v":"2026-01-01"}}',
+                    '2026-01-01' ],
+                  [ 'none', '/vpath/x', '{"id":"v","m":{"v":{}}}', undef ],
+                  [ 'of a header', '/vetag/x', '{"id":"v"}', '"7"' ])
+    {
+        my ($what, $url, $body, $want) = @$case;
+        ask(POST => $url, status => 201,
+            reply => json(201, $body, headers => [ ETag => '"7"' ]));
+        my ($got) = events();
+        is($got->{metadata}{version}, $want, $what);
+    }
 };
 
 
@@ -470,6 +515,9 @@ subtest 'configuration' => sub {
         [ 'ws_bus_capture;', qr/invalid number of arguments/ ],
         [ 'ws_bus_capture events; ws_bus_capture off;', qr/is duplicate/ ],
         [ 'ws_bus_capture_data all;', qr/"response", "request" or "none"/ ],
+        [ 'ws_bus_capture_old on;', qr/expected "history" or "off"/ ],
+        [ 'ws_bus_capture_old off; ws_bus_capture_old off;', qr/is duplicate/ ],
+        [ 'ws_bus_capture_version path=a..b;', qr/invalid path.*_version/ ],
         [ 'ws_bus_capture_max_body 1;', qr/a size from 1k to 64m/ ],
         [ 'ws_bus_capture_max_body x;', qr/a size from 1k to 64m/ ],
         [ 'ws_bus_capture_entity $nowhere;', qr/unknown "nowhere" variable/ ],

@@ -113,7 +113,8 @@ async function main(url) {
     ({ data } = await client.request('update', 'users',
         { record_id: name, data: { status: 'idle' } }));
     say('update', { data });
-    say('told of the update', { every: row(await every.get()) });
+    say('told of the update', { active: row(await active.get()),
+                                every: row(await every.get()) });
 
     ({ data } = await client.request('meta', 'users'));
     say('meta', { data });

@@ -124,7 +124,8 @@ async def main(url):
     data, _ = await client.request("update", "users", record_id=name,
                                    data={"status": "idle"})
     say("update", data=data)
-    say("told of the update", every=row(await every.get()))
+    say("told of the update", active=row(await active.get()),
+        every=row(await every.get()))
 
     data, _ = await client.request("meta", "users")
     say("meta", data=data)

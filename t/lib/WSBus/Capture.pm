@@ -109,6 +109,21 @@ my $locations = <<"END";
         ws_bus_capture      events;
         ws_bus_capture_data response;
     }
+    location /data/alone/ {
+        proxy_pass          http://$odd;
+        ws_bus_capture      events;
+        ws_bus_capture_old  off;
+    }
+    location /vpath/ {
+        proxy_pass              http://$odd;
+        ws_bus_capture          events;
+        ws_bus_capture_version  path=m.v;
+    }
+    location /vetag/ {
+        proxy_pass              http://$odd;
+        ws_bus_capture          events;
+        ws_bus_capture_version  \$upstream_http_etag;
+    }
     location /data/stream/ {
         proxy_pass              http://$odd;
         proxy_http_version      1.1;
@@ -325,6 +340,7 @@ sub start_capture {
 
     $c  = WSBus::Client->new($nginx);
     $ws = $c->open;
+    $ws->{only_events} = 1;       # a gap has a moment of its own
     $ws->subscribe({});
 
     return;

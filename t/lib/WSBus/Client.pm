@@ -339,7 +339,8 @@ sub sync {
 
     my @text = splice @{ $self->{queue} }, 0, $self->{before} // 0;
 
-    return grep { ($_->{data}{event}{entity_type} // '') ne $marker }
+    return grep { ($_->{data}{event}{entity_type} // '') ne $marker
+                  && (!$self->{only_events} || $_->{type} eq 'event') }
            map  { eval { decode_json($_) } // { type => 'invalid', text => $_ } }
            grep { $_ !~ /"entity_type":"$marker"/ } @text;
 }
