@@ -6,6 +6,10 @@
 #include "wsb_idem.h"
 
 
+static void wsb_append_settle_locked(wsb_zone_t *zone, wsb_appended_t *out);
+static wsb_rc_t wsb_append_batch_locked(wsb_zone_t *zone, wsb_batch_t *batch,
+    uint64_t msec, const wsb_idem_request_t *req,
+    const wsb_mark_request_t *mark, wsb_appended_t *out);
 static wsb_rc_t wsb_append_repeat_locked(wsb_zone_t *zone,
     const wsb_idem_request_t *req, wsb_appended_t *out);
 
@@ -14,21 +18,9 @@ wsb_rc_t
 wsb_append_locked(wsb_zone_t *zone, wsb_batch_t *batch, uint64_t msec,
     const wsb_idem_request_t *req, wsb_appended_t *out)
 {
-    size_t         i, len;
-    uint8_t       *records;
-    uint64_t       pos, seq;
-    wsb_rc_t       rc;
-    wsb_idem_t    *idem;
-    wsb_entry_t   *entry;
-    wsb_record_t  *rec;
+    wsb_rc_t  rc;
 
-    memset(out, 0, sizeof(wsb_appended_t));
-
-    seq = wsb_log_head(&zone->log);
-    idem = wsb_zone_idem(zone);
-
-    wsb_idem_settle_locked(idem, seq);
-    wsb_last_settle_locked(&zone->last, seq);
+    wsb_append_settle_locked(zone, out);
 
     if (req != NULL) {
         rc = wsb_append_repeat_locked(zone, req, out);
@@ -36,6 +28,56 @@ wsb_append_locked(wsb_zone_t *zone, wsb_batch_t *batch, uint64_t msec,
             return rc;
         }
     }
+
+    return wsb_append_batch_locked(zone, batch, msec, req, NULL, out);
+}
+
+
+wsb_rc_t
+wsb_append_marked_locked(wsb_zone_t *zone, wsb_batch_t *batch, uint64_t msec,
+    const wsb_mark_request_t *mark, wsb_appended_t *out)
+{
+    wsb_rc_t  rc;
+
+    wsb_append_settle_locked(zone, out);
+
+    rc = wsb_mark_look_locked(&zone->marks, mark);
+
+    return rc == WSB_OK ? wsb_append_batch_locked(zone, batch, msec, NULL,
+                                                  mark, out)
+                        : rc;
+}
+
+
+/* What a writer that died has left: the log says what became of it. */
+
+static void
+wsb_append_settle_locked(wsb_zone_t *zone, wsb_appended_t *out)
+{
+    uint64_t  head;
+
+    memset(out, 0, sizeof(wsb_appended_t));
+
+    head = wsb_log_head(&zone->log);
+
+    wsb_idem_settle_locked(wsb_zone_idem(zone), head);
+    wsb_last_settle_locked(&zone->last, head);
+    wsb_mark_settle_locked(&zone->marks, head);
+}
+
+
+static wsb_rc_t
+wsb_append_batch_locked(wsb_zone_t *zone, wsb_batch_t *batch, uint64_t msec,
+    const wsb_idem_request_t *req, const wsb_mark_request_t *mark,
+    wsb_appended_t *out)
+{
+    size_t         i, len;
+    uint8_t       *records;
+    uint64_t       pos, seq;
+    wsb_entry_t   *entry;
+    wsb_record_t  *rec;
+
+    seq = wsb_log_head(&zone->log);
 
     if (batch->len > wsb_log_max_batch(&zone->log)) {
         return WSB_ERROR;
@@ -76,9 +118,13 @@ wsb_append_locked(wsb_zone_t *zone, wsb_batch_t *batch, uint64_t msec,
     }
 
     if (req != NULL) {
-        wsb_idem_prepare_locked(idem, req, out->first,
+        wsb_idem_prepare_locked(wsb_zone_idem(zone), req, out->first,
                                 (uint32_t) batch->nentries,
                                 (uint32_t) out->subscribers);
+    }
+
+    if (mark != NULL) {
+        wsb_mark_prepare_locked(&zone->marks, mark, out->last);
     }
 
     /*
@@ -90,7 +136,8 @@ wsb_append_locked(wsb_zone_t *zone, wsb_batch_t *batch, uint64_t msec,
     wsb_log_commit_locked(&zone->log, out->last, pos + len);
 
     wsb_last_done_locked(&zone->last);
-    wsb_idem_settle_locked(idem, out->last);
+    wsb_idem_settle_locked(wsb_zone_idem(zone), out->last);
+    wsb_mark_settle_locked(&zone->marks, out->last);
 
     return WSB_OK;
 }
@@ -107,16 +154,14 @@ wsb_append_resync_locked(wsb_zone_t *zone, uint64_t msec, wsb_appended_t *out)
 
     static const wsb_str_t  entity = wsb_string("entity");
 
-    memset(out, 0, sizeof(wsb_appended_t));
+    wsb_append_settle_locked(zone, out);
+
     memset(&ev, 0, sizeof(wsb_event_t));
 
     ev.seq = wsb_log_head(&zone->log) + 1;
     ev.msec = msec;
     ev.flags = WSB_EVENT_RESYNC | WSB_EVENT_EVERY;
     ev.field[WSB_KIND] = entity;
-
-    wsb_idem_settle_locked(wsb_zone_idem(zone), ev.seq - 1);
-    wsb_last_settle_locked(&zone->last, ev.seq - 1);
 
     len = wsb_event_size(&ev);
     wsb_event_encode(&ev, record);

@@ -34,6 +34,17 @@
 wsb_rc_t wsb_append_locked(wsb_zone_t *zone, wsb_batch_t *batch, uint64_t msec,
     const wsb_idem_request_t *req, wsb_appended_t *out);
 
+/*
+ * The same of a source with a mark, which commits with the batch.  Besides:
+ *
+ *   WSB_DONE      the mark is not below it: it is in the log, out is empty
+ *   WSB_CONFLICT  somebody else owns the source by now
+ *   WSB_FULL      there are too many sources
+ */
+
+wsb_rc_t wsb_append_marked_locked(wsb_zone_t *zone, wsb_batch_t *batch,
+    uint64_t msec, const wsb_mark_request_t *mark, wsb_appended_t *out);
+
 
 /*
  * Appends a resync of everything: mutations were made, or not, of which

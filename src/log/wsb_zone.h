@@ -19,6 +19,7 @@
 
 #include "wsb_last.h"
 #include "wsb_log.h"
+#include "wsb_mark.h"
 #include "wsb_idem.h"
 #include "../event/wsb_batch.h"
 #include "../event/wsb_key.h"
@@ -148,6 +149,7 @@ typedef struct {
 
     wsb_log_t             log;
     wsb_last_t            last;
+    wsb_marks_t           marks;
 } wsb_zone_t;
 
 

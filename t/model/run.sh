@@ -40,6 +40,7 @@ verify ring.pml
 verify tail.pml
 verify last.pml
 verify resync.pml
+verify mark.pml
 verify wake.pml "-DONEW"
 verify wake.pml "-DONEW -DPING"
 verify wake.pml "-DONEW -DMORTAL_PUB -DTIMER"
@@ -67,6 +68,10 @@ done
 
 for flag in COUNT_LATE DONE_EARLY CLEAR_FIRST PID_FIRST NO_EVERY; do
     verify resync.pml "-D$flag"
+done
+
+for flag in MARK_FIRST MARK_LAST BLIND NO_LOOK; do
+    verify mark.pml "-D$flag"
 done
 
 for flag in NO_MB ONE_LOOK WAKE_IF_PENDING XCHG_EARLY TAKE_NOLOCK SUB_NOLOCK \

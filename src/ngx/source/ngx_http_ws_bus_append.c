@@ -17,7 +17,10 @@
 
 static wsb_rc_t ngx_http_ws_bus_append(ngx_http_ws_bus_zone_t *bus,
     wsb_batch_t *batch, const wsb_idem_request_t *req,
-    wsb_appended_t *appended);
+    const wsb_mark_request_t *mark, wsb_appended_t *appended);
+static wsb_rc_t ngx_http_ws_bus_append_locked(ngx_http_ws_bus_zone_t *bus,
+    wsb_batch_t *batch, const wsb_idem_request_t *req,
+    const wsb_mark_request_t *mark, wsb_appended_t *appended);
 
 
 /* How many slots an append concerns: for the debug log. */
@@ -42,11 +45,27 @@ ngx_http_ws_bus_append_submit(ngx_http_ws_bus_zone_t *bus, wsb_batch_t *batch,
     const wsb_idem_request_t *req, const ngx_http_ws_bus_mark_t *mark,
     ngx_http_ws_bus_done_t *done)
 {
-    wsb_rc_t        rc;
-    wsb_appended_t  appended;
+    wsb_rc_t             rc;
+    wsb_str_t            source;
+    wsb_appended_t       appended;
+    wsb_mark_request_t   request;
 
-    rc = mark == NULL ? ngx_http_ws_bus_append(bus, batch, req, &appended)
-                      : WSB_ERROR;
+    if (mark == NULL) {
+        rc = ngx_http_ws_bus_append(bus, batch, req, NULL, &appended);
+
+    } else {
+        source.data = mark->source.data;
+        source.len = mark->source.len;
+
+        request.id = wsb_mark_id(bus->zone->key, source, mark->partition);
+        request.offset = mark->offset;
+        request.end = mark->end;
+        request.lease = mark->lease;
+        request.pid = (uint32_t) ngx_pid;
+        request.term = mark->term;
+
+        rc = ngx_http_ws_bus_append(bus, batch, NULL, &request, &appended);
+    }
 
     done->handler(done, rc, &appended);
 }
@@ -54,15 +73,11 @@ ngx_http_ws_bus_append_submit(ngx_http_ws_bus_zone_t *bus, wsb_batch_t *batch,
 
 static wsb_rc_t
 ngx_http_ws_bus_append(ngx_http_ws_bus_zone_t *bus, wsb_batch_t *batch,
-    const wsb_idem_request_t *req, wsb_appended_t *appended)
+    const wsb_idem_request_t *req, const wsb_mark_request_t *mark,
+    wsb_appended_t *appended)
 {
-    uint64_t         msec;
-    wsb_rc_t         rc;
-    ngx_time_t      *tp;
-    ngx_uint_t       n;
-
-    tp = ngx_timeofday();
-    msec = (uint64_t) tp->sec * 1000 + tp->msec;
+    wsb_rc_t    rc;
+    ngx_uint_t  n;
 
     for (n = 0; n < NGX_HTTP_WS_BUS_APPEND_TRIES; n++) {
 
@@ -73,7 +88,7 @@ ngx_http_ws_bus_append(ngx_http_ws_bus_zone_t *bus, wsb_batch_t *batch,
         }
 
         ngx_shmtx_lock(&bus->shpool->mutex);
-        rc = wsb_append_locked(bus->zone, batch, msec, req, appended);
+        rc = ngx_http_ws_bus_append_locked(bus, batch, req, mark, appended);
         ngx_shmtx_unlock(&bus->shpool->mutex);
 
         if (rc != WSB_AGAIN) {
@@ -93,7 +108,8 @@ ngx_http_ws_bus_append(ngx_http_ws_bus_zone_t *bus, wsb_batch_t *batch,
         rc = wsb_before_find(bus->zone, batch);
 
         if (rc == WSB_OK) {
-            rc = wsb_append_locked(bus->zone, batch, msec, req, appended);
+            rc = ngx_http_ws_bus_append_locked(bus, batch, req, mark,
+                                               appended);
         }
 
         ngx_shmtx_unlock(&bus->shpool->mutex);
@@ -115,6 +131,26 @@ ngx_http_ws_bus_append(ngx_http_ws_bus_zone_t *bus, wsb_batch_t *batch,
     ngx_http_ws_bus_wake(bus, appended);
 
     return WSB_OK;
+}
+
+
+static wsb_rc_t
+ngx_http_ws_bus_append_locked(ngx_http_ws_bus_zone_t *bus,
+    wsb_batch_t *batch, const wsb_idem_request_t *req,
+    const wsb_mark_request_t *mark, wsb_appended_t *appended)
+{
+    uint64_t     msec;
+    ngx_time_t  *tp;
+
+    tp = ngx_timeofday();
+    msec = (uint64_t) tp->sec * 1000 + tp->msec;
+
+    if (mark != NULL) {
+        return wsb_append_marked_locked(bus->zone, batch, msec, mark,
+                                        appended);
+    }
+
+    return wsb_append_locked(bus->zone, batch, msec, req, appended);
 }
 
 

@@ -75,7 +75,10 @@ typedef struct {
 typedef struct {
     ngx_str_t                    source;
     uint32_t                     partition;
-    uint64_t                     offset;
+    uint64_t                     offset;      /* of the batch's last message */
+    uint64_t                     end;         /* of the source; 0: not known */
+    const wsb_lease_t           *lease;       /* of this process, or NULL */
+    uint64_t                     term;
 } ngx_http_ws_bus_mark_t;
 
 
@@ -96,8 +99,8 @@ struct ngx_http_ws_bus_done_s {
 /*
  * Appends a batch as one and wakes whom it concerns.  req is NULL, or the
  * request with an Idempotency-Key that the batch came with.  mark is NULL, or
- * what would have to commit with the batch: no log can do that yet, so a batch
- * with a mark is refused by WSB_ERROR rather than appended twice one day.
+ * what commits with the batch; then req is NULL: see
+ * wsb_append_marked_locked() for rc.
  *
  * done must live until its handler is called, which happens before this
  * returns; batch, req and mark need not live longer than this call.

@@ -83,6 +83,7 @@ __typeof__(wsb_interest_add_within_locked)
 #define wsb_slot_at_head              stepped_slot_at_head
 #define wsb_append_locked             stepped_append_locked
 #define wsb_append_resync_locked      stepped_append_resync_locked
+#define wsb_append_marked_locked      stepped_append_marked_locked
 
 #include "../../../src/log/wsb_log.c"
 #include "../../../src/log/wsb_idem.c"
@@ -138,6 +139,7 @@ __typeof__(wsb_interest_add_within_locked)
 #undef wsb_slot_at_head
 #undef wsb_append_locked
 #undef wsb_append_resync_locked
+#undef wsb_append_marked_locked
 
 
 #define SIZE       (348 * 1024)
