@@ -123,9 +123,7 @@ wsb_batch_entity(wsb_entry_t *entry, const wsb_event_t *ev,
         return;
     }
 
-    entry->patch = (ev->flags & WSB_EVENT_PATCH) != 0;
-
-    entry->asks = entry->patch || wsb_batch_row(ev)
+    entry->asks = (ev->flags & WSB_EVENT_PATCH) || wsb_batch_row(ev)
                   || (field[WSB_ACTION].data != NULL
                       && wsb_str_eq(&field[WSB_ACTION], "deleted"));
 }

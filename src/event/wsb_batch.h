@@ -35,7 +35,6 @@ typedef struct {
     uint32_t              before;         /* entry + 1 of the same entity */
     unsigned              entity:1;       /* it has an entity: */
     unsigned              asks:1;         /* for the row before */
-    unsigned              patch:1;        /* to be merged onto that */
     unsigned              resync:1;       /* it is one, */
     unsigned              every:1;        /* of all types, or of all tenants */
     unsigned              kin:WSB_KIN_BITS;   /* of its tenant and type */

@@ -111,6 +111,7 @@ wsb_append_batch_locked(wsb_zone_t *zone, wsb_batch_t *batch, uint64_t msec,
 
         if (entry->resync) {
             wsb_interest_notify_all_locked(zone, seq + 1 + i, out);
+            zone->resyncs++;
 
         } else {
             wsb_interest_notify_locked(zone, &entry->parts, seq + 1 + i, out);
@@ -176,6 +177,8 @@ wsb_append_resync_locked(wsb_zone_t *zone, uint64_t msec, wsb_appended_t *out)
     wsb_interest_notify_all_locked(zone, ev.seq, out);
 
     wsb_log_commit_locked(&zone->log, ev.seq, pos + len);
+
+    zone->resyncs++;
 }
 
 

@@ -43,6 +43,7 @@ wsb_slot_enter_locked(wsb_zone_t *zone, uint32_t pid, uint64_t generation,
 
     slot->generation = generation;
     slot->draining = 0;
+    slot->underway = 0;
 
     hand->next = wsb_log_end(&zone->log);
     hand->end = hand->next.seq - 1;
@@ -147,8 +148,6 @@ wsb_slot_reclaim_locked(wsb_zone_t *zone, unsigned n, uint32_t pid)
 
     if (__atomic_load_n(&slot->underway, __ATOMIC_ACQUIRE) != 0) {
         wsb_append_resync_locked(zone, 0, &out);
-
-        zone->resyncs++;
 
         WSB_STEP("resync appended");
 

@@ -19,12 +19,12 @@
 #define NGX_HTTP_WS_BUS_RESYNC_MAX      64      /* then all tenants */
 
 
-/* Of a type, or, with len 0, of all of the tenant's. */
+/* Of a type, or, with len 0, of all of the tenant's; or of all tenants. */
 
 typedef struct {
     ngx_queue_t                  queue;
     ngx_http_ws_bus_zone_t      *bus;
-    ngx_uint_t                   counted;
+    ngx_uint_t                   every;
     ngx_str_t                    tenant;      /* both behind this */
     ngx_str_t                    type;
 } ngx_http_ws_bus_resync_t;
@@ -33,7 +33,6 @@ typedef struct {
 static ngx_http_ws_bus_resync_t *ngx_http_ws_bus_resync_find(
     ngx_http_ws_bus_zone_t *bus, const ngx_str_t *tenant, ngx_str_t *type);
 static void ngx_http_ws_bus_resync_handler(ngx_event_t *ev);
-static void ngx_http_ws_bus_resync_flush(void);
 static void ngx_http_ws_bus_resync_append(ngx_http_ws_bus_resync_t *rs);
 static void ngx_http_ws_bus_resync_every(ngx_http_ws_bus_zone_t *bus);
 static void ngx_http_ws_bus_resync_done(ngx_http_ws_bus_done_t *done,
@@ -62,17 +61,6 @@ ngx_http_ws_bus_resync_init_process(ngx_cycle_t *cycle)
     ev->handler = ngx_http_ws_bus_resync_handler;
     ev->log = cycle->log;
     ev->data = &ngx_http_ws_bus_no_connection;
-}
-
-
-void
-ngx_http_ws_bus_resync_exit_process(void)
-{
-    /* of a process without workers it was not initialized */
-
-    if (ngx_http_ws_bus_resync_n != 0) {
-        ngx_http_ws_bus_resync_flush();
-    }
 }
 
 
@@ -110,12 +98,8 @@ ngx_http_ws_bus_resync(ngx_http_ws_bus_zone_t *bus, const ngx_str_t *tenant,
         return;
     }
 
-    rs = NULL;
-
-    if (ngx_http_ws_bus_resync_n < NGX_HTTP_WS_BUS_RESYNC_MAX) {
-        rs = ngx_alloc(sizeof(ngx_http_ws_bus_resync_t) + tenant->len
-                       + type.len, ngx_cycle->log);
-    }
+    rs = ngx_alloc(sizeof(ngx_http_ws_bus_resync_t) + tenant->len + type.len,
+                   ngx_cycle->log);
 
     if (rs == NULL) {
         ngx_http_ws_bus_resync_every(bus);
@@ -125,12 +109,20 @@ ngx_http_ws_bus_resync(ngx_http_ws_bus_zone_t *bus, const ngx_str_t *tenant,
     p = (u_char *) (rs + 1);
 
     rs->bus = bus;
+    rs->every = (ngx_http_ws_bus_resync_n >= NGX_HTTP_WS_BUS_RESYNC_MAX);
     rs->tenant.data = p;
     rs->tenant.len = tenant->len;
     rs->type.data = ngx_cpymem(p, tenant->data, tenant->len);
     rs->type.len = type.len;
     ngx_memcpy(rs->type.data, type.data, type.len);
-    rs->counted = ngx_http_ws_bus_resync_begin(bus);
+
+    /* a worker that exits before its time leaves it to whoever reclaims */
+
+    if (!ngx_http_ws_bus_resync_begin(bus)) {
+        ngx_http_ws_bus_resync_append(rs);
+        ngx_free(rs);
+        return;
+    }
 
     ngx_queue_insert_tail(&ngx_http_ws_bus_resyncs, &rs->queue);
     ngx_http_ws_bus_resync_n++;
@@ -160,6 +152,10 @@ ngx_http_ws_bus_resync_find(ngx_http_ws_bus_zone_t *bus,
     {
         rs = ngx_queue_data(q, ngx_http_ws_bus_resync_t, queue);
 
+        if (rs->bus == bus && rs->every) {
+            return rs;
+        }
+
         if (rs->bus != bus || rs->tenant.len != tenant->len
             || ngx_memcmp(rs->tenant.data, tenant->data, tenant->len) != 0)
         {
@@ -187,13 +183,6 @@ ngx_http_ws_bus_resync_find(ngx_http_ws_bus_zone_t *bus,
 static void
 ngx_http_ws_bus_resync_handler(ngx_event_t *ev)
 {
-    ngx_http_ws_bus_resync_flush();
-}
-
-
-static void
-ngx_http_ws_bus_resync_flush(void)
-{
     ngx_queue_t               *q;
     ngx_http_ws_bus_resync_t  *rs;
 
@@ -204,11 +193,7 @@ ngx_http_ws_bus_resync_flush(void)
         rs = ngx_queue_data(q, ngx_http_ws_bus_resync_t, queue);
 
         ngx_http_ws_bus_resync_append(rs);
-
-        if (rs->counted) {
-            ngx_http_ws_bus_resync_end(rs->bus);
-        }
-
+        ngx_http_ws_bus_resync_end(rs->bus);
         ngx_free(rs);
     }
 
@@ -226,6 +211,11 @@ ngx_http_ws_bus_resync_append(ngx_http_ws_bus_resync_t *rs)
     ngx_http_ws_bus_done_t  done;
 
     static const wsb_str_t  entity = wsb_string("entity");
+
+    if (rs->every) {
+        ngx_http_ws_bus_resync_every(rs->bus);
+        return;
+    }
 
     ngx_memzero(&ev, sizeof(wsb_event_t));
     ngx_memzero(&batch, sizeof(wsb_batch_t));
@@ -256,10 +246,6 @@ ngx_http_ws_bus_resync_append(ngx_http_ws_bus_resync_t *rs)
     }
 
     wsb_batch_done(&batch);
-
-    ngx_shmtx_lock(&rs->bus->shpool->mutex);
-    rs->bus->zone->resyncs++;
-    ngx_shmtx_unlock(&rs->bus->shpool->mutex);
 }
 
 

@@ -207,7 +207,6 @@ static void
 ngx_http_ws_bus_source_exit_process(ngx_cycle_t *cycle)
 {
     ngx_http_ws_bus_watch_exit_process();
-    ngx_http_ws_bus_resync_exit_process();
 }
 
 

@@ -119,7 +119,6 @@ ngx_uint_t ngx_http_ws_bus_append_busy(ngx_http_ws_bus_zone_t *bus);
 /* resync */
 
 void ngx_http_ws_bus_resync_init_process(ngx_cycle_t *cycle);
-void ngx_http_ws_bus_resync_exit_process(void);
 
 /*
  * A mutation may have been made, or rows of this type may have changed, and no
