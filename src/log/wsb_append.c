@@ -54,9 +54,21 @@ wsb_append_marked_locked(wsb_zone_t *zone, wsb_batch_t *batch, uint64_t msec,
 static void
 wsb_append_settle_locked(wsb_zone_t *zone, wsb_appended_t *out)
 {
-    uint64_t  head;
+    uint64_t  head, torn;
 
     memset(out, 0, sizeof(wsb_appended_t));
+
+    torn = wsb_log_torn_locked(&zone->log);
+
+    if (torn != 0) {
+
+        /* a worker may have taken meanwhile, and found nothing there */
+
+        wsb_interest_notify_all_locked(zone, torn, out);
+        wsb_log_repair_locked(&zone->log);
+
+        memset(out, 0, sizeof(wsb_appended_t));
+    }
 
     head = wsb_log_head(&zone->log);
 
@@ -141,6 +153,22 @@ wsb_append_batch_locked(wsb_zone_t *zone, wsb_batch_t *batch, uint64_t msec,
     wsb_mark_settle_locked(&zone->marks, out->last);
 
     return WSB_OK;
+}
+
+
+void
+wsb_append_skip_locked(wsb_zone_t *zone, uint64_t n, wsb_appended_t *out)
+{
+    wsb_append_settle_locked(zone, out);
+
+    out->first = wsb_log_head(&zone->log) + 1;
+    out->last = out->first + n - 1;
+
+    wsb_interest_notify_all_locked(zone, out->first, out);
+
+    /* what the words above settled by the head is settled: it may move on */
+
+    wsb_log_skip_locked(&zone->log, n);
 }
 
 

@@ -47,6 +47,14 @@ wsb_rc_t wsb_append_marked_locked(wsb_zone_t *zone, wsb_batch_t *batch,
 
 
 /*
+ * A hole of n seqs: nobody gets them, and everybody is told a gap.  What the
+ * log holds is evicted.  It cannot fail; out says whom to wake.
+ */
+
+void wsb_append_skip_locked(wsb_zone_t *zone, uint64_t n,
+    wsb_appended_t *out);
+
+/*
  * Appends a resync of everything: mutations were made, or not, of which
  * nobody knows any more.  It takes no memory, and cannot fail.  Whoever
  * subscribes to anything of entities is told a gap.

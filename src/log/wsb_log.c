@@ -246,6 +246,47 @@ wsb_log_commit_locked(wsb_log_t *log, uint64_t seq, uint64_t pos)
 }
 
 
+/* oldest first: no reader takes a seq that is not there for one that is. */
+
+void
+wsb_log_skip_locked(wsb_log_t *log, uint64_t n)
+{
+    uint64_t  head, tail;
+
+    head = wsb_log_end_get(&log->head, &tail);
+
+    wsb_log_end_set_locked(&log->oldest, head + n + 1, tail);
+
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+
+    WSB_STEP("skipping");
+
+    wsb_log_end_set_locked(&log->head, head + n, tail);
+}
+
+
+uint64_t
+wsb_log_torn_locked(const wsb_log_t *log)
+{
+    uint64_t  head;
+
+    head = wsb_log_head(log);
+
+    return wsb_log_oldest(log) > head + 1 ? head + 1 : 0;
+}
+
+
+void
+wsb_log_repair_locked(wsb_log_t *log)
+{
+    uint64_t  oldest, pos;
+
+    oldest = wsb_log_end_get(&log->oldest, &pos);
+
+    wsb_log_end_set_locked(&log->head, oldest - 1, pos);
+}
+
+
 static void
 wsb_log_copy(const wsb_log_t *log, uint64_t pos, void *dst, size_t len)
 {

@@ -109,10 +109,22 @@ void wsb_log_write_locked(wsb_log_t *log, uint64_t pos,
 void wsb_log_commit_locked(wsb_log_t *log, uint64_t seq, uint64_t pos);
 
 
+/*
+ * A hole: evicts everything, and moves the head on by n seqs that nobody gets.
+ * A death in the middle leaves oldest behind head + 1: then torn is the first
+ * seq of the hole, else 0; and repair finishes it.
+ */
+
+void wsb_log_skip_locked(wsb_log_t *log, uint64_t n);
+uint64_t wsb_log_torn_locked(const wsb_log_t *log);
+void wsb_log_repair_locked(wsb_log_t *log);
+
+
 /* Without the mutex: a moment's truth, an older one after the next store. */
 
 uint64_t wsb_log_head(const wsb_log_t *log);      /* seq; 0: no record yet */
-uint64_t wsb_log_oldest(const wsb_log_t *log);    /* seq; head + 1: none */
+uint64_t wsb_log_oldest(const wsb_log_t *log);    /* seq; head + 1, or more
+                                                     in a skip: none */
 uint64_t wsb_log_used(const wsb_log_t *log);      /* bytes */
 
 /* The cursor behind the head: what is published next is the first it sees. */

@@ -54,5 +54,10 @@ wsb_position_overtaken(wsb_position_t at, uint64_t oldest, uint64_t head)
         return at.seq;
     }
 
+    if (oldest > head + 1) {
+        /* in the middle of a skip: that far it will come */
+        return oldest - 1;
+    }
+
     return oldest + (head + 1 - oldest) / 2 - 1;
 }

@@ -41,6 +41,7 @@ verify tail.pml
 verify last.pml
 verify resync.pml
 verify mark.pml
+verify skip.pml
 verify wake.pml "-DONEW"
 verify wake.pml "-DONEW -DPING"
 verify wake.pml "-DONEW -DMORTAL_PUB -DTIMER"
@@ -72,6 +73,10 @@ done
 
 for flag in MARK_FIRST MARK_LAST BLIND NO_LOOK; do
     verify mark.pml "-D$flag"
+done
+
+for flag in NO_PEND HEAD_FIRST REPAIR_NO_PEND; do
+    verify skip.pml "-D$flag"
 done
 
 for flag in NO_MB ONE_LOOK WAKE_IF_PENDING XCHG_EARLY TAKE_NOLOCK SUB_NOLOCK \

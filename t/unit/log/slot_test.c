@@ -83,6 +83,10 @@ __typeof__(wsb_interest_add_within_locked)
 #define wsb_slot_at_head              stepped_slot_at_head
 #define wsb_append_locked             stepped_append_locked
 #define wsb_append_resync_locked      stepped_append_resync_locked
+#define wsb_append_skip_locked        stepped_append_skip_locked
+#define wsb_log_skip_locked           stepped_log_skip_locked
+#define wsb_log_torn_locked           stepped_log_torn_locked
+#define wsb_log_repair_locked         stepped_log_repair_locked
 #define wsb_append_marked_locked      stepped_append_marked_locked
 
 #include "../../../src/log/wsb_log.c"
@@ -139,6 +143,10 @@ __typeof__(wsb_interest_add_within_locked)
 #undef wsb_slot_at_head
 #undef wsb_append_locked
 #undef wsb_append_resync_locked
+#undef wsb_append_skip_locked
+#undef wsb_log_skip_locked
+#undef wsb_log_torn_locked
+#undef wsb_log_repair_locked
 #undef wsb_append_marked_locked
 
 
