@@ -10,6 +10,8 @@ static void wsb_append_settle_locked(wsb_zone_t *zone, wsb_appended_t *out);
 static wsb_rc_t wsb_append_batch_locked(wsb_zone_t *zone, wsb_batch_t *batch,
     uint64_t msec, const wsb_idem_request_t *req,
     const wsb_mark_request_t *mark, wsb_appended_t *out);
+static void wsb_append_stamp(const wsb_batch_t *batch, uint8_t *records,
+    uint64_t first, uint64_t msec);
 static wsb_rc_t wsb_append_repeat_locked(wsb_zone_t *zone,
     const wsb_idem_request_t *req, wsb_appended_t *out);
 
@@ -87,7 +89,6 @@ wsb_append_batch_locked(wsb_zone_t *zone, wsb_batch_t *batch, uint64_t msec,
     uint8_t       *records;
     uint64_t       pos, seq;
     wsb_entry_t   *entry;
-    wsb_record_t  *rec;
 
     seq = wsb_log_head(&zone->log);
 
@@ -105,14 +106,7 @@ wsb_append_batch_locked(wsb_zone_t *zone, wsb_batch_t *batch, uint64_t msec,
     out->first = seq + 1;
     out->last = seq + batch->nentries;
 
-    for (i = 0; i < batch->nentries; i++) {
-        entry = &batch->entries[i];
-
-        rec = (wsb_record_t *) (records + (batch->ready ? entry->at
-                                                        : entry->offset));
-        rec->seq = seq + 1 + i;
-        rec->msec = msec;
-    }
+    wsb_append_stamp(batch, records, seq + 1, msec);
 
     pos = wsb_log_prepare_locked(&zone->log, len);
     wsb_log_write_locked(&zone->log, pos, records, len);
@@ -207,6 +201,27 @@ wsb_append_resync_locked(wsb_zone_t *zone, uint64_t msec, wsb_appended_t *out)
     wsb_log_commit_locked(&zone->log, ev.seq, pos + len);
 
     zone->resyncs++;
+}
+
+
+/* What a record has only now. */
+
+static void
+wsb_append_stamp(const wsb_batch_t *batch, uint8_t *records, uint64_t first,
+    uint64_t msec)
+{
+    size_t              i;
+    wsb_record_t       *rec;
+    const wsb_entry_t  *entry;
+
+    for (i = 0; i < batch->nentries; i++) {
+        entry = &batch->entries[i];
+
+        rec = (wsb_record_t *) (records + (batch->ready ? entry->at
+                                                        : entry->offset));
+        rec->seq = first + i;
+        rec->msec = msec;
+    }
 }
 
 

@@ -7,6 +7,7 @@
 
 
 static int wsb_slot_free_locked(wsb_zone_t *zone);
+static void wsb_slot_tell_locked(wsb_zone_t *zone, wsb_slot_t *slot);
 static wsb_rc_t wsb_slot_block_locked(wsb_zone_t *zone, unsigned block);
 
 
@@ -132,10 +133,9 @@ wsb_slot_block_locked(wsb_zone_t *zone, unsigned block)
 void
 wsb_slot_reclaim_locked(wsb_zone_t *zone, unsigned n, uint32_t pid)
 {
-    uint32_t        i, *owner;
-    uint64_t        value;
-    wsb_slot_t     *slot;
-    wsb_appended_t  out;
+    uint32_t     i, *owner;
+    uint64_t     value;
+    wsb_slot_t  *slot;
 
     slot = wsb_zone_slot(zone, n);
 
@@ -144,15 +144,7 @@ wsb_slot_reclaim_locked(wsb_zone_t *zone, unsigned n, uint32_t pid)
         return;
     }
 
-    /* told first, and once more if this process dies before it is forgotten */
-
-    if (__atomic_load_n(&slot->underway, __ATOMIC_ACQUIRE) != 0) {
-        wsb_append_resync_locked(zone, 0, &out);
-
-        WSB_STEP("resync appended");
-
-        __atomic_store_n(&slot->underway, 0, __ATOMIC_RELEASE);
-    }
+    wsb_slot_tell_locked(zone, slot);
 
     slot->nentries = 0;
     slot->masks = 0;
@@ -210,6 +202,28 @@ wsb_slot_reclaim_locked(wsb_zone_t *zone, unsigned n, uint32_t pid)
     __atomic_store_n(&zone->used[n / 64],
                      zone->used[n / 64] & ~((uint64_t) 1 << n % 64),
                      __ATOMIC_RELEASE);
+}
+
+
+/*
+ * What nobody knows any more.  Told first, and once more if this process dies
+ * before it is forgotten.
+ */
+
+static void
+wsb_slot_tell_locked(wsb_zone_t *zone, wsb_slot_t *slot)
+{
+    wsb_appended_t  out;
+
+    if (__atomic_load_n(&slot->underway, __ATOMIC_ACQUIRE) == 0) {
+        return;
+    }
+
+    wsb_append_resync_locked(zone, 0, &out);
+
+    WSB_STEP("resync appended");
+
+    __atomic_store_n(&slot->underway, 0, __ATOMIC_RELEASE);
 }
 
 
