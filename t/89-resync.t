@@ -47,6 +47,9 @@ my $nginx = WSBus::Nginx->new(
                               ws_bus_capture_id \$arg_id; }
         location /quick/    { proxy_pass http://$odd; ws_bus_capture events;
                               proxy_read_timeout 1s; }
+        location /paged/    { proxy_pass http://$odd; ws_bus_capture events;
+                              proxy_read_timeout 1s; error_page 504 /50x.html; }
+        location = /50x.html { return 504 "later"; }
         location /t/        { proxy_pass http://$odd; ws_bus_capture events;
                               ws_bus_tenant \$tenant; }
     }
@@ -189,6 +192,7 @@ subtest 'how it ends' => sub {
     my $ok = WSBus::Backend::bytes(200, '{"id":1}');
 
     $is->('no answer in time', 1, '/quick/x', $WSBus::Backend::HOLD);
+    $is->('with a page for it', 1, '/paged/x', $WSBus::Backend::HOLD);
     $is->('a gateway that gave up', 1, '/api/x', WSBus::Backend::bytes(504, '{}'));
     $is->('broken off before its status', 1, '/api/x', substr $ok, 0, 5);
     $is->('an id that no event can carry', 1, '/quick/x',

@@ -570,7 +570,8 @@ ngx_http_ws_bus_capture_log(ngx_http_request_t *r)
 
 /*
  * It was sent, and nginx has heard nothing: the client left, or the time was
- * up.  A gateway behind it that says the same knows no more.
+ * up.  A gateway behind it that says the same knows no more.  By now an
+ * "error_page" may have made a GET of it.
  */
 
 static ngx_uint_t
@@ -581,7 +582,7 @@ ngx_http_ws_bus_capture_unanswered(ngx_http_request_t *r)
 
     u = r->upstream;
 
-    if (u == NULL || !(r->method & NGX_HTTP_WS_BUS_MUTATIONS)) {
+    if (u == NULL) {
         return 0;
     }
 
