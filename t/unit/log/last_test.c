@@ -8,15 +8,12 @@
 
 #include "log/wsb_append.h"
 #include "log/wsb_before.h"
+#include "steps.h"
 #include "tap.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/ptrace.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 
 #define SIZE     (512 * 1024)
@@ -29,6 +26,10 @@ static const uint8_t  secret[] = "0123456789abcdef";
 
 static wsb_zone_t    *zone;
 static unsigned       seed = 1;
+
+/* what the child appends, to a log with this head */
+static wsb_batch_t    stepped;
+static uint64_t       head;
 
 
 typedef struct {
@@ -463,7 +464,7 @@ test_random(unsigned n, const char *what)
 /* In a state that a death has left: the next one's rows are right. */
 
 static const char *
-inherit(uint64_t head)
+inherit_rows(void)
 {
     unsigned     i;
     uint64_t     now;
@@ -500,12 +501,27 @@ inherit(uint64_t head)
 }
 
 
+static const char *
+inherit(void *copy)
+{
+    const char  *wrong;
+    wsb_zone_t  *shared;
+
+    shared = zone;
+    zone = copy;
+    wrong = inherit_rows();
+    zone = shared;
+
+    return wrong;
+}
+
+
 static void
-work(wsb_batch_t *batch)
+work(void)
 {
     wsb_appended_t  out;
 
-    if (wsb_append_locked(zone, batch, 1, NULL, &out) != WSB_OK) {
+    if (wsb_append_locked(zone, &stepped, 1, NULL, &out) != WSB_OK) {
         abort();
     }
 }
@@ -514,16 +530,9 @@ work(wsb_batch_t *batch)
 static void
 test_deaths(void)
 {
-    int           status;
-    pid_t         pid;
-    uint64_t      head;
-    unsigned      n, nstates;
-    const char   *wrong;
-    wsb_zone_t   *shared, *was, *copy;
-    wsb_batch_t   batch;
-    event_t       e = { NULL, NULL, "1", "created", "{\"a\":1}", NULL, 0 };
+    steps_t  steps;
+    event_t  e = { NULL, NULL, "1", "created", "{\"a\":1}", NULL, 0 };
 
-    shared = zone;
     fresh();
 
     (void) old_after(&e);
@@ -531,76 +540,30 @@ test_deaths(void)
     e.data = "{\"b\":1}";
     (void) old_after(&e);
 
-    memset(&batch, 0, sizeof(wsb_batch_t));
+    memset(&stepped, 0, sizeof(wsb_batch_t));
     e.action = "updated";
     e.id = "1";
     e.data = "{\"a\":11}";
-    add(&batch, &e);
+    add(&stepped, &e);
     e.data = "{\"a\":12}";
-    add(&batch, &e);
+    add(&stepped, &e);
     e.id = "2";
     e.data = "{\"b\":13}";
-    add(&batch, &e);
+    add(&stepped, &e);
     e.id = "3";
     e.data = "{\"c\":14}";
-    add(&batch, &e);
-    wsb_before_find(zone, &batch);
+    add(&stepped, &e);
+    wsb_before_find(zone, &stepped);
 
     head = wsb_log_head(&zone->log);
-    was = aligned_alloc(4096, SIZE);
-    copy = aligned_alloc(4096, SIZE);
 
-    pid = fork();
+    steps_through(&steps, zone, SIZE, work, inherit);
 
-    if (pid == 0) {
-        ptrace(PTRACE_TRACEME, 0, NULL, NULL);
-        raise(SIGSTOP);
-        work(&batch);
-        raise(SIGSTOP);
-        _exit(0);
-    }
+    ok(steps_well(&steps, 200, 20) && wsb_log_head(&zone->log) == head + 4,
+       "an append: %u instructions, %u states%s%s", steps.instructions,
+       steps.states, steps.wrong ? ": " : "", steps.wrong ? steps.wrong : "");
 
-    waitpid(pid, &status, 0);
-
-    n = 0;
-    nstates = 0;
-    wrong = NULL;
-
-    for ( ;; ) {
-
-        if (n == 0 || memcmp(was, shared, SIZE) != 0) {
-            memcpy(was, shared, SIZE);
-            memcpy(copy, shared, SIZE);
-            nstates++;
-
-            zone = copy;
-            wrong = inherit(head);
-            zone = shared;
-
-            if (wrong != NULL) {
-                break;
-            }
-        }
-
-        if (ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL) == -1
-            || waitpid(pid, &status, 0) == -1 || !WIFSTOPPED(status)
-            || WSTOPSIG(status) != SIGTRAP || ++n > 1000000)
-        {
-            break;
-        }
-    }
-
-    ok(wrong == NULL && n > 200 && n < 1000000 && nstates > 20
-       && wsb_log_head(&zone->log) == head + 4,
-       "an append: %u instructions, %u states%s%s", n, nstates,
-       wrong ? ": " : "", wrong ? wrong : "");
-
-    kill(pid, SIGKILL);
-    waitpid(pid, &status, 0);
-
-    wsb_batch_done(&batch);
-    free(was);
-    free(copy);
+    wsb_batch_done(&stepped);
 }
 
 

@@ -8,15 +8,12 @@
 
 #include "log/wsb_append.h"
 #include "log/wsb_before.h"
+#include "steps.h"
 #include "tap.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/ptrace.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 
 #define SIZE      (512 * 1024)
@@ -28,6 +25,9 @@
 
 static const uint8_t  secret[] = "0123456789abcdef";
 static wsb_zone_t    *zone;
+
+/* what the child appends */
+static wsb_mark_request_t  stepped;
 
 
 static void
@@ -166,7 +166,7 @@ test_marks(void)
 /* A successor goes on: each message is there once, in order. */
 
 static const char *
-inherit(void)
+inherit_marks(void)
 {
     char          id[8];
     unsigned      i, from;
@@ -208,76 +208,48 @@ inherit(void)
 }
 
 
+static const char *
+inherit(void *copy)
+{
+    const char  *wrong;
+    wsb_zone_t  *shared;
+
+    shared = zone;
+    zone = copy;
+    wrong = inherit_marks();
+    zone = shared;
+
+    return wrong;
+}
+
+
+static void
+work(void)
+{
+    append(&stepped);
+}
+
+
 static void
 test_deaths(unsigned first)
 {
-    int                 status;
-    pid_t               pid;
-    unsigned            i, n, nstates;
-    const char         *wrong;
-    wsb_zone_t         *shared, *was, *copy;
-    wsb_mark_request_t  req;
+    unsigned  i;
+    steps_t   steps;
 
-    shared = zone;
     fresh();
 
     for (i = 0; i < first; i++) {
         message("orders", 0, i);
     }
 
-    req = request("orders", 0, first);
-    was = aligned_alloc(4096, SIZE);
-    copy = aligned_alloc(4096, SIZE);
+    stepped = request("orders", 0, first);
 
-    pid = fork();
+    steps_through(&steps, zone, SIZE, work, inherit);
 
-    if (pid == 0) {
-        ptrace(PTRACE_TRACEME, 0, NULL, NULL);
-        raise(SIGSTOP);
-        append(&req);
-        raise(SIGSTOP);
-        _exit(0);
-    }
-
-    waitpid(pid, &status, 0);
-
-    n = 0;
-    nstates = 0;
-    wrong = NULL;
-
-    for ( ;; ) {
-
-        if (n == 0 || memcmp(was, shared, SIZE) != 0) {
-            memcpy(was, shared, SIZE);
-            memcpy(copy, shared, SIZE);
-            nstates++;
-
-            zone = copy;
-            wrong = inherit();
-            zone = shared;
-
-            if (wrong != NULL) {
-                break;
-            }
-        }
-
-        if (ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL) == -1
-            || waitpid(pid, &status, 0) == -1 || !WIFSTOPPED(status)
-            || WSTOPSIG(status) != SIGTRAP || ++n > 1000000)
-        {
-            break;
-        }
-    }
-
-    ok(wrong == NULL && n > 200 && n < 1000000 && nstates > 10,
-       "message %u: %u instructions, %u states%s%s", first, n, nstates,
-       wrong ? ": " : "", wrong ? wrong : "");
-
-    kill(pid, SIGKILL);
-    waitpid(pid, &status, 0);
-
-    free(was);
-    free(copy);
+    ok(steps_well(&steps, 200, 10),
+       "message %u: %u instructions, %u states%s%s", first,
+       steps.instructions, steps.states, steps.wrong ? ": " : "",
+       steps.wrong ? steps.wrong : "");
 }
 
 

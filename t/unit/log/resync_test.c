@@ -11,15 +11,12 @@
 #include "log/wsb_before.h"
 #include "log/wsb_slot.h"
 #include "match/wsb_plan.h"
+#include "steps.h"
 #include "tap.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/ptrace.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 
 #define SIZE     (512 * 1024)
@@ -32,6 +29,7 @@
 
 static const uint8_t  secret[] = "0123456789abcdef";
 static wsb_zone_t    *zone;
+static uint64_t       head;               /* before the reclaim */
 
 
 static int
@@ -292,7 +290,7 @@ test_concerns(void)
 /* What a death in the middle of a reclaim leaves, the next one finishes. */
 
 static const char *
-inherit(uint64_t head)
+inherit_slot(void)
 {
     wsb_event_t  ev;
 
@@ -325,17 +323,33 @@ inherit(uint64_t head)
 }
 
 
+static const char *
+inherit(void *copy)
+{
+    const char  *wrong;
+    wsb_zone_t  *shared;
+
+    shared = zone;
+    zone = copy;
+    wrong = inherit_slot();
+    zone = shared;
+
+    return wrong;
+}
+
+
+static void
+work(void)
+{
+    wsb_slot_reclaim_locked(zone, 0, DEAD);
+}
+
+
 static void
 test_deaths(void)
 {
-    int          status;
-    pid_t        pid;
-    uint64_t     head;
-    unsigned     n, nstates;
-    const char  *wrong;
-    wsb_zone_t  *shared, *was, *copy;
+    steps_t  steps;
 
-    shared = zone;
     fresh();
 
     (void) append("t", "order", "1", 0);
@@ -345,58 +359,12 @@ test_deaths(void)
     wsb_slot_mutation_end(zone, 0);
 
     head = wsb_log_head(&zone->log);
-    was = aligned_alloc(4096, SIZE);
-    copy = aligned_alloc(4096, SIZE);
 
-    pid = fork();
+    steps_through(&steps, zone, SIZE, work, inherit);
 
-    if (pid == 0) {
-        ptrace(PTRACE_TRACEME, 0, NULL, NULL);
-        raise(SIGSTOP);
-        wsb_slot_reclaim_locked(zone, 0, DEAD);
-        raise(SIGSTOP);
-        _exit(0);
-    }
-
-    waitpid(pid, &status, 0);
-
-    n = 0;
-    nstates = 0;
-    wrong = NULL;
-
-    for ( ;; ) {
-
-        if (n == 0 || memcmp(was, shared, SIZE) != 0) {
-            memcpy(was, shared, SIZE);
-            memcpy(copy, shared, SIZE);
-            nstates++;
-
-            zone = copy;
-            wrong = inherit(head);
-            zone = shared;
-
-            if (wrong != NULL) {
-                break;
-            }
-        }
-
-        if (ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL) == -1
-            || waitpid(pid, &status, 0) == -1 || !WIFSTOPPED(status)
-            || WSTOPSIG(status) != SIGTRAP || ++n > 1000000)
-        {
-            break;
-        }
-    }
-
-    ok(wrong == NULL && n > 200 && n < 1000000 && nstates > 10,
-       "a reclaim: %u instructions, %u states%s%s", n, nstates,
-       wrong ? ": " : "", wrong ? wrong : "");
-
-    kill(pid, SIGKILL);
-    waitpid(pid, &status, 0);
-
-    free(was);
-    free(copy);
+    ok(steps_well(&steps, 200, 10),
+       "a reclaim: %u instructions, %u states%s%s", steps.instructions,
+       steps.states, steps.wrong ? ": " : "", steps.wrong ? steps.wrong : "");
 }
 
 

@@ -10,15 +10,12 @@
 #include "log/wsb_before.h"
 #include "log/wsb_position.h"
 #include "log/wsb_slot.h"
+#include "steps.h"
 #include "tap.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/ptrace.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 
 #define SIZE     (512 * 1024)
@@ -163,7 +160,7 @@ test_hole(void)
 
 
 static const char *
-inherit(void)
+inherit_hole(void)
 {
     uint64_t    head, now;
     wsb_rc_t    rc;
@@ -213,71 +210,42 @@ inherit(void)
 }
 
 
+static const char *
+inherit(void *other)
+{
+    const char  *wrong;
+    wsb_zone_t  *shared;
+
+    shared = zone;
+    zone = other;
+    wrong = inherit_hole();
+    zone = shared;
+
+    return wrong;
+}
+
+
+static void
+work(void)
+{
+    wsb_appended_t  out;
+
+    wsb_append_skip_locked(zone, HOLE, &out);
+}
+
+
 static void
 test_deaths(void)
 {
-    int              status;
-    pid_t            pid;
-    unsigned         n, nstates;
-    const char      *wrong;
-    wsb_zone_t      *shared, *was, *other;
-    wsb_appended_t   out;
+    steps_t  steps;
 
-    shared = zone;
     fresh();
 
-    was = aligned_alloc(4096, SIZE);
-    other = aligned_alloc(4096, SIZE);
+    steps_through(&steps, zone, SIZE, work, inherit);
 
-    pid = fork();
-
-    if (pid == 0) {
-        ptrace(PTRACE_TRACEME, 0, NULL, NULL);
-        raise(SIGSTOP);
-        wsb_append_skip_locked(zone, HOLE, &out);
-        raise(SIGSTOP);
-        _exit(0);
-    }
-
-    waitpid(pid, &status, 0);
-
-    n = 0;
-    nstates = 0;
-    wrong = NULL;
-
-    for ( ;; ) {
-
-        if (n == 0 || memcmp(was, shared, SIZE) != 0) {
-            memcpy(was, shared, SIZE);
-            memcpy(other, shared, SIZE);
-            nstates++;
-
-            zone = other;
-            wrong = inherit();
-            zone = shared;
-
-            if (wrong != NULL) {
-                break;
-            }
-        }
-
-        if (ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL) == -1
-            || waitpid(pid, &status, 0) == -1 || !WIFSTOPPED(status)
-            || WSTOPSIG(status) != SIGTRAP || ++n > 1000000)
-        {
-            break;
-        }
-    }
-
-    ok(wrong == NULL && n > 100 && n < 1000000 && nstates > 4,
-       "a skip: %u instructions, %u states%s%s", n, nstates,
-       wrong ? ": " : "", wrong ? wrong : "");
-
-    kill(pid, SIGKILL);
-    waitpid(pid, &status, 0);
-
-    free(was);
-    free(other);
+    ok(steps_well(&steps, 100, 4),
+       "a skip: %u instructions, %u states%s%s", steps.instructions,
+       steps.states, steps.wrong ? ": " : "", steps.wrong ? steps.wrong : "");
 }
 
 
