@@ -365,8 +365,9 @@ ngx_http_ws_bus_catch_concerned(ngx_http_ws_bus_client_t *wc,
     if (rec->seq < sub->from
         || (!(rec->event.flags & WSB_EVENT_EVERY)
             && (tenant->len != wc->tenant.len
-                || ngx_memcmp(tenant->data, wc->tenant.data, tenant->len)
-                   != 0)))
+                || (tenant->len != 0
+                    && ngx_memcmp(tenant->data, wc->tenant.data, tenant->len)
+                       != 0))))
     {
         return 0;
     }

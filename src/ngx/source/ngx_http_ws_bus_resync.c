@@ -39,6 +39,14 @@ static void ngx_http_ws_bus_resync_done(ngx_http_ws_bus_done_t *done,
     wsb_rc_t rc, const wsb_appended_t *appended);
 
 
+static ngx_inline ngx_uint_t
+ngx_http_ws_bus_resync_same(const ngx_str_t *a, const ngx_str_t *b)
+{
+    return a->len == b->len
+           && (a->len == 0 || ngx_memcmp(a->data, b->data, a->len) == 0);
+}
+
+
 /* Of this process. */
 
 static ngx_queue_t  ngx_http_ws_bus_resyncs;
@@ -112,9 +120,16 @@ ngx_http_ws_bus_resync(ngx_http_ws_bus_zone_t *bus, const ngx_str_t *tenant,
     rs->every = (ngx_http_ws_bus_resync_n >= NGX_HTTP_WS_BUS_RESYNC_MAX);
     rs->tenant.data = p;
     rs->tenant.len = tenant->len;
-    rs->type.data = ngx_cpymem(p, tenant->data, tenant->len);
+    rs->type.data = p + tenant->len;
     rs->type.len = type.len;
-    ngx_memcpy(rs->type.data, type.data, type.len);
+
+    if (tenant->len != 0) {
+        ngx_memcpy(rs->tenant.data, tenant->data, tenant->len);
+    }
+
+    if (type.len != 0) {
+        ngx_memcpy(rs->type.data, type.data, type.len);
+    }
 
     /* a worker that exits before its time leaves it to whoever reclaims */
 
@@ -156,15 +171,14 @@ ngx_http_ws_bus_resync_find(ngx_http_ws_bus_zone_t *bus,
             return rs;
         }
 
-        if (rs->bus != bus || rs->tenant.len != tenant->len
-            || ngx_memcmp(rs->tenant.data, tenant->data, tenant->len) != 0)
+        if (rs->bus != bus
+            || !ngx_http_ws_bus_resync_same(&rs->tenant, tenant))
         {
             continue;
         }
 
         if (rs->type.len == 0
-            || (rs->type.len == type->len
-                && ngx_memcmp(rs->type.data, type->data, type->len) == 0))
+            || ngx_http_ws_bus_resync_same(&rs->type, type))
         {
             return rs;
         }
