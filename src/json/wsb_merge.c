@@ -6,7 +6,7 @@
 
 typedef struct {
     wsb_text_t           *out;
-    unsigned              left;           /* of the budget */
+    size_t                left;           /* of the budget */
 } wsb_merging_t;
 
 
@@ -112,17 +112,21 @@ wsb_merge_object(wsb_merging_t *m, const wsb_json_t *row,
 }
 
 
+/* A member costs its bytes: its value is walked over, too. */
+
 static wsb_rc_t
 wsb_merge_find(wsb_merging_t *m, const wsb_json_t *object,
     const wsb_json_t *key, wsb_json_t *value)
 {
+    size_t           cost;
     wsb_json_t       k;
     wsb_json_walk_t  walk;
 
     wsb_json_enter(&walk, object);
 
     while (m->left != 0 && wsb_json_member(&walk, &k, value) == WSB_OK) {
-        m->left--;
+        cost = k.text.len + value->text.len;
+        m->left -= cost < m->left ? cost : m->left;
 
         if (wsb_json_same(k.text, key->text)) {
             return WSB_OK;

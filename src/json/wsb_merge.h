@@ -17,11 +17,11 @@
 
 
 /*
- * Comparisons of keys that one merge may take.  A patch has few members: one
- * of a hundred fits a row of a thousand.
+ * Bytes that one merge may walk over while it looks for keys: a few ms.  A
+ * patch has few members: one of 64 fits a row of 64k.
  */
 
-#define WSB_MERGE_BUDGET          100000
+#define WSB_MERGE_BUDGET          (4 * 1024 * 1024)
 
 
 /*

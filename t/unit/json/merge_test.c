@@ -11,7 +11,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 
 static wsb_rc_t
@@ -125,6 +124,22 @@ test_bounds(void)
     row = members(900, "r");
     patch = members(50, "p");
     ok(merge(row, patch, &out) == WSB_OK, "fifty of nine hundred");
+    wsb_text_done(&out);
+    free(patch);
+    free(row);
+
+    /* few keys to compare with, but a long way to each */
+
+    row = malloc(300000);
+    memset(row, 'x', 300000);
+    memcpy(row, "{\"r\":\"", 6);
+    strcpy(row + 300000 - 3, "\"}");
+    patch = members(20000, "p");
+    ok(merge(row, patch, &out) == WSB_ERROR, "a large value is walked over");
+    wsb_text_done(&out);
+    free(patch);
+    patch = members(5, "p");
+    ok(merge(row, patch, &out) == WSB_OK, "a few times it may be");
     wsb_text_done(&out);
     free(patch);
     free(row);
