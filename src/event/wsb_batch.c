@@ -84,7 +84,7 @@ static void
 wsb_batch_entity(wsb_entry_t *entry, const wsb_event_t *ev,
     const uint8_t key[16])
 {
-    wsb_key_t         schema, kin;
+    wsb_key_t         schema, kin, one;
     const wsb_str_t  *field;
 
     static const unsigned  mask = 1u << WSB_ENTITY_TYPE | 1u << WSB_ENTITY_ID;
@@ -93,6 +93,12 @@ wsb_batch_entity(wsb_entry_t *entry, const wsb_event_t *ev,
 
     kin = wsb_key(&entry->parts, 1u << WSB_ENTITY_TYPE);
     entry->kin = kin.h[1] % WSB_KIN;
+    entry->type = kin.h[0];
+
+    if ((entry->parts.present & mask) == mask) {
+        one = wsb_key(&entry->parts, mask);
+        entry->one = one.h[0];
+    }
 
     if (ev->flags & WSB_EVENT_RESYNC) {
         entry->resync = 1;
@@ -101,7 +107,7 @@ wsb_batch_entity(wsb_entry_t *entry, const wsb_event_t *ev,
         return;
     }
 
-    if ((entry->parts.present & mask) != mask
+    if (entry->one == 0
         || field[WSB_KIND].data == NULL
         || !wsb_str_eq(&field[WSB_KIND], "entity"))
     {
@@ -109,7 +115,7 @@ wsb_batch_entity(wsb_entry_t *entry, const wsb_event_t *ev,
     }
 
     entry->entity = 1;
-    entry->key = wsb_key(&entry->parts, mask);
+    entry->key = one;
 
     if (field[WSB_SCHEMA].len != 0) {
         schema = wsb_hash_memo(key, WSB_DOMAIN_FIELD + WSB_SCHEMA,

@@ -40,6 +40,9 @@ typedef struct {
     unsigned              kin:WSB_KIN_BITS;   /* of its tenant and type */
     unsigned              unsure:1;       /* what the hint leads to */
     wsb_key_t             key;            /* this one */
+    uint64_t              type;           /* bits of the routing key of tenant
+                                             and type, and of these and id; */
+    uint64_t              one;            /* 0: it has no id */
     uint64_t              hint[2];        /* seq and pos of its last record */
 } wsb_entry_t;
 

@@ -115,6 +115,8 @@ wsb_append_batch_locked(wsb_zone_t *zone, wsb_batch_t *batch, uint64_t msec,
     for (i = 0; i < batch->nentries; i++) {
         entry = &batch->entries[i];
 
+        wsb_version_note_locked(&zone->versions, entry, seq + 1 + i);
+
         if (entry->resync) {
             wsb_interest_notify_all_locked(zone, seq + 1 + i, out);
             zone->resyncs++;
@@ -159,6 +161,10 @@ wsb_append_skip_locked(wsb_zone_t *zone, uint64_t n, wsb_appended_t *out)
     out->last = out->first + n - 1;
 
     wsb_interest_notify_all_locked(zone, out->first, out);
+
+    /* nobody knows what it would have said */
+
+    wsb_last_resync_locked(&zone->last, WSB_KIN, out->last);
 
     /* what the words above settled by the head is settled: it may move on */
 

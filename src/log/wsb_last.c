@@ -55,10 +55,22 @@ wsb_last_init(wsb_last_t *last, void *sets, size_t ring)
 }
 
 
+uint64_t
+wsb_last_resync(const wsb_last_t *last, unsigned kin)
+{
+    uint64_t  every, one;
+
+    every = load(&last->every);
+    one = load(&last->resync[kin]);
+
+    return every > one ? every : one;
+}
+
+
 int
 wsb_last_unsure(const wsb_last_t *last, unsigned kin, uint64_t seq)
 {
-    return seq < load(&last->every) || seq < load(&last->resync[kin]);
+    return seq < wsb_last_resync(last, kin);
 }
 
 

@@ -58,6 +58,9 @@ size_t wsb_last_size(size_t ring);
 void wsb_last_init(wsb_last_t *last, void *sets, size_t ring);
 
 
+/* The last resync of this kin; 0: none. */
+uint64_t wsb_last_resync(const wsb_last_t *last, unsigned kin);
+
 /* Was there a resync of this kin since? */
 int wsb_last_unsure(const wsb_last_t *last, unsigned kin, uint64_t seq);
 

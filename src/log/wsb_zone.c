@@ -17,7 +17,8 @@ wsb_rc_t
 wsb_zone_init(void *mem, size_t size, size_t history, size_t nidem,
     uint64_t epoch, const uint8_t key[16])
 {
-    size_t       off, owners, idem, index, last, ring, chunks, blocks, n, i;
+    size_t       off, owners, idem, index, last, versions, ring,
+                 chunks, blocks, n, i;
     wsb_zone_t  *zone;
 
     zone = mem;
@@ -43,7 +44,8 @@ wsb_zone_init(void *mem, size_t size, size_t history, size_t nidem,
                           64);
     index = wsb_zone_align(idem + wsb_idem_size(nidem), 64);
     last = wsb_zone_align(index + wsb_log_index_size(history), 64);
-    ring = last + wsb_last_size(history);
+    versions = last + wsb_last_size(history);
+    ring = versions + wsb_version_size(history);
     chunks = wsb_zone_align(ring + history, WSB_CHUNK_SIZE);
 
     if (chunks + 2 * WSB_CHUNK_SIZE > size) {
@@ -78,6 +80,7 @@ wsb_zone_init(void *mem, size_t size, size_t history, size_t nidem,
                  (uint8_t *) mem + index);
 
     wsb_last_init(&zone->last, (uint8_t *) mem + last, history);
+    wsb_version_init(&zone->versions, (uint8_t *) mem + versions, history);
 
     zone->magic = WSB_ZONE_MAGIC;
 

@@ -5,7 +5,7 @@
  * A zone: one block of shared memory that holds a bus.
  *
  *   wsb_zone_t | slots | owner words | idempotency keys | index | last rows |
- *   ring | chunks
+ *   versions | ring | chunks
  *
  * The block is taken once; nothing in it is ever allocated by the slab
  * allocator again.  Everything but the log's ends is changed only under the
@@ -21,12 +21,13 @@
 #include "wsb_log.h"
 #include "wsb_mark.h"
 #include "wsb_idem.h"
+#include "wsb_version.h"
 #include "../event/wsb_batch.h"
 #include "../event/wsb_key.h"
 
 
 #define WSB_ZONE_MAGIC            0x7a7375625f73770aULL
-#define WSB_ZONE_LAYOUT           9       /* of this file's structures */
+#define WSB_ZONE_LAYOUT           10      /* of this file's structures */
 
 #define WSB_ZONE_MIN              (1024 * 1024)
 
@@ -150,6 +151,7 @@ typedef struct {
     wsb_log_t             log;
     wsb_last_t            last;
     wsb_marks_t           marks;
+    wsb_versions_t        versions;
 } wsb_zone_t;
 
 

@@ -21,11 +21,11 @@ verify() {
     timeout "${LIM:-900}" ./pan -E -m2000000 >out 2>&1
     end=$(date +%s)
 
-    errors=$(grep -o 'errors: [0-9]*' out)
+    errors=$(grep -ao 'errors: [0-9]*' out)
     states=$(awk '/states, stored/ { print $1 }' out)
     echo "$model $flags $more => ${errors:-NOT FINISHED}" \
          "states=$states $((end - start))s" \
-         "$(grep -oE 'assertion violated.*|max search depth too small|out of memory|reached -.*limit.*' out | head -1)"
+         "$(grep -aoE 'assertion violated.*|max search depth too small|out of memory|reached -.*limit.*' out | head -1)"
     popd >/dev/null
 }
 
@@ -42,6 +42,7 @@ verify last.pml
 verify resync.pml
 verify mark.pml
 verify skip.pml
+verify version.pml
 verify wake.pml "-DONEW"
 verify wake.pml "-DONEW -DPING"
 verify wake.pml "-DONEW -DMORTAL_PUB -DTIMER"
@@ -77,6 +78,10 @@ done
 
 for flag in NO_PEND HEAD_FIRST REPAIR_NO_PEND; do
     verify skip.pml "-D$flag"
+done
+
+for flag in NO_CLAMP WORD_LATE WORD_FIRST ASK_FIRST; do
+    verify version.pml "-D$flag"
 done
 
 for flag in NO_MB ONE_LOOK WAKE_IF_PENDING XCHG_EARLY TAKE_NOLOCK SUB_NOLOCK \

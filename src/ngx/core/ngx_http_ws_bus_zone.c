@@ -42,7 +42,8 @@ ngx_http_ws_bus_zone_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     if (written.history == 0) {
         /* with the index of last rows it is three quarters of the zone */
         written.history = written.size / 4 * 3;
-        written.history -= wsb_last_size(written.history);
+        written.history -= wsb_last_size(written.history)
+                           + wsb_version_size(written.history);
     }
 
     if (written.history > written.size - written.size / 8) {
