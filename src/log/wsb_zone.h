@@ -26,7 +26,7 @@
 
 
 #define WSB_ZONE_MAGIC            0x7a7375625f73770aULL
-#define WSB_ZONE_LAYOUT           9       /* of this file's structures */
+#define WSB_ZONE_LAYOUT           10      /* of this file's structures */
 
 #define WSB_ZONE_MIN              (1024 * 1024)
 

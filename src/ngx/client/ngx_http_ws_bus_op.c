@@ -41,7 +41,7 @@ ngx_http_ws_bus_op_welcome(ngx_http_ws_bus_client_t *wc)
 
         ngx_memzero(&text, sizeof(wsb_text_t));
 
-        wc->conf->codec->welcome(&text, id);
+        wc->conf->codec->welcome(&text, wc->context, id);
 
         ngx_http_ws_bus_op_reply(wc, &text);
     }
@@ -263,8 +263,8 @@ ngx_http_ws_bus_op_gap(ngx_http_ws_bus_client_t *wc, uint32_t ordinal,
 
     ngx_memzero(&text, sizeof(wsb_text_t));
 
-    wc->conf->codec->gap(&text, tenant, wc->id, ordinal, wc->aware, from, end,
-                         reason);
+    wc->conf->codec->gap(&text, wc->context, tenant, wc->id, ordinal,
+                         wc->aware, from, end, reason);
 
     ngx_http_ws_bus_client_counters(wc->fan->worker)->gaps++;
     wc->gaps++;
@@ -445,7 +445,7 @@ ngx_http_ws_bus_op_error(ngx_http_ws_bus_client_t *wc, wsb_str_t id,
     ngx_memzero(&text, sizeof(wsb_text_t));
 
     if (wc->conf->codec->error != NULL) {
-        wc->conf->codec->error(&text, id, code, message);
+        wc->conf->codec->error(&text, wc->context, id, code, message);
     }
 
     if (text.len == 0 && !text.failed) {
