@@ -199,7 +199,9 @@ ngx_http_ws_bus_catch_record(ngx_http_ws_bus_client_t *wc)
         sub = wc->subs[i];
 
         if (sub->ordinal < wc->ordinal || rec->seq < sub->from
-            || !wsb_index_node_matches(index, sub->node, &rec->parts, &change))
+            || !wsb_index_node_matches(index, sub->node, &rec->parts, &change)
+            || (wc->mutes
+                && ngx_http_ws_bus_topics_muted(wc, rec, sub->ordinal)))
         {
             continue;
         }

@@ -11,6 +11,8 @@
  *   admit         what a request must pass to become a client
  *   origin        which pages may open a connection
  *   tenant        whose a request is
+ *   section       of which entity and section it is, for whom
+ *   refuse        handshakes that a protocol refuses in its own words
  *   restrict      what a client may see
  *   limit         what it may have
  *   token         its token expires, or is renewed
@@ -329,6 +331,61 @@ ngx_int_t ngx_http_ws_bus_context_attach(ngx_http_request_t *r,
     ngx_http_ws_bus_client_t *wc);
 
 
+/* section */
+
+char *ngx_http_ws_bus_section_entity(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_ws_bus_section_topics(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+ngx_int_t ngx_http_ws_bus_section_merge(ngx_conf_t *cf,
+    ngx_http_ws_bus_client_loc_conf_t *prev,
+    ngx_http_ws_bus_client_loc_conf_t *conf);
+ngx_int_t ngx_http_ws_bus_section_variables(ngx_conf_t *cf);
+
+/* A connection's, in the request's pool; what it has not is empty. */
+
+typedef struct {
+    ngx_str_t                    entity;
+    ngx_str_t                    section;
+    ngx_str_t                    user;
+    ngx_str_t                    session;
+    ngx_str_t                    roles;       /* a JSON array */
+} ngx_http_ws_bus_section_who_t;
+
+/*
+ * Only the section, where the protocol does not ask for the others.  Claims
+ * count if the token has been looked at.
+ */
+ngx_int_t ngx_http_ws_bus_section_who(ngx_http_request_t *r,
+    ngx_http_ws_bus_section_who_t *who);
+ngx_int_t ngx_http_ws_bus_section_of_uri(ngx_http_request_t *r,
+    ngx_str_t *section);
+
+/* The first value of ws_bus_entity, trimmed and in small letters. */
+ngx_int_t ngx_http_ws_bus_section_name(ngx_http_request_t *r,
+    ngx_str_t *name);
+
+/* The name in the URI, and what it is called here; empty: it is unknown. */
+ngx_int_t ngx_http_ws_bus_section_of(ngx_http_request_t *r, ngx_str_t *name,
+    ngx_str_t *entity);
+
+/* The same of the name of another entity. */
+ngx_int_t ngx_http_ws_bus_section_look(ngx_http_request_t *r, wsb_str_t name,
+    ngx_str_t *entity);
+
+
+/* refuse */
+
+ngx_int_t ngx_http_ws_bus_refuse_init(ngx_conf_t *cf);
+
+/*
+ * Answers as the protocol does, and finalizes the request: NGX_DONE, or a
+ * status if it could not.
+ */
+ngx_int_t ngx_http_ws_bus_refuse(ngx_http_request_t *r, wsb_refused_t why,
+    ngx_str_t *entity);
+
+
 /* subscribe */
 
 /*
@@ -361,6 +418,16 @@ ngx_int_t ngx_http_ws_bus_topics_add(ngx_http_ws_bus_client_t *wc,
     wsb_op_t *op, const wsb_restrict_t *forced);
 ngx_int_t ngx_http_ws_bus_topics_remove(ngx_http_ws_bus_client_t *wc,
     wsb_op_t *op);
+
+/* Of its first subscription it hears these topics, or does not. */
+void ngx_http_ws_bus_topics_hear(ngx_http_ws_bus_client_t *wc,
+    uint64_t topics);
+void ngx_http_ws_bus_topics_mute(ngx_http_ws_bus_client_t *wc,
+    uint64_t topics);
+
+/* Of one that mutes some: is the record of such a topic? */
+ngx_uint_t ngx_http_ws_bus_topics_muted(ngx_http_ws_bus_client_t *wc,
+    ngx_http_ws_bus_record_t *rec, uint32_t ordinal);
 
 
 /* position */

@@ -304,7 +304,10 @@ ngx_http_ws_bus_fanout_match_node(void *data, wsb_node_t *node,
 
         wc = subs[i]->owner;
 
-        if (wc->behind || rec->seq < subs[i]->from) {
+        if (wc->behind || rec->seq < subs[i]->from
+            || (wc->mutes
+                && ngx_http_ws_bus_topics_muted(wc, rec, subs[i]->ordinal)))
+        {
             continue;
         }
 
