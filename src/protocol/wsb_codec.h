@@ -233,6 +233,9 @@ typedef struct {
     unsigned            (*refuse)(wsb_text_t *t, wsb_refused_t why,
                                   wsb_str_t entity);
 
+    /* The backend is asked with the client's token, wherever that was found. */
+    int                   bearer;
+
     /* A publish location of this protocol takes its events as well. */
     int                   targeted;
 

@@ -66,6 +66,7 @@ const wsb_codec_t  wsb_codec_section = {
     .topic_bits = wsb_section_topic_bits,
     .refresh = wsb_section_refresh,
     .refuse = wsb_section_refuse,
+    .bearer = 1,
     .targeted = 1,
     .context = 1,
     .no_backend = "model_not_found",
