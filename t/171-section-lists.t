@@ -6,6 +6,7 @@ use strict;
 use warnings;
 
 use FindBin;
+use IO::Select;
 use lib "$FindBin::Bin/lib";
 use Mojo::JSON qw(decode_json encode_json true false);
 use Test::More;
@@ -49,8 +50,8 @@ sub open_ws {
 }
 
 sub text {
-    my ($ws, %o) = @_;
-    my $frame = $ws->read_frame(%o) or return '';
+    my ($ws, $timeout) = @_;
+    my $frame = $ws->read_frame($timeout) or return '';
     (my $text = $frame->{payload}) =~ s/"timestamp":"[^"]{20,24}"\}\z/NOW}/
         or diag("no timestamp: $frame->{payload}");
     return $text;
@@ -232,6 +233,197 @@ subtest 'answers' => sub {
     $users->send_text('{"action":"list"}');
     like(text($users), qr/"restaurants\.list"/, 'another entity');
     asked();
+};
+
+# what a client gets until the code is content: the messages
+sub hear_until {
+    my ($ws, $code, $for) = @_;
+    my @got;
+    my $end = time + ($for // WSBus::Nginx::patience(5));
+    while (time < $end) {
+        my $text = text($ws, 1) or next;
+        push @got, $text;
+        last if $code->($text);
+    }
+    return @got;
+}
+
+sub changes { return ($_[0] =~ /"changes":(\d+)/)[0] }
+
+# the backend has changed, and says so
+
+sub change {
+    my ($entity, %metadata) = @_;
+    my $n = backend(POST => '/change');
+    my ($status) = $c->publish({ event_type => 'updated', entity => $entity,
+                                 entity_id => "n-$n", metadata => \%metadata });
+    die "not published: $status\n" if $status != 200;
+    return $n;
+}
+
+subtest 'refresh' => sub {
+    my $ws   = open_ws("/ws/tables/main/$user");
+    my $same = open_ws("/ws/tables/main/$user");
+    my $roof = open_ws("/ws/tables/roof/$user");
+    my $none = open_ws("/ws/tables/main/$user");
+    my $menu = open_ws("/ws/menus/main/$user");
+
+    for ($ws, $same, $roof, $menu) {
+        $_->send_text('{"action":"list"}');
+        like(text($_), qr/"origin":"request"/, 'a list');
+    }
+    $ws->send_text('{"action":"detail","payload":{"id":"7"}}');
+    like(text($ws), qr/"tables\.detail"/, 'and a detail');
+    asked();
+
+    my $began = time;
+    my $n = change('tables', sectionId => 'main');
+
+    for ($ws, $same) {
+        like(text($_), qr/"tables\.updated"/, 'the event comes first');
+    }
+
+    my @got = map { text($ws) } 1, 2;
+
+    is(join(' ', sort map { /"topic":"([^"]+)"/ } @got),
+       'tables.detail tables.list', 'then what was read before');
+    is(scalar(grep { /"origin":"refresh"/ && changes($_) == $n } @got), 2,
+       'as it is now');
+    like(text($same), qr/\A\{"topic":"tables\.list","entity":"tables","action":
+         "list","resourceId":"main","data":\{.*"changes":$n\},"metadata":
+         \{"limit":"20","origin":"refresh","page":"1","sectionId":"main"\},
+         NOW\}\z/x, 'for all who have');
+    is(join(' ', sort(asked())), '/api/v1/tables/7 /api/v1/tables?page=1'
+       . '&limit=20', 'by one call for equal questions');
+
+    like(text($none), qr/"tables\.updated"/, 'who has not asked');
+    silent($none, 'gets no list');
+    silent($_, 'nor does anybody elsewhere') for $roof, $menu;
+
+    change('tables');
+    for ($ws, $same, $roof) {
+        my @all = hear_until($_, sub { $_[0] =~ /"tables.list"/ });
+        like($all[-1], qr/"origin":"refresh"/,
+             'an event without a section is of all of them');
+    }
+    hear_until($ws, sub { $_[0] =~ /"tables.detail"/ }, 0.5);
+
+    $same->send_text('{"action":"unsubscribe","topic":"tables.list"}');
+    change('tables', sectionId => 'main');
+    hear_until($ws, sub { $_[0] =~ /"tables.list"/ });
+    like(text($same), qr/"tables\.updated"/, 'who hears no lists any more');
+    silent($same, 'gets none');
+
+    $same->send_text('{"action":"list"}');
+    like(text($same), qr/"origin":"request"/, 'but those it asks for');
+    $same->send_text('{"action":"subscribe","topic":"tables.list"}');
+    change('tables', sectionId => 'main');
+    my @all = hear_until($same, sub { $_[0] =~ /"tables.list"/ });
+    like($all[-1], qr/"origin":"refresh"/, 'until it hears them again');
+    asked();
+};
+
+subtest 'whose answer it is' => sub {
+    my $one = open_ws("/ws/tables/own/$user");
+    my $two = open_ws('/ws/tables/own/' . token(sub => 'u-2'));
+
+    for ($one, $two) {
+        $_->send_text('{"action":"list"}');
+        text($_);
+    }
+
+    change('tables', sectionId => 'own');
+
+    my @one = hear_until($one, sub { $_[0] =~ /"refresh"/ });
+    my @two = hear_until($two, sub { $_[0] =~ /"refresh"/ });
+
+    my ($a) = $one[-1] =~ /"authorization":"Bearer ([^"]+)"/;
+    my ($b) = $two[-1] =~ /"authorization":"Bearer ([^"]+)"/;
+
+    is($a, $user, 'each is asked with a token of its own');
+    isnt($b, $user, 'and answered to who has that');
+
+    # who has asked in the name of all goes away
+
+    my @all = map { open_ws("/ws/tables/gone/$user") } 1 .. 3;
+    for (@all) {
+        $_->send_text('{"action":"list"}');
+        text($_);
+    }
+    backend(POST => '/wait', '300');
+    change('tables', sectionId => 'gone');
+    WSBus::Nginx::await(sub { grep { /tables/ } asked() });
+    $all[0]->close;
+    backend(POST => '/wait', '0');
+    my @got = hear_until($all[2], sub { $_[0] =~ /"refresh"/ });
+    like($got[-1], qr/"refresh"/, 'the others are served all the same');
+    asked();
+};
+
+subtest 'often, and never too old' => sub {
+    my @ws = map { open_ws("/ws/tables/busy/$user") } 1 .. 4;
+    my %newest;
+
+    for (@ws) {
+        $_->send_text('{"action":"list"}');
+        text($_);
+    }
+
+    asked();
+    backend(POST => '/wait', '40');
+
+    my ($began, $n, $old, $lists) = (time, 0, 0, 0);
+
+    # an event in each call: without more ado none would ever be in time
+
+    while (time - $began < 4) {
+        $n = change('tables', sectionId => 'busy');
+
+        for my $i (0 .. $#ws) {
+            while ($ws[$i]->{in} ne '' || IO::Select->new(
+                       $ws[$i]->sock)->can_read(0))
+            {
+                my $text = text($ws[$i]) or last;
+                if ($text =~ /"resourceId":"n-(\d+)"/) {
+                    $newest{$i} = $1;
+                } elsif ($text =~ /"refresh"/) {
+                    $lists++;
+                    $old++ if changes($text) < ($newest{$i} // 0);
+                }
+            }
+        }
+    }
+
+    my $calls = grep { /tables/ } asked();
+
+    is($old, 0, 'no list is older than an event before it');
+    cmp_ok($lists, '>=', 4, 'there are lists all the same');
+    cmp_ok($calls, '<=', int(time - $began) + 2, 'one call a second');
+    cmp_ok($calls, '>=', 2, 'and not none');
+
+    backend(POST => '/wait', '0');
+
+    for my $i (0 .. $#ws) {
+        my @got = hear_until($ws[$i], sub {
+            $newest{$i} = $1 if $_[0] =~ /"resourceId":"n-(\d+)"/;
+            $_[0] =~ /"refresh"/ && changes($_[0]) == $n });
+        is(changes($got[-1]), $n, 'at the end each has the last list');
+        is($newest{$i}, $n, 'and all events');
+    }
+    asked();
+};
+
+subtest 'failures' => sub {
+    my $ws = open_ws("/ws/tables/fail/$user");
+
+    $ws->send_text('{"action":"detail","payload":{"id":"status-404"}}');
+    like(text($ws), qr/not found/, 'what is not there');
+    asked();
+    change('tables', sectionId => 'fail');
+    like(text($ws), qr/"tables\.updated"/, 'an event');
+    sleep 1.5;
+    silent($ws, 'is not asked for again');
+    is(join(' ', asked()), '', 'at all');
 };
 
 $nginx->stop('QUIT');

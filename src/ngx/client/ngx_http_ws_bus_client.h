@@ -255,6 +255,10 @@ void ngx_http_ws_bus_op_welcome(ngx_http_ws_bus_client_t *wc);
 
 void ngx_http_ws_bus_op_reply(ngx_http_ws_bus_client_t *wc, wsb_text_t *text);
 
+/* A message that nobody has asked for now.  It may be closed by it. */
+void ngx_http_ws_bus_op_say(ngx_http_ws_bus_client_t *wc, const u_char *data,
+    size_t len);
+
 /* One more message of a client: NGX_DECLINED, it has been ended for it. */
 ngx_int_t ngx_http_ws_bus_op_count(ngx_http_ws_bus_client_t *wc);
 
@@ -460,6 +464,13 @@ void ngx_http_ws_bus_fanout_not_overflowed(ngx_http_ws_bus_client_t *wc);
 
 /* Let a client that is behind go on, if it may write. */
 void ngx_http_ws_bus_catch_up(ngx_http_ws_bus_client_t *wc);
+
+/*
+ * It is sent no events: they stay in the log, until it may go on where it
+ * was.  As often as the one, the other is called.
+ */
+void ngx_http_ws_bus_catch_wait(ngx_http_ws_bus_client_t *wc);
+void ngx_http_ws_bus_catch_go(ngx_http_ws_bus_client_t *wc);
 
 /* A resync: those whom it concerns will be told a gap, at their turn. */
 void ngx_http_ws_bus_catch_resync(ngx_http_ws_bus_fan_t *fan,

@@ -237,6 +237,10 @@ struct ngx_http_ws_bus_fan_s {
 
     void                        *items;       /* free queues of events */
 
+    /* told of each record that has been matched; NULL: nobody is */
+    void                       (*concern)(ngx_http_ws_bus_fan_t *fan,
+                                    ngx_http_ws_bus_record_t *rec);
+
     ngx_uint_t                   overflowed;  /* cursors for want of queue */
     ngx_uint_t                   late;        /* the last turn was too short */
 };
@@ -319,6 +323,9 @@ struct ngx_http_ws_bus_requests_s {
 
     /* A client that was stalled has read its answers. */
     void                       (*resume)(ngx_http_ws_bus_client_t *wc);
+
+    /* It has been told a gap. */
+    void                       (*missed)(ngx_http_ws_bus_client_t *wc);
 
     /* It has another token now, of the same rights.  NGX_ERROR: no memory. */
     ngx_int_t                  (*renew)(ngx_http_ws_bus_client_t *wc,
@@ -469,6 +476,8 @@ struct ngx_http_ws_bus_client_s {
     uint16_t                     close_code;  /* as its transport counts them;
                                                  0: nobody has said one */
     uint16_t                     nops;        /* in ops */
+    uint16_t                     waits;       /* for answers that come before
+                                                 the next event */
     wsb_cursor_t                 cursor;      /* until it is open: what comes
                                                  after the handshake */
     uint64_t                     said;        /* largest last_id sent */

@@ -260,6 +260,10 @@ ngx_http_ws_bus_fanout_match(ngx_http_ws_bus_fan_t *fan, uint64_t until)
                                  ngx_http_ws_bus_fanout_match_node, rec);
         }
 
+        if (rc == WSB_OK && fan->concern != NULL) {
+            fan->concern(fan, rec);
+        }
+
         ngx_http_ws_bus_record_release(fan, rec);
 
         if (rc != WSB_OK) {

@@ -67,6 +67,24 @@ ngx_http_ws_bus_op_reply(ngx_http_ws_bus_client_t *wc, wsb_text_t *text)
 }
 
 
+void
+ngx_http_ws_bus_op_say(ngx_http_ws_bus_client_t *wc, const u_char *data,
+    size_t len)
+{
+    wc->transport->answer(wc, data, len);
+
+    if (wc->closed) {
+        return;
+    }
+
+    ngx_http_ws_bus_out_mark_dirty(wc);
+
+    if (!wc->fan->worker->event.posted) {
+        ngx_post_event(&wc->fan->worker->event, &ngx_posted_events);
+    }
+}
+
+
 ngx_int_t
 ngx_http_ws_bus_op_count(ngx_http_ws_bus_client_t *wc)
 {
@@ -268,6 +286,10 @@ ngx_http_ws_bus_op_gap(ngx_http_ws_bus_client_t *wc, uint32_t ordinal,
 
     ngx_http_ws_bus_client_counters(wc->fan->worker)->gaps++;
     wc->gaps++;
+
+    if (wc->asker != NULL) {
+        wc->conf->requests->missed(wc);
+    }
 
     ngx_http_ws_bus_op_reply(wc, &text);
 }
