@@ -404,10 +404,12 @@ subtest 'often, and never too old' => sub {
     backend(POST => '/wait', '0');
 
     for my $i (0 .. $#ws) {
-        my @got = hear_until($ws[$i], sub {
+        my $last = 0;
+        hear_until($ws[$i], sub {
             $newest{$i} = $1 if $_[0] =~ /"resourceId":"n-(\d+)"/;
-            $_[0] =~ /"refresh"/ && changes($_[0]) == $n });
-        is(changes($got[-1]), $n, 'at the end each has the last list');
+            $last = changes($_[0]) if $_[0] =~ /"refresh"/;
+            $last == $n && $newest{$i} == $n });
+        is($last, $n, 'at the end each has the last list');
         is($newest{$i}, $n, 'and all events');
     }
     asked();
