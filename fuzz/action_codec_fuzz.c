@@ -104,7 +104,7 @@ check_message(const uint8_t *data, size_t size)
         fuzz_check(op.text.len > 23);
         message.data = op.text.data;
         message.len = op.text.len;
-        codec->error(&t, op.id, op.code, message);
+        codec->error(&t, NULL, op.id, op.code, message);
         check_json(&t, "error");
         break;
 

@@ -155,7 +155,7 @@ check_refusal(wsb_op_t *op, wsb_text_t *t)
     text.len = op->text.len;
 
     fuzz_check(op->code != NULL && text.len != 0);
-    bus->error(t, op->id, op->code, text);
+    bus->error(t, NULL, op->id, op->code, text);
 }
 
 
@@ -189,11 +189,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check_filter(&op.filter);
 
         if (op.since == WSB_SINCE_ID) {
-            bus->gap(&t, none, NULL, 7, 1, op.since_text, id, "history");
+            bus->gap(&t, NULL, none, NULL, 7, 1, op.since_text, id, "history");
             check_answer(&t, &answer);
             free((void *) answer.text.data);
 
-            bus->gap(&t, none, NULL, 7, 0, op.since_text, id, "history");
+            bus->gap(&t, NULL, none, NULL, 7, 0, op.since_text, id, "history");
             check_answer(&t, &answer);
             free((void *) answer.text.data);
         }

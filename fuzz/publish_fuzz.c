@@ -21,6 +21,7 @@
 #define TENANT   0x02
 #define SMALL    0x04
 #define BARE     0x08
+#define TARGET   0x10
 
 
 static const uint8_t  key[16] = "0123456789abcde";
@@ -167,6 +168,63 @@ check_ignored(const wsb_ignored_t *ignored)
 }
 
 
+/* It is told in the section protocol, as one document. */
+
+static void
+check_targeted(const wsb_event_t *ev)
+{
+    unsigned           i;
+    wsb_str_t          text;
+    wsb_text_t         t;
+    wsb_json_t         value;
+    wsb_json_error_t   err;
+
+    static const wsb_str_t  none = wsb_null_string;
+
+    static const wsb_json_limits_t  limits = { WSB_JSON_DEPTH, 0 };
+
+    static const wsb_field_t  words[] = {
+        WSB_ENTITY_TYPE, WSB_ACTION, WSB_ENTITY_ID, WSB_SECTION, WSB_USER,
+        WSB_SESSION
+    };
+
+    for (i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        check_word(ev->field[words[i]]);
+    }
+
+    fuzz_check(wsb_str_eq(&ev->field[WSB_KIND], "entity"));
+    fuzz_check(wsb_str_eq(&ev->field[WSB_ACTION], "created")
+               || wsb_str_eq(&ev->field[WSB_ACTION], "unknown"));
+    fuzz_check(!wsb_str_eq(&ev->field[WSB_ENTITY_TYPE], "dish"));
+
+    memset(&t, 0, sizeof(t));
+
+    wsb_codec_section.body(&t, ev, none);
+    fuzz_check(!t.failed);
+
+    text.data = t.data;
+    text.len = t.len;
+
+    fuzz_check(wsb_json_parse(text, &limits, &value, &err) == WSB_OK);
+    wsb_text_done(&t);
+}
+
+
+static wsb_rc_t
+find(void *ctx, wsb_str_t name, wsb_str_t *entity)
+{
+    static const wsb_str_t  dishes = wsb_string("dishes");
+
+    fuzz_check(ctx == NULL && name.len != 0);
+
+    if (wsb_str_eq(&name, "dish")) {
+        *entity = dishes;
+    }
+
+    return WSB_OK;
+}
+
+
 static void
 check_batch(const wsb_batch_t *batch, const wsb_publish_conf_t *conf,
     wsb_str_t body)
@@ -175,7 +233,7 @@ check_batch(const wsb_batch_t *batch, const wsb_publish_conf_t *conf,
     wsb_event_t   ev;
     wsb_parts_t   parts;
 
-    fuzz_check(batch->nentries != 0);
+    fuzz_check(batch->nentries != 0 || conf->target != NULL);
     fuzz_check(batch->len <= conf->batch.max_batch);
 
     offset = 0;
@@ -188,7 +246,13 @@ check_batch(const wsb_batch_t *batch, const wsb_publish_conf_t *conf,
                                     batch->entries[i].len, &ev)
                    == WSB_OK);
 
-        check_event(&ev, body);
+        if (conf->target != NULL && wsb_str_eq(&ev.field[WSB_KIND], "entity"))
+        {
+            check_targeted(&ev);
+
+        } else {
+            check_event(&ev, body);
+        }
 
         fuzz_check(wsb_event_size(&ev) == batch->entries[i].len);
 
@@ -222,11 +286,22 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static const wsb_str_t  none = wsb_null_string;
     static const wsb_str_t  forced = wsb_string("forced");
 
+    static const wsb_str_t  actions[] = {
+        wsb_string("created"), wsb_string("unknown")
+    };
+
+    static const wsb_target_t  target = {
+        wsb_string("tables"), actions, 2, find, NULL
+    };
+
     if (size == 0) {
         return 0;
     }
 
+    memset(&conf, 0, sizeof(conf));
+
     conf.batch.key = key;
+    conf.target = data[0] & TARGET ? &target : NULL;
     conf.tenant = data[0] & TENANT ? forced : none;
     conf.bare = data[0] & BARE;
     conf.topic = data[0] & BARE ? forced : none;

@@ -83,7 +83,7 @@ check_subscription(const wsb_op_t *op)
     codec->subscribed(&t, op, client, 7, id, -1);
     check_answer(&t, "response", op->id);
 
-    codec->gap(&t, none, client, 7, 0, id, id, "slow");
+    codec->gap(&t, NULL, none, client, 7, 0, id, id, "slow");
     check_answer(&t, "response", none);
 }
 
@@ -149,7 +149,7 @@ check_op(wsb_op_t *op)
         text.data = op->text.data;
         text.len = op->text.len;
 
-        codec->error(&t, op->id, op->code, text);
+        codec->error(&t, NULL, op->id, op->code, text);
         check_answer(&t, "response", op->id);
     }
 }

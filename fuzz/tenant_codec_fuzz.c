@@ -152,7 +152,7 @@ check_args(wsb_str_t args)
         codec->body(&t, &ev, id);
         check_changed(&t, tenant);
 
-        codec->gap(&t, tenant, NULL, 1, 1, id, id, "slow");
+        codec->gap(&t, NULL, tenant, NULL, 1, 1, id, id, "slow");
         check_changed(&t, tenant);
     }
 

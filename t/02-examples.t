@@ -57,7 +57,7 @@ sub passes {
 
     for (values %files) {
         s{^load_module\s+modules/ngx_http_ws_bus_module\.so;}{$load}m;
-        s{/var/cache/nginx/}{tmp/}g;
+        s{/var/(?:cache|log)/nginx/}{tmp/}g;
     }
 
     $files{'jwt.key'}    = 'a secret of the tests only, ' x 2;

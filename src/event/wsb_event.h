@@ -25,6 +25,8 @@ typedef enum {
     WSB_LINK_ID,
     WSB_SOURCE_ID,
     WSB_TARGET_ID,
+    WSB_USER,                       /* whom alone it is for, where somebody */
+    WSB_SESSION,                    /* asks for that */
     WSB_TIMESTAMP,                  /* RFC 3339 as published; else msec */
     WSB_METADATA,                   /* JSON, the original bytes */
     WSB_DATA,                       /* JSON, the original bytes */

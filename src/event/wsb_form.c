@@ -60,3 +60,31 @@ wsb_form_hex(uint8_t c)
 
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
+
+
+uint8_t *
+wsb_form_encode(uint8_t *dst, wsb_str_t s)
+{
+    size_t   i;
+    uint8_t  c;
+
+    static const char  hex[] = "0123456789ABCDEF";
+
+    for (i = 0; i < s.len; i++) {
+        c = s.data[i];
+
+        if ((c >= '0' && c <= '9')
+            || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z')
+            || c == '-' || c == '.' || c == '_' || c == '~')
+        {
+            *dst++ = c;
+            continue;
+        }
+
+        *dst++ = '%';
+        *dst++ = (uint8_t) hex[c >> 4];
+        *dst++ = (uint8_t) hex[c & 15];
+    }
+
+    return dst;
+}

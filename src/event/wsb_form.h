@@ -20,5 +20,12 @@
 
 wsb_rc_t wsb_form_decode(wsb_str_t s, uint8_t *dst, size_t *len);
 
+/*
+ * All but letters, digits and -._~ as "%" and two digits.  dst has room for
+ * 3 * s.len bytes; what follows is returned.
+ */
+
+uint8_t *wsb_form_encode(uint8_t *dst, wsb_str_t s);
+
 
 #endif /* WSB_FORM_H */

@@ -17,6 +17,8 @@ static wsb_rc_t wsb_publish_document(wsb_str_t text, wsb_json_t *value,
 static long wsb_publish_index(const uint8_t *p, const uint8_t *last);
 static wsb_rc_t wsb_publish_event(wsb_publish_t *pub,
     const wsb_json_t *value);
+static wsb_rc_t wsb_publish_targeted(wsb_publish_t *pub,
+    const wsb_json_t *object);
 static wsb_rc_t wsb_publish_cloud(wsb_publish_t *pub,
     const wsb_json_t *object);
 static int wsb_publish_topic(const wsb_json_t *value, wsb_json_t *topic,
@@ -47,6 +49,8 @@ wsb_publish_parse(wsb_batch_t *batch, wsb_format_t format, wsb_str_t body,
     pub.tenant = conf->tenant;
     pub.bare = conf->bare;
     pub.topic = conf->topic;
+    pub.target = conf->target;
+    pub.dropped = 0;
     pub.cloud = format == WSB_FORMAT_CLOUDEVENTS;
     pub.problem = problem;
     pub.body = body;
@@ -60,7 +64,7 @@ wsb_publish_parse(wsb_batch_t *batch, wsb_format_t format, wsb_str_t body,
                                          : wsb_publish_json(&pub);
     }
 
-    if (rc == WSB_OK && batch->nentries == 0) {
+    if (rc == WSB_OK && batch->nentries == 0 && !pub.dropped) {
         problem->index = -1;
         rc = wsb_problem_set(problem, 422, "there is no event");
     }
@@ -262,6 +266,10 @@ wsb_publish_event(wsb_publish_t *pub, const wsb_json_t *value)
         return wsb_publish_cloud(pub, value);
     }
 
+    if (pub->target != NULL) {
+        return wsb_publish_targeted(pub, value);
+    }
+
     rc = wsb_publish_envelope(pub, value, &object, &timestamp);
 
     if (rc != WSB_OK) {
@@ -296,6 +304,34 @@ wsb_publish_event(wsb_publish_t *pub, const wsb_json_t *value)
     }
 
     rc = wsb_publish_fields_check(pub, &ev, &members);
+
+    if (rc != WSB_OK) {
+        return rc;
+    }
+
+    if (pub->tenant.data != NULL) {
+        ev.field[WSB_TENANT] = pub->tenant;
+    }
+
+    return wsb_publish_add(pub, &ev);
+}
+
+
+static wsb_rc_t
+wsb_publish_targeted(wsb_publish_t *pub, const wsb_json_t *object)
+{
+    wsb_rc_t               rc;
+    wsb_event_t            ev;
+    wsb_publish_decoded_t  members;
+
+    memset(&ev, 0, sizeof(wsb_event_t));
+
+    rc = wsb_publish_target_read(pub, object, &ev, &members);
+
+    if (rc == WSB_DONE) {
+        pub->dropped = 1;
+        return WSB_OK;
+    }
 
     if (rc != WSB_OK) {
         return rc;

@@ -11,6 +11,7 @@
 
 #include "wsb_batch.h"
 #include "wsb_problem.h"
+#include "wsb_target.h"
 
 
 typedef enum {
@@ -30,6 +31,8 @@ typedef struct {
                                              do not come as {"topic":...,
                                              "action":...}; data NULL: they
                                              have none, and do not */
+    const wsb_target_t   *target;         /* not NULL: events may say whom they
+                                             are for */
 } wsb_publish_conf_t;
 
 

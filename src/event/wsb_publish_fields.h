@@ -13,6 +13,7 @@
 
 #include "wsb_batch.h"
 #include "wsb_problem.h"
+#include "wsb_target.h"
 #include "../json/wsb_json.h"
 
 
@@ -36,7 +37,9 @@ typedef struct {
     wsb_str_t                body;
     unsigned                 bare;        /* actions are taken */
     unsigned                 cloud;       /* they are CloudEvents */
+    unsigned                 dropped;     /* some were of no use to anybody */
     wsb_str_t                topic;       /* of them */
+    const wsb_target_t      *target;      /* NULL: there is none */
 } wsb_publish_t;
 
 
@@ -84,6 +87,14 @@ wsb_rc_t wsb_publish_fields_value(wsb_publish_t *pub,
 
 /* The same of a CloudEvent, which is checked. */
 wsb_rc_t wsb_publish_cloud_read(wsb_publish_t *pub, const wsb_json_t *object,
+    wsb_event_t *ev, wsb_publish_decoded_t *members);
+
+/*
+ * An event that may say whom it is for, and have names of fields that are
+ * others: members holds what ev points to.  WSB_DONE: it is none that anybody
+ * hears of here.
+ */
+wsb_rc_t wsb_publish_target_read(wsb_publish_t *pub, const wsb_json_t *object,
     wsb_event_t *ev, wsb_publish_decoded_t *members);
 
 /* An action: its name, and what it holds, or NULL. */

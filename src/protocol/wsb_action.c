@@ -207,9 +207,10 @@ wsb_action_pong(wsb_text_t *t, const wsb_op_t *op, wsb_str_t last_id)
 /* There are no codes.  A binary message is not answered. */
 
 void
-wsb_action_error(wsb_text_t *t, wsb_str_t id, const char *code,
-    wsb_str_t text)
+wsb_action_error(wsb_text_t *t, const wsb_context_t *context, wsb_str_t id,
+    const char *code, wsb_str_t text)
 {
+    (void) context;
     (void) id;
 
     if (strcmp(code, "binary") == 0) {
@@ -231,7 +232,7 @@ wsb_action_response(wsb_text_t *t, const wsb_op_t *op,
     (void) op;
 
     if (result->code != NULL) {
-        wsb_action_error(t, result->text, result->code, result->text);
+        wsb_action_error(t, NULL, result->text, result->code, result->text);
     }
 }
 

@@ -34,8 +34,8 @@ uint8_t *wsb_action_command(wsb_op_t *op, const wsb_json_index_t *message,
 
 void wsb_action_ignore(wsb_op_t *op, const char *why);
 void wsb_action_pong(wsb_text_t *t, const wsb_op_t *op, wsb_str_t last_id);
-void wsb_action_error(wsb_text_t *t, wsb_str_t id, const char *code,
-    wsb_str_t text);
+void wsb_action_error(wsb_text_t *t, const wsb_context_t *context,
+    wsb_str_t id, const char *code, wsb_str_t text);
 void wsb_action_response(wsb_text_t *t, const wsb_op_t *op,
     const wsb_result_t *result);
 

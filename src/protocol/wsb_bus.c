@@ -32,7 +32,8 @@
 #define WSB_WHERE_TEXT_MAX  128          /* longer ones are not for people */
 
 
-static void wsb_bus_welcome(wsb_text_t *t, wsb_str_t connection_id);
+static void wsb_bus_welcome(wsb_text_t *t, const wsb_context_t *context,
+    wsb_str_t connection_id);
 static void wsb_bus_subscribed(wsb_text_t *t, const wsb_op_t *op,
     const uint8_t *client, uint32_t ordinal, wsb_str_t last_id,
     int recovered);
@@ -42,11 +43,11 @@ static void wsb_bus_pong(wsb_text_t *t, const wsb_op_t *op,
 static void wsb_bus_position(wsb_text_t *t, wsb_str_t last_id);
 static void wsb_bus_renewed(wsb_text_t *t, const wsb_op_t *op,
     uint64_t expires);
-static void wsb_bus_gap(wsb_text_t *t, wsb_str_t tenant,
-    const uint8_t *client, uint32_t ordinal, int aware, wsb_str_t from,
-    wsb_str_t to, const char *reason);
-static void wsb_bus_error(wsb_text_t *t, wsb_str_t id, const char *code,
-    wsb_str_t text);
+static void wsb_bus_gap(wsb_text_t *t, const wsb_context_t *context,
+    wsb_str_t tenant, const uint8_t *client, uint32_t ordinal, int aware,
+    wsb_str_t from, wsb_str_t to, const char *reason);
+static void wsb_bus_error(wsb_text_t *t, const wsb_context_t *context,
+    wsb_str_t id, const char *code, wsb_str_t text);
 static void wsb_bus_response(wsb_text_t *t, const wsb_op_t *op,
     const wsb_result_t *result);
 static void wsb_bus_failure(wsb_text_t *t, const wsb_result_t *result);
@@ -87,8 +88,11 @@ const wsb_codec_t  wsb_codec_bus = {
 
 
 static void
-wsb_bus_welcome(wsb_text_t *t, wsb_str_t connection_id)
+wsb_bus_welcome(wsb_text_t *t, const wsb_context_t *context,
+    wsb_str_t connection_id)
 {
+    (void) context;
+
     wsb_text_lit(t, "{\"type\":\"welcome\"");
     wsb_bus_text(t, ",\"connection_id\":", connection_id);
     wsb_text_lit(t, "}");
@@ -179,14 +183,15 @@ wsb_bus_renewed(wsb_text_t *t, const wsb_op_t *op, uint64_t expires)
 
 
 static void
-wsb_bus_gap(wsb_text_t *t, wsb_str_t tenant, const uint8_t *client,
-    uint32_t ordinal, int aware, wsb_str_t from, wsb_str_t to,
-    const char *reason)
+wsb_bus_gap(wsb_text_t *t, const wsb_context_t *context, wsb_str_t tenant,
+    const uint8_t *client, uint32_t ordinal, int aware, wsb_str_t from,
+    wsb_str_t to, const char *reason)
 {
     int        n;
     char       buf[WSB_GAP_TEXT_MAX];
     wsb_str_t  text, none = wsb_null_string;
 
+    (void) context;
     (void) tenant;
     (void) client;
 
@@ -212,13 +217,16 @@ wsb_bus_gap(wsb_text_t *t, wsb_str_t tenant, const uint8_t *client,
     text.len = n < 0 ? 0 : (size_t) n < sizeof(buf) ? (size_t) n
                                                     : sizeof(buf) - 1;
 
-    wsb_bus_error(t, none, "gap", text);
+    wsb_bus_error(t, NULL, none, "gap", text);
 }
 
 
 static void
-wsb_bus_error(wsb_text_t *t, wsb_str_t id, const char *code, wsb_str_t text)
+wsb_bus_error(wsb_text_t *t, const wsb_context_t *context, wsb_str_t id,
+    const char *code, wsb_str_t text)
 {
+    (void) context;
+
     wsb_text_lit(t, "{\"type\":\"error\",\"message\":");
     wsb_text_json(t, text);
     wsb_text_lit(t, ",\"code\":\"");

@@ -62,7 +62,27 @@ typedef struct {
     wsb_str_t             entity;
     wsb_str_t             section;
     wsb_str_t             schema;         /* of who names none */
+    wsb_str_t             user;           /* of its token; len 0: none */
+    wsb_str_t             session;        /* the same */
+    wsb_str_t             roles;          /* the same: a JSON array */
+    const wsb_str_t      *actions;        /* that it hears of by itself */
+    unsigned              nactions;
 } wsb_context_t;
+
+
+/* What may be wrong with a handshake, in the order of the looks. */
+
+typedef enum {
+    WSB_REFUSED_NO_ENTITY = 0,
+    WSB_REFUSED_ENTITY,             /* nobody knows it */
+    WSB_REFUSED_NO_SECTION,
+    WSB_REFUSED_NO_TOKEN,
+    WSB_REFUSED_TOKEN,
+    WSB_REFUSED_RIGHT,
+    WSB_REFUSED_NOT_FOUND,          /* these three: a hook says so */
+    WSB_REFUSED_TIMEOUT,
+    WSB_REFUSED_FAILED
+} wsb_refused_t;
 
 
 /* What a request wants to be done. */
@@ -85,6 +105,8 @@ typedef struct {
     wsb_str_t             record_id;      /* decoded; data NULL: none */
     wsb_str_t             data;
     wsb_str_t             options;
+    wsb_str_t             args;           /* a query as the backend gets it, in
+                                             the place of options */
     unsigned              untold;         /* what comes of it is published by
                                              the backend: no event is made */
     wsb_str_t             topic;          /* not NULL: data is an action, which
@@ -119,6 +141,7 @@ typedef struct {
     uint64_t              count;          /* rows in data, or NONE */
     uint64_t              retry_after;    /* seconds, or NONE */
     uint64_t              time;           /* now, ms since 1970 */
+    unsigned              refresh;        /* nobody has asked for it now */
 } wsb_result_t;
 
 
@@ -133,6 +156,9 @@ typedef struct {
     unsigned              each;           /* a subscription for each entity_type
                                              of the filter that has none yet;
                                              or all of these are ended */
+    uint64_t              topics;         /* not 0: instead of the filter,
+                                             these of its first subscription,
+                                             as bits, are heard or are not */
     wsb_ignored_t        *ignored;        /* NULL: all was understood */
     wsb_since_t           since;
     uint64_t              since_epoch;
@@ -183,6 +209,36 @@ typedef struct {
     int                   implicit;
     wsb_str_t             kind;
 
+    /*
+     * If not NULL, it makes the filter of that subscription, in op, which is
+     * zeroed.  WSB_NOMEM.
+     */
+    wsb_rc_t            (*base)(const wsb_context_t *context, wsb_op_t *op);
+
+    /* The bits of op->topics that this action of its entity has. */
+    uint64_t            (*topic_bits)(const wsb_context_t *context,
+                                      wsb_str_t action);
+
+    /*
+     * What a client has read is read again when it changes, and sent as a
+     * response to the same operation, with refresh set in its result, unless
+     * the client does not hear this bit of op->topics.
+     */
+    uint64_t            (*refresh)(const wsb_op_t *op);
+
+    /*
+     * Handshakes are judged before nginx's access modules: the status and the
+     * body, JSON, of a refusal.  entity: the name, as far as it is known.
+     */
+    unsigned            (*refuse)(wsb_text_t *t, wsb_refused_t why,
+                                  wsb_str_t entity);
+
+    /* The backend is asked with the client's token, wherever that was found. */
+    int                   bearer;
+
+    /* A publish location of this protocol takes its events as well. */
+    int                   targeted;
+
     /* A publish location of this protocol takes bare actions as well. */
     int                   bare;
 
@@ -231,7 +287,8 @@ typedef struct {
     void                (*filter)(wsb_text_t *t, const wsb_filter_t *filter);
 
     /* What comes first on a connection. */
-    void                (*welcome)(wsb_text_t *t, wsb_str_t connection_id);
+    void                (*welcome)(wsb_text_t *t, const wsb_context_t *context,
+                                   wsb_str_t connection_id);
 
     /*
      * client: the WSB_CLIENT_LEN random bytes of whom it is for, here and
@@ -256,14 +313,15 @@ typedef struct {
      * reason is "history", "slow" or "unknown"; aware: the client has sent
      * since; tenant is that of the connection, data NULL: none.
      */
-    void                (*gap)(wsb_text_t *t, wsb_str_t tenant,
-                               const uint8_t *client, uint32_t ordinal,
-                               int aware, wsb_str_t from, wsb_str_t to,
-                               const char *reason);
+    void                (*gap)(wsb_text_t *t, const wsb_context_t *context,
+                               wsb_str_t tenant, const uint8_t *client,
+                               uint32_t ordinal, int aware, wsb_str_t from,
+                               wsb_str_t to, const char *reason);
 
     /* id.data NULL: none */
-    void                (*error)(wsb_text_t *t, wsb_str_t id,
-                                 const char *code, wsb_str_t text);
+    void                (*error)(wsb_text_t *t, const wsb_context_t *context,
+                                 wsb_str_t id, const char *code,
+                                 wsb_str_t text);
 
     /*
      * The one answer to a REQUEST.  Not NULL where decode() makes any.  Data
@@ -297,6 +355,7 @@ extern const wsb_codec_t  wsb_codec_tenant;
 extern const wsb_codec_t  wsb_codec_resource;
 extern const wsb_codec_t  wsb_codec_action;
 extern const wsb_codec_t  wsb_codec_topics;   /* "action" with topics */
+extern const wsb_codec_t  wsb_codec_section;
 
 
 /* "read", "create", ... */

@@ -46,11 +46,11 @@ static void wsb_resource_subscribed(wsb_text_t *t, const wsb_op_t *op,
 static void wsb_resource_unsubscribed(wsb_text_t *t, const wsb_op_t *op);
 static void wsb_resource_pong(wsb_text_t *t, const wsb_op_t *op,
     wsb_str_t last_id);
-static void wsb_resource_gap(wsb_text_t *t, wsb_str_t tenant,
-    const uint8_t *client, uint32_t ordinal, int aware, wsb_str_t from,
-    wsb_str_t to, const char *reason);
-static void wsb_resource_error(wsb_text_t *t, wsb_str_t id, const char *code,
-    wsb_str_t text);
+static void wsb_resource_gap(wsb_text_t *t, const wsb_context_t *context,
+    wsb_str_t tenant, const uint8_t *client, uint32_t ordinal, int aware,
+    wsb_str_t from, wsb_str_t to, const char *reason);
+static void wsb_resource_error(wsb_text_t *t, const wsb_context_t *context,
+    wsb_str_t id, const char *code, wsb_str_t text);
 static void wsb_resource_response(wsb_text_t *t, const wsb_op_t *op,
     const wsb_result_t *result);
 static void wsb_resource_result(wsb_text_t *t, const wsb_op_t *op,
@@ -191,15 +191,16 @@ wsb_resource_pong(wsb_text_t *t, const wsb_op_t *op, wsb_str_t last_id)
 /* It answers nothing that a client has asked for: its id is "". */
 
 static void
-wsb_resource_gap(wsb_text_t *t, wsb_str_t tenant, const uint8_t *client,
-    uint32_t ordinal, int aware, wsb_str_t from, wsb_str_t to,
-    const char *reason)
+wsb_resource_gap(wsb_text_t *t, const wsb_context_t *context, wsb_str_t tenant,
+    const uint8_t *client, uint32_t ordinal, int aware, wsb_str_t from,
+    wsb_str_t to, const char *reason)
 {
     uint8_t    name[WSB_UUID_LEN];
     wsb_str_t  s = { WSB_UUID_LEN, name };
 
     static const wsb_str_t  none = wsb_null_string;
 
+    (void) context;
     (void) tenant;
     (void) aware;
 
@@ -220,9 +221,11 @@ wsb_resource_gap(wsb_text_t *t, wsb_str_t tenant, const uint8_t *client,
 
 
 static void
-wsb_resource_error(wsb_text_t *t, wsb_str_t id, const char *code,
-    wsb_str_t text)
+wsb_resource_error(wsb_text_t *t, const wsb_context_t *context, wsb_str_t id,
+    const char *code, wsb_str_t text)
 {
+    (void) context;
+
     /* as the engine calls what the protocol has a longer word for */
 
     if (strcmp(code, "not_found") == 0) {

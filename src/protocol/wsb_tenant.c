@@ -22,9 +22,9 @@ static void wsb_tenant_ignore(wsb_op_t *op, const char *why);
 static void wsb_tenant_filter(wsb_text_t *t, const wsb_filter_t *filter);
 static void wsb_tenant_pong(wsb_text_t *t, const wsb_op_t *op,
     wsb_str_t last_id);
-static void wsb_tenant_gap(wsb_text_t *t, wsb_str_t tenant,
-    const uint8_t *client, uint32_t ordinal, int aware, wsb_str_t from,
-    wsb_str_t to, const char *reason);
+static void wsb_tenant_gap(wsb_text_t *t, const wsb_context_t *context,
+    wsb_str_t tenant, const uint8_t *client, uint32_t ordinal, int aware,
+    wsb_str_t from, wsb_str_t to, const char *reason);
 static void wsb_tenant_body(wsb_text_t *t, const wsb_event_t *ev,
     wsb_str_t event_id);
 static const char *wsb_tenant_change(wsb_str_t action);
@@ -151,10 +151,11 @@ wsb_tenant_pong(wsb_text_t *t, const wsb_op_t *op, wsb_str_t last_id)
 /* Whatever it was: the client looks at all of it again. */
 
 static void
-wsb_tenant_gap(wsb_text_t *t, wsb_str_t tenant, const uint8_t *client,
-    uint32_t ordinal, int aware, wsb_str_t from, wsb_str_t to,
-    const char *reason)
+wsb_tenant_gap(wsb_text_t *t, const wsb_context_t *context, wsb_str_t tenant,
+    const uint8_t *client, uint32_t ordinal, int aware, wsb_str_t from,
+    wsb_str_t to, const char *reason)
 {
+    (void) context;
     (void) client;
     (void) ordinal;
     (void) aware;

@@ -398,8 +398,8 @@ ngx_http_ws_bus_answer_send(ngx_http_ws_bus_ask_t *ask, wsb_result_t *result)
         wc->conf->codec->response(&text, &ask->kept->op, result);
 
     } else if (wc->conf->codec->error != NULL) {
-        wc->conf->codec->error(&text, ask->kept->op.id, result->code,
-                               result->text);
+        wc->conf->codec->error(&text, wc->context, ask->kept->op.id,
+                               result->code, result->text);
     }
 
     (void) ngx_http_ws_bus_op_answer(ask->kept, &text);

@@ -7,19 +7,12 @@
  * another's hundred.
  */
 
-#include "ngx_http_ws_bus_call.h"
+#include "ngx_http_ws_bus_question.h"
 
 
-static ngx_int_t ngx_http_ws_bus_asker_admit(ngx_http_request_t *r,
-    ngx_http_ws_bus_client_t *wc, const wsb_forced_t *forced, ngx_uint_t n);
-static ngx_int_t ngx_http_ws_bus_asker_metadata(
-    ngx_http_ws_bus_asker_t *asker, wsb_str_t metadata);
-static u_char *ngx_http_ws_bus_asker_copy(u_char *p, wsb_str_t *dst,
-    const wsb_str_t *src);
 static void ngx_http_ws_bus_asker_request(ngx_http_ws_bus_client_t *wc,
     wsb_op_t *op);
 static size_t ngx_http_ws_bus_asker_size(const wsb_op_t *op);
-static void ngx_http_ws_bus_asker_turn(ngx_http_ws_bus_asker_t *asker);
 static void ngx_http_ws_bus_asker_pump_handler(ngx_event_t *ev);
 static ngx_uint_t ngx_http_ws_bus_asker_may(ngx_http_ws_bus_asker_t *asker);
 static void ngx_http_ws_bus_asker_start(ngx_http_ws_bus_asker_t *asker);
@@ -31,6 +24,8 @@ static void ngx_http_ws_bus_asker_call(ngx_http_ws_bus_ask_t *ask);
 static void ngx_http_ws_bus_asker_unqueue(ngx_http_ws_bus_asker_t *asker,
     ngx_http_ws_bus_ask_t *ask);
 static void ngx_http_ws_bus_asker_resume(ngx_http_ws_bus_client_t *wc);
+static void ngx_http_ws_bus_asker_missed(ngx_http_ws_bus_client_t *wc);
+static void ngx_http_ws_bus_asker_closed(ngx_http_ws_bus_client_t *wc);
 static ngx_int_t ngx_http_ws_bus_asker_renew(ngx_http_ws_bus_client_t *wc,
     wsb_str_t token, const wsb_json_t *claims);
 static void ngx_http_ws_bus_asker_free(ngx_http_ws_bus_client_t *wc);
@@ -41,9 +36,10 @@ const ngx_http_ws_bus_requests_t  ngx_http_ws_bus_asker_requests = {
     ngx_http_ws_bus_connect,
     ngx_http_ws_bus_asker_admit,
     ngx_http_ws_bus_notice_opened,
-    ngx_http_ws_bus_notice_closed,
+    ngx_http_ws_bus_asker_closed,
     ngx_http_ws_bus_asker_request,
     ngx_http_ws_bus_asker_resume,
+    ngx_http_ws_bus_asker_missed,
     ngx_http_ws_bus_asker_renew,
     ngx_http_ws_bus_asker_free,
     ngx_http_ws_bus_asker_tenant
@@ -62,91 +58,10 @@ ngx_http_ws_bus_asker_init_process(ngx_cycle_t *cycle)
 {
     ngx_queue_init(&ngx_http_ws_bus_asker_turns);
 
+    ngx_http_ws_bus_question_init_process(cycle);
+
     ngx_http_ws_bus_asker_pump.handler = ngx_http_ws_bus_asker_pump_handler;
     ngx_http_ws_bus_asker_pump.log = cycle->log;
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_ws_bus_asker_admit(ngx_http_request_t *r,
-    ngx_http_ws_bus_client_t *wc, const wsb_forced_t *forced, ngx_uint_t n)
-{
-    size_t                            size;
-    u_char                           *p;
-    ngx_uint_t                        i;
-    ngx_http_ws_bus_asker_t          *asker;
-    ngx_http_ws_bus_call_loc_conf_t  *conf;
-
-    conf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_call_module);
-
-    size = sizeof(ngx_http_ws_bus_asker_t) + n * sizeof(wsb_forced_t);
-
-    for (i = 0; i < n; i++) {
-        size += forced[i].field.len + forced[i].op.len + forced[i].value.len;
-    }
-
-    asker = ngx_calloc(size, r->connection->log);
-    if (asker == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    wc->asker = asker;
-
-    asker->client = wc;
-    asker->conf = conf;
-    asker->nforced = n;
-    ngx_queue_init(&asker->waiting);
-
-    ngx_hex_dump(ngx_cpymem(asker->id, "conn_", 5), wc->id, sizeof(wc->id));
-
-    p = (u_char *) &asker->forced[n];
-
-    for (i = 0; i < n; i++) {
-        p = ngx_http_ws_bus_asker_copy(p, &asker->forced[i].field,
-                                       &forced[i].field);
-        p = ngx_http_ws_bus_asker_copy(p, &asker->forced[i].op,
-                                       &forced[i].op);
-        p = ngx_http_ws_bus_asker_copy(p, &asker->forced[i].value,
-                                       &forced[i].value);
-    }
-
-    asker->caller = ngx_http_ws_bus_caller_create(r, conf->headers);
-
-    if (asker->caller == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    if (ngx_http_ws_bus_notice_admit(r, asker) != NGX_OK) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    return ngx_http_ws_bus_asker_metadata(asker,
-                                       ngx_http_ws_bus_connect_metadata(r));
-}
-
-
-/* What hooks have said of the handshake is the connection's. */
-
-static ngx_int_t
-ngx_http_ws_bus_asker_metadata(ngx_http_ws_bus_asker_t *asker,
-    wsb_str_t metadata)
-{
-    u_char  *p;
-
-    if (metadata.data == NULL) {
-        return NGX_OK;
-    }
-
-    p = wsb_malloc(metadata.len);
-    if (p == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    asker->metadata.data = p;
-    asker->metadata.len = metadata.len;
-    ngx_memcpy(p, metadata.data, metadata.len);
 
     return NGX_OK;
 }
@@ -171,24 +86,44 @@ ngx_http_ws_bus_asker_meta(ngx_http_ws_bus_asker_t *asker, ngx_pool_t *pool)
 }
 
 
-static u_char *
-ngx_http_ws_bus_asker_copy(u_char *p, wsb_str_t *dst, const wsb_str_t *src)
-{
-    dst->data = p;
-    dst->len = src->len;
-
-    return src->len ? ngx_cpymem(p, src->data, src->len) : p;
-}
-
-
 static void
 ngx_http_ws_bus_asker_request(ngx_http_ws_bus_client_t *wc, wsb_op_t *op)
 {
-    ngx_http_ws_bus_op_t     *kept;
     ngx_http_ws_bus_ask_t    *ask;
     ngx_http_ws_bus_asker_t  *asker;
 
     asker = wc->asker;
+
+    ask = ngx_http_ws_bus_asker_keep(asker, op);
+
+    if (ask == NULL) {
+        ngx_http_ws_bus_client_end(wc, NGX_HTTP_WS_BUS_END_INTERNAL,
+                                   "no memory");
+        return;
+    }
+
+    ngx_queue_insert_tail(&asker->waiting, &ask->queue);
+
+    ngx_http_ws_bus_question_asked(ask);
+
+    ngx_http_ws_bus_asker_turn(asker);
+
+    if (asker->nwaiting >= NGX_HTTP_WS_BUS_WAITING_MAX
+        || asker->bytes >= NGX_HTTP_WS_BUS_WAITING_BYTES)
+    {
+        ngx_http_ws_bus_client_hold(wc, NGX_HTTP_WS_BUS_HELD_REQUESTS);
+    }
+}
+
+
+ngx_http_ws_bus_ask_t *
+ngx_http_ws_bus_asker_keep(ngx_http_ws_bus_asker_t *asker, wsb_op_t *op)
+{
+    ngx_http_ws_bus_op_t      *kept;
+    ngx_http_ws_bus_ask_t     *ask;
+    ngx_http_ws_bus_client_t  *wc;
+
+    wc = asker->client;
 
     ask = ngx_calloc(sizeof(ngx_http_ws_bus_ask_t), wc->connection->log);
     kept = ask ? ngx_http_ws_bus_op_keep(wc, op) : NULL;
@@ -199,9 +134,7 @@ ngx_http_ws_bus_asker_request(ngx_http_ws_bus_client_t *wc, wsb_op_t *op)
             ngx_free(ask);
         }
 
-        ngx_http_ws_bus_client_end(wc, NGX_HTTP_WS_BUS_END_INTERNAL,
-                                   "no memory");
-        return;
+        return NULL;
     }
 
     kept->data = ask;
@@ -210,22 +143,16 @@ ngx_http_ws_bus_asker_request(ngx_http_ws_bus_client_t *wc, wsb_op_t *op)
     ask->kept = kept;
     ask->asker = asker;
     ask->conf = asker->conf;
+    ask->codec = wc->conf->codec;
     ask->bus = wc->fan->worker->bus;
     ask->size = ngx_http_ws_bus_asker_size(&kept->op);
 
     ask->waiting = 1;
-    ngx_queue_insert_tail(&asker->waiting, &ask->queue);
     asker->nwaiting++;
     asker->bytes += ask->size;
     ngx_http_ws_bus_call_counters(ask->bus->worker)->requests_waiting++;
 
-    ngx_http_ws_bus_asker_turn(asker);
-
-    if (asker->nwaiting >= NGX_HTTP_WS_BUS_WAITING_MAX
-        || asker->bytes >= NGX_HTTP_WS_BUS_WAITING_BYTES)
-    {
-        ngx_http_ws_bus_client_hold(wc, NGX_HTTP_WS_BUS_HELD_REQUESTS);
-    }
+    return ask;
 }
 
 
@@ -246,7 +173,7 @@ ngx_http_ws_bus_asker_size(const wsb_op_t *op)
 
 /* It gets its turn, if something waits that may run. */
 
-static void
+void
 ngx_http_ws_bus_asker_turn(ngx_http_ws_bus_asker_t *asker)
 {
     if (!asker->queued && asker->nwaiting != 0) {
@@ -313,11 +240,19 @@ ngx_http_ws_bus_asker_pump_handler(ngx_event_t *ev)
 static ngx_uint_t
 ngx_http_ws_bus_asker_may(ngx_http_ws_bus_asker_t *asker)
 {
+    ngx_queue_t               *q;
+    ngx_http_ws_bus_ask_t     *ask;
     ngx_http_ws_bus_client_t  *wc;
 
     wc = asker->client;
 
-    if (wc->control_size > NGX_HTTP_WS_BUS_CONTROL_MAX) {
+    q = ngx_queue_head(&asker->waiting);
+    ask = ngx_queue_empty(&asker->waiting)
+              ? NULL : ngx_queue_data(q, ngx_http_ws_bus_ask_t, queue);
+
+    if (wc->control_size > NGX_HTTP_WS_BUS_CONTROL_MAX
+        && !(ask != NULL && ask->refresh))
+    {
         /* it does not read its answers */
         wc->stalled = 1;
         return 0;
@@ -346,6 +281,10 @@ ngx_http_ws_bus_asker_start(ngx_http_ws_bus_asker_t *asker)
     ngx_http_ws_bus_asker_running++;
 
     ngx_http_ws_bus_asker_turn(asker);
+
+    if (ask->question != NULL && !ask->refresh) {
+        ngx_http_ws_bus_hold(ask);
+    }
 
     rc = ngx_http_ws_bus_hook_call(ask, &result);
 
@@ -559,10 +498,13 @@ ngx_http_ws_bus_asker_finish(ngx_http_ws_bus_ask_t *ask,
         ask->asker->running--;
     }
 
-    if (result != NULL) {
+    if (result != NULL && !ask->refresh) {
         /* the client may go by it, and its asker too */
         ngx_http_ws_bus_answer_send(ask, result);
     }
+
+    ngx_http_ws_bus_hold_end(ask);
+    ngx_http_ws_bus_refresh_done(ask, result);
 
     if (made) {
         ngx_http_ws_bus_answer_event(ask);
@@ -603,6 +545,8 @@ ngx_http_ws_bus_asker_end(ngx_http_ws_bus_op_t *kept)
 
     ask->asker = NULL;
 
+    ngx_http_ws_bus_hold_end(ask);
+
     if (ask->waiting) {
 
         ngx_queue_remove(&ask->queue);
@@ -610,6 +554,7 @@ ngx_http_ws_bus_asker_end(ngx_http_ws_bus_op_t *kept)
         asker->bytes -= ask->size;
         ngx_http_ws_bus_call_counters(ask->bus->worker)->requests_waiting--;
 
+        ngx_http_ws_bus_refresh_done(ask, NULL);
         ngx_http_ws_bus_op_done(kept);
         ngx_free(ask);
         return;
@@ -632,7 +577,23 @@ ngx_http_ws_bus_asker_end(ngx_http_ws_bus_op_t *kept)
 static void
 ngx_http_ws_bus_asker_resume(ngx_http_ws_bus_client_t *wc)
 {
+    ngx_http_ws_bus_question_missed(wc->asker, 0);
     ngx_http_ws_bus_asker_turn(wc->asker);
+}
+
+
+static void
+ngx_http_ws_bus_asker_missed(ngx_http_ws_bus_client_t *wc)
+{
+    ngx_http_ws_bus_question_missed(wc->asker, 1);
+}
+
+
+static void
+ngx_http_ws_bus_asker_closed(ngx_http_ws_bus_client_t *wc)
+{
+    ngx_http_ws_bus_notice_closed(wc);
+    ngx_http_ws_bus_question_leave(wc->asker);
 }
 
 

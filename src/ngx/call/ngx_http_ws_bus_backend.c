@@ -205,6 +205,11 @@ ngx_http_ws_bus_backend_values(ngx_http_ws_bus_backend_t *b)
                                          b->req->record_id.data,
                                          b->req->record_id.len, 1)
            != NGX_OK
+        || (wc->context != NULL
+            && ngx_http_ws_bus_backend_value(b, NGX_HTTP_WS_BUS_CALL_SECTION,
+                                             wc->context->section.data,
+                                             wc->context->section.len, 1)
+               != NGX_OK)
         || ngx_http_ws_bus_backend_value(b, NGX_HTTP_WS_BUS_CALL_TENANT,
                                          wc->tenant.data, wc->tenant.len, 0)
            != NGX_OK)
@@ -372,6 +377,13 @@ ngx_http_ws_bus_backend_options(ngx_http_ws_bus_backend_t *b)
 
         rc = wsb_rest_query(&b->rest, b->ask->conf->style, id, &b->path,
                             &b->args, &err);
+    }
+
+    if (rc == WSB_OK && req->args.len != 0) {
+        wsb_text_lit(&b->args, b->args.len ? "&" : "");
+        wsb_text_str(&b->args, req->args);
+
+        b->ask->paged = 1;
     }
 
     if (rc == WSB_OK) {

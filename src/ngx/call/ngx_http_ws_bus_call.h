@@ -9,7 +9,10 @@
  *   caller    what is kept of a handshake for the calls of its client
  *   request   the request that is made
  *   response  the answer that is caught
- *   asker     a client's requests for records: which of them runs when
+ *   asker     a client's requests for records: which of them runs when;
+ *             asker_admit: what is kept of it
+ *   question  what was read, by whom; refresh: it is read again
+ *   hold      events wait for an answer
  *   backend   such a request, as a call; backend_rights: what the client may
  *   answer    the call's answer, as the client's
  *   command   what a client says to a topic
@@ -38,6 +41,10 @@
 
 
 #define NGX_HTTP_WS_BUS_WAITING_MAX    64     /* requests of a client */
+#define NGX_HTTP_WS_BUS_QUESTIONS      16     /* that a client hears of again */
+#define NGX_HTTP_WS_BUS_QUESTIONS_WORKER  16384
+#define NGX_HTTP_WS_BUS_HOLD_TIME      2000   /* ms, events wait for an answer
+                                                 at most */
 #define NGX_HTTP_WS_BUS_WAITING_BYTES  (256 * 1024)
 
 /* Bytes of answers that a worker holds: beyond these none is asked for; */
@@ -75,6 +82,12 @@
             "of these, those whose answer was larger than is passed on")      \
     counter(calls_cancelled, SUM, TOTALS,                                     \
             "of these, reads whose client went away")                         \
+    counter(questions, NOW, BOTH,                                             \
+            "lists and details that are read again when they change")         \
+    counter(questions_refused, SUM, TOTALS,                                   \
+            "of these, those that are not: there were too many")              \
+    counter(refreshes, SUM, TOTALS,                                           \
+            "calls that read them again")                                     \
     counter(notices_waiting, NOW, BOTH,                                       \
             "what hooks will be told of connections that came or went")       \
     counter(notices_told, SUM, TOTALS,                                        \
@@ -96,6 +109,7 @@ typedef struct ngx_http_ws_bus_ask_s     ngx_http_ws_bus_ask_t;
 typedef struct ngx_http_ws_bus_hooked_s  ngx_http_ws_bus_hooked_t;
 typedef struct ngx_http_ws_bus_teller_s  ngx_http_ws_bus_teller_t;
 typedef struct ngx_http_ws_bus_notices_s  ngx_http_ws_bus_notices_t;
+typedef struct ngx_http_ws_bus_question_s  ngx_http_ws_bus_question_t;
 
 
 typedef struct {
@@ -181,6 +195,7 @@ typedef enum {
     NGX_HTTP_WS_BUS_CALL_SCHEMA,
     NGX_HTTP_WS_BUS_CALL_ENTITY,
     NGX_HTTP_WS_BUS_CALL_RECORD_ID,
+    NGX_HTTP_WS_BUS_CALL_SECTION,
     NGX_HTTP_WS_BUS_CALL_CONNECTION_ID,
     NGX_HTTP_WS_BUS_CALL_TENANT,
     NGX_HTTP_WS_BUS_CALL_NVALUES
@@ -373,8 +388,15 @@ struct ngx_http_ws_bus_ask_s {
     unsigned                     checked:1;   /* which may be changed */
     unsigned                     matched:1;   /* if it is still the same */
     unsigned                     hooking:1;   /* the call is a hook's */
+    unsigned                     refresh:1;   /* nobody has asked now: its
+                                                 answer is the question's */
+    unsigned                     holding:1;   /* its client is sent no events
+                                                 until it is answered */
     unsigned                     underway:1;  /* a change, counted in the slot
                                                  until it has been told */
+    ngx_http_ws_bus_question_t  *question;    /* NULL: it is asked once */
+    const wsb_codec_t           *codec;
+    ngx_event_t                  hold;        /* the longest that it holds */
     u_char                       text[160];   /* of a refusal */
 };
 
@@ -392,6 +414,7 @@ struct ngx_http_ws_bus_asker_s {
     size_t                       bytes;       /* of them */
     ngx_uint_t                   running;
     ngx_uint_t                   ncalls;      /* ever */
+    ngx_queue_t                  questions;   /* see refresh; oldest first */
     unsigned                     queued:1;
     wsb_str_t                    metadata;    /* malloc'd; data NULL: none */
     ngx_http_ws_bus_notices_t   *notices;     /* NULL: no hook is told */
@@ -405,13 +428,53 @@ extern const ngx_http_ws_bus_requests_t  ngx_http_ws_bus_asker_requests;
 
 ngx_int_t ngx_http_ws_bus_asker_init_process(ngx_cycle_t *cycle);
 
+ngx_int_t ngx_http_ws_bus_asker_admit(ngx_http_request_t *r,
+    ngx_http_ws_bus_client_t *wc, const wsb_forced_t *forced, ngx_uint_t n);
+
 /* The connection's metadata, copied to the pool; data NULL: none. */
 wsb_str_t ngx_http_ws_bus_asker_meta(ngx_http_ws_bus_asker_t *asker,
     ngx_pool_t *pool);
 
+/*
+ * An ask that waits, to be put into the queue of its asker, which then gets its
+ * turn.  NULL: no memory, or the client is closing; op is as it was.
+ */
+ngx_http_ws_bus_ask_t *ngx_http_ws_bus_asker_keep(
+    ngx_http_ws_bus_asker_t *asker, wsb_op_t *op);
+void ngx_http_ws_bus_asker_turn(ngx_http_ws_bus_asker_t *asker);
+
 /* The call of an ask has its answer: the backend's, a hook's. */
 void ngx_http_ws_bus_asker_done(ngx_http_ws_bus_call_t *call);
 void ngx_http_ws_bus_asker_hooked(ngx_http_ws_bus_call_t *call);
+
+
+/* question */
+
+/* A client asks: it will hear again of what it reads. */
+void ngx_http_ws_bus_question_asked(ngx_http_ws_bus_ask_t *ask);
+
+/* A client has missed events, or answers: all that it reads is due. */
+void ngx_http_ws_bus_question_missed(ngx_http_ws_bus_asker_t *asker,
+    ngx_uint_t all);
+
+void ngx_http_ws_bus_question_leave(ngx_http_ws_bus_asker_t *asker);
+
+
+/* refresh */
+
+/* An ask is done, with this result, or NULL: before its op is freed. */
+void ngx_http_ws_bus_refresh_done(ngx_http_ws_bus_ask_t *ask,
+    wsb_result_t *result);
+
+
+/* hold */
+
+/*
+ * The client of an ask is sent no events until it is answered, so that its
+ * answer is not older than an event that is sent before it; for a while.
+ */
+void ngx_http_ws_bus_hold(ngx_http_ws_bus_ask_t *ask);
+void ngx_http_ws_bus_hold_end(ngx_http_ws_bus_ask_t *ask);
 
 
 /* backend */

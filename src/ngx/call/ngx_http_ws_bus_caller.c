@@ -11,6 +11,8 @@
 #include "../jwt/ngx_http_ws_bus_jwt.h"
 
 
+static ngx_int_t ngx_http_ws_bus_caller_bearer(ngx_http_request_t *r,
+    ngx_http_ws_bus_jwt_ctx_t *jwt, ngx_str_t *bearer);
 static void ngx_http_ws_bus_caller_connection(
     ngx_http_ws_bus_caller_t *caller, ngx_http_request_t *r);
 static ngx_str_t *ngx_http_ws_bus_caller_token(
@@ -29,7 +31,10 @@ ngx_http_ws_bus_caller_create(ngx_http_request_t *r, ngx_array_t *names)
     ngx_uint_t                      i, n;
     ngx_connection_t               *c;
     ngx_http_ws_bus_caller_t       *caller;
+    ngx_str_t                       bearer;
     ngx_http_ws_bus_jwt_ctx_t      *jwt;
+
+    static const ngx_str_t  authorization = ngx_string("Authorization");
 
     c = r->connection;
     name = names->elts;
@@ -44,9 +49,21 @@ ngx_http_ws_bus_caller_create(ngx_http_request_t *r, ngx_array_t *names)
         size += jwt->claims.text.len;
     }
 
+    if (ngx_http_ws_bus_caller_bearer(r, jwt, &bearer) != NGX_OK) {
+        return NULL;
+    }
+
     for (i = 0; i < names->nelts && i < NGX_HTTP_WS_BUS_CALL_HEADERS; i++) {
         value[i] = ngx_http_ws_bus_http_find_header(&r->headers_in.headers,
                                                &name[i]);
+
+        if (bearer.len != 0 && name[i].len == authorization.len
+            && ngx_strncasecmp(name[i].data, authorization.data, name[i].len)
+               == 0)
+        {
+            value[i] = &bearer;
+        }
+
         if (value[i] != NULL) {
             size += sizeof(ngx_http_ws_bus_call_header_t) + name[i].len
                     + value[i]->len;
@@ -95,6 +112,38 @@ ngx_http_ws_bus_caller_create(ngx_http_request_t *r, ngx_array_t *names)
     }
 
     return caller;
+}
+
+
+/* Its token as a header, where the protocol wants that; else empty. */
+
+static ngx_int_t
+ngx_http_ws_bus_caller_bearer(ngx_http_request_t *r,
+    ngx_http_ws_bus_jwt_ctx_t *jwt, ngx_str_t *bearer)
+{
+    u_char                             *p;
+    ngx_http_ws_bus_client_loc_conf_t  *ccf;
+
+    ngx_str_null(bearer);
+
+    ccf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_client_module);
+
+    if (!ccf->codec->bearer || jwt == NULL || !jwt->verified) {
+        return NGX_OK;
+    }
+
+    p = ngx_pnalloc(r->pool, sizeof("Bearer ") - 1 + jwt->token.len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    bearer->data = p;
+    bearer->len = sizeof("Bearer ") - 1 + jwt->token.len;
+
+    p = ngx_cpymem(p, "Bearer ", sizeof("Bearer ") - 1);
+    ngx_memcpy(p, jwt->token.data, jwt->token.len);
+
+    return NGX_OK;
 }
 
 

@@ -13,6 +13,8 @@ static ngx_int_t ngx_http_ws_bus_value_get(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 
 
+static ngx_int_t ngx_http_ws_bus_value_handshake(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_ws_bus_value_meta(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 
@@ -30,6 +32,9 @@ static ngx_http_variable_t  ngx_http_ws_bus_value_table[] = {
 
     { ngx_string("ws_bus_record_id"), NULL, ngx_http_ws_bus_value_get,
       NGX_HTTP_WS_BUS_CALL_RECORD_ID, 0, 0 },
+
+    { ngx_string("ws_bus_section"), NULL, ngx_http_ws_bus_value_get,
+      NGX_HTTP_WS_BUS_CALL_SECTION, 0, 0 },
 
     { ngx_string("ws_bus_meta_"), NULL, ngx_http_ws_bus_value_meta,
       0, NGX_HTTP_VAR_PREFIX|NGX_HTTP_VAR_NOCACHEABLE, 0 },
@@ -66,13 +71,52 @@ ngx_http_ws_bus_value_get(ngx_http_request_t *r,
 
     call = ngx_http_ws_bus_call_of(r);
 
-    if (call == NULL || call->value[data].data == NULL) {
+    if (call == NULL) {
+        return ngx_http_ws_bus_value_handshake(r, v, data);
+    }
+
+    if (call->value[data].data == NULL) {
         v->not_found = 1;
         return NGX_OK;
     }
 
     v->data = call->value[data].data;
     v->len = call->value[data].len;
+    v->valid = 1;
+    v->no_cacheable = 0;
+    v->not_found = 0;
+
+    return NGX_OK;
+}
+
+
+/* Of a request that is none: what it would make a client of. */
+
+static ngx_int_t
+ngx_http_ws_bus_value_handshake(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_int_t  rc;
+    ngx_str_t  name, value;
+
+    ngx_str_null(&value);
+
+    rc = data == NGX_HTTP_WS_BUS_CALL_ENTITY
+             ? ngx_http_ws_bus_section_of(r, &name, &value)
+             : data == NGX_HTTP_WS_BUS_CALL_SECTION
+                   ? ngx_http_ws_bus_section_of_uri(r, &value) : NGX_OK;
+
+    if (rc != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (value.len == 0) {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    v->data = value.data;
+    v->len = value.len;
     v->valid = 1;
     v->no_cacheable = 0;
     v->not_found = 0;

@@ -24,7 +24,7 @@ ngx_http_ws_bus_catch_up(ngx_http_ws_bus_client_t *wc)
 {
     ngx_http_ws_bus_fan_t  *fan;
 
-    if (wc->closing || wc->catching) {
+    if (wc->closing || wc->catching || wc->waits) {
         return;
     }
 
@@ -40,6 +40,31 @@ ngx_http_ws_bus_catch_up(ngx_http_ws_bus_client_t *wc)
 
     if (!fan->worker->event.posted) {
         ngx_post_event(&fan->worker->event, &ngx_posted_next_events);
+    }
+}
+
+
+void
+ngx_http_ws_bus_catch_wait(ngx_http_ws_bus_client_t *wc)
+{
+    if (wc->waits++ != 0 || wc->closing) {
+        return;
+    }
+
+    ngx_http_ws_bus_out_fall_behind(wc);
+
+    if (wc->catching) {
+        ngx_queue_remove(&wc->link);
+        wc->catching = 0;
+    }
+}
+
+
+void
+ngx_http_ws_bus_catch_go(ngx_http_ws_bus_client_t *wc)
+{
+    if (--wc->waits == 0 && !wc->closing && !wc->blocked) {
+        ngx_http_ws_bus_catch_up(wc);
     }
 }
 
@@ -199,7 +224,9 @@ ngx_http_ws_bus_catch_record(ngx_http_ws_bus_client_t *wc)
         sub = wc->subs[i];
 
         if (sub->ordinal < wc->ordinal || rec->seq < sub->from
-            || !wsb_index_node_matches(index, sub->node, &rec->parts, &change))
+            || !wsb_index_node_matches(index, sub->node, &rec->parts, &change)
+            || (wc->mutes
+                && ngx_http_ws_bus_topics_muted(wc, rec, sub->ordinal)))
         {
             continue;
         }

@@ -11,6 +11,8 @@
  *   admit         what a request must pass to become a client
  *   origin        which pages may open a connection
  *   tenant        whose a request is
+ *   section       of which entity and section it is, for whom
+ *   refuse        handshakes that a protocol refuses in its own words
  *   restrict      what a client may see
  *   limit         what it may have
  *   token         its token expires, or is renewed
@@ -253,6 +255,10 @@ void ngx_http_ws_bus_op_welcome(ngx_http_ws_bus_client_t *wc);
 
 void ngx_http_ws_bus_op_reply(ngx_http_ws_bus_client_t *wc, wsb_text_t *text);
 
+/* A message that nobody has asked for now.  It may be closed by it. */
+void ngx_http_ws_bus_op_say(ngx_http_ws_bus_client_t *wc, const u_char *data,
+    size_t len);
+
 /* One more message of a client: NGX_DECLINED, it has been ended for it. */
 ngx_int_t ngx_http_ws_bus_op_count(ngx_http_ws_bus_client_t *wc);
 
@@ -329,6 +335,61 @@ ngx_int_t ngx_http_ws_bus_context_attach(ngx_http_request_t *r,
     ngx_http_ws_bus_client_t *wc);
 
 
+/* section */
+
+char *ngx_http_ws_bus_section_entity(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_ws_bus_section_topics(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+ngx_int_t ngx_http_ws_bus_section_merge(ngx_conf_t *cf,
+    ngx_http_ws_bus_client_loc_conf_t *prev,
+    ngx_http_ws_bus_client_loc_conf_t *conf);
+ngx_int_t ngx_http_ws_bus_section_variables(ngx_conf_t *cf);
+
+/* A connection's, in the request's pool; what it has not is empty. */
+
+typedef struct {
+    ngx_str_t                    entity;
+    ngx_str_t                    section;
+    ngx_str_t                    user;
+    ngx_str_t                    session;
+    ngx_str_t                    roles;       /* a JSON array */
+} ngx_http_ws_bus_section_who_t;
+
+/*
+ * Only the section, where the protocol does not ask for the others.  Claims
+ * count if the token has been looked at.
+ */
+ngx_int_t ngx_http_ws_bus_section_who(ngx_http_request_t *r,
+    ngx_http_ws_bus_section_who_t *who);
+ngx_int_t ngx_http_ws_bus_section_of_uri(ngx_http_request_t *r,
+    ngx_str_t *section);
+
+/* The first value of ws_bus_entity, trimmed and in small letters. */
+ngx_int_t ngx_http_ws_bus_section_name(ngx_http_request_t *r,
+    ngx_str_t *name);
+
+/* The name in the URI, and what it is called here; empty: it is unknown. */
+ngx_int_t ngx_http_ws_bus_section_of(ngx_http_request_t *r, ngx_str_t *name,
+    ngx_str_t *entity);
+
+/* The same of the name of another entity. */
+ngx_int_t ngx_http_ws_bus_section_look(ngx_http_request_t *r, wsb_str_t name,
+    ngx_str_t *entity);
+
+
+/* refuse */
+
+ngx_int_t ngx_http_ws_bus_refuse_init(ngx_conf_t *cf);
+
+/*
+ * Answers as the protocol does, and finalizes the request: NGX_DONE, or a
+ * status if it could not.
+ */
+ngx_int_t ngx_http_ws_bus_refuse(ngx_http_request_t *r, wsb_refused_t why,
+    ngx_str_t *entity);
+
+
 /* subscribe */
 
 /*
@@ -362,6 +423,16 @@ ngx_int_t ngx_http_ws_bus_topics_add(ngx_http_ws_bus_client_t *wc,
 ngx_int_t ngx_http_ws_bus_topics_remove(ngx_http_ws_bus_client_t *wc,
     wsb_op_t *op);
 
+/* Of its first subscription it hears these topics, or does not. */
+void ngx_http_ws_bus_topics_hear(ngx_http_ws_bus_client_t *wc,
+    uint64_t topics);
+void ngx_http_ws_bus_topics_mute(ngx_http_ws_bus_client_t *wc,
+    uint64_t topics);
+
+/* Of one that mutes some: is the record of such a topic? */
+ngx_uint_t ngx_http_ws_bus_topics_muted(ngx_http_ws_bus_client_t *wc,
+    ngx_http_ws_bus_record_t *rec, uint32_t ordinal);
+
 
 /* position */
 
@@ -393,6 +464,13 @@ void ngx_http_ws_bus_fanout_not_overflowed(ngx_http_ws_bus_client_t *wc);
 
 /* Let a client that is behind go on, if it may write. */
 void ngx_http_ws_bus_catch_up(ngx_http_ws_bus_client_t *wc);
+
+/*
+ * It is sent no events: they stay in the log, until it may go on where it
+ * was.  As often as the one, the other is called.
+ */
+void ngx_http_ws_bus_catch_wait(ngx_http_ws_bus_client_t *wc);
+void ngx_http_ws_bus_catch_go(ngx_http_ws_bus_client_t *wc);
 
 /* A resync: those whom it concerns will be told a gap, at their turn. */
 void ngx_http_ws_bus_catch_resync(ngx_http_ws_bus_fan_t *fan,

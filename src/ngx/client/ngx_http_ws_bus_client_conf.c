@@ -24,6 +24,7 @@ static const wsb_codec_t  *ngx_http_ws_bus_codecs[] = {
     &wsb_codec_tenant,
     &wsb_codec_resource,
     &wsb_codec_action,
+    &wsb_codec_section,
     &wsb_codec_topics                      /* has no name of its own */
 };
 
@@ -103,6 +104,20 @@ static ngx_command_t  ngx_http_ws_bus_client_commands[] = {
       ngx_http_ws_bus_arg_complex,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_ws_bus_client_loc_conf_t, section),
+      NULL },
+
+    { ngx_string("ws_bus_entity"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,
+      ngx_http_ws_bus_section_entity,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("ws_bus_topics"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_ws_bus_section_topics,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
       NULL },
 
     { ngx_string("ws_bus_origin"),
@@ -196,7 +211,7 @@ static ngx_command_t  ngx_http_ws_bus_client_commands[] = {
 
 static ngx_http_module_t  ngx_http_ws_bus_client_module_ctx = {
     ngx_http_ws_bus_client_conf_preconfiguration,  /* preconfiguration */
-    NULL,                                  /* postconfiguration */
+    ngx_http_ws_bus_refuse_init,           /* postconfiguration */
 
     ngx_http_ws_bus_client_conf_create_main,  /* create main configuration */
     NULL,                                  /* init main configuration */
@@ -235,7 +250,9 @@ static const ngx_http_ws_bus_counter_t  ngx_http_ws_bus_client_counter[] = {
 static ngx_int_t
 ngx_http_ws_bus_client_conf_preconfiguration(ngx_conf_t *cf)
 {
-    if (ngx_http_ws_bus_session_log_variables(cf) != NGX_OK) {
+    if (ngx_http_ws_bus_session_log_variables(cf) != NGX_OK
+        || ngx_http_ws_bus_section_variables(cf) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -274,6 +291,9 @@ ngx_http_ws_bus_client_conf_create_loc(ngx_conf_t *cf)
      *     ccf->user = NULL;
      *     ccf->schema = NULL;
      *     ccf->section = NULL;
+     *     ccf->entity_name = NULL;
+     *     ccf->entity = NULL;
+     *     ccf->actions = NULL;
      *     ccf->default_schema = { 0, NULL };
      *     ccf->conditions = NULL;
      *     ccf->connection_limits = NULL;
@@ -389,6 +409,10 @@ ngx_http_ws_bus_client_conf_merge_loc(ngx_conf_t *cf, void *parent,
     }
 
     conf->codec = ngx_http_ws_bus_codecs[conf->codec_index];
+
+    if (ngx_http_ws_bus_section_merge(cf, prev, conf) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
 
     if (conf->codec->gap == NULL) {
         conf->on_gap = NGX_HTTP_WS_BUS_GAP_CLOSE;

@@ -40,8 +40,8 @@
 #define NGX_HTTP_WS_BUS_CACHE_RECORDS  1024     /* a power of two */
 #define NGX_HTTP_WS_BUS_WHOLE          4        /* frames kept whole */
 #define NGX_HTTP_WS_BUS_WHOLE_MAX      16384    /* bytes of such a frame */
-#define NGX_HTTP_WS_BUS_CODECS         5
-#define NGX_HTTP_WS_BUS_PROTOCOLS      4      /* those that have a name */
+#define NGX_HTTP_WS_BUS_CODECS         6
+#define NGX_HTTP_WS_BUS_PROTOCOLS      5      /* those that have a name */
 
 /* What may precede a body: what the transport and the codec put there. */
 #define NGX_HTTP_WS_BUS_HEADROOM       96
@@ -92,6 +92,9 @@ typedef struct {
                                                  not set */
     ngx_http_complex_value_t    *schema;
     ngx_http_complex_value_t    *section;
+    ngx_http_complex_value_t    *entity_name; /* in the URI; NULL: not set */
+    ngx_http_complex_value_t    *entity;      /* by its name; NULL: that */
+    ngx_array_t                 *actions;     /* wsb_str_t: see section */
     ngx_str_t                    default_schema;      /* of who names none */
     ngx_uint_t                   context;     /* clients keep one: set when
                                                  merging, by any room */
@@ -234,6 +237,10 @@ struct ngx_http_ws_bus_fan_s {
 
     void                        *items;       /* free queues of events */
 
+    /* told of each record that has been matched; NULL: nobody is */
+    void                       (*concern)(ngx_http_ws_bus_fan_t *fan,
+                                    ngx_http_ws_bus_record_t *rec);
+
     ngx_uint_t                   overflowed;  /* cursors for want of queue */
     ngx_uint_t                   late;        /* the last turn was too short */
 };
@@ -316,6 +323,9 @@ struct ngx_http_ws_bus_requests_s {
 
     /* A client that was stalled has read its answers. */
     void                       (*resume)(ngx_http_ws_bus_client_t *wc);
+
+    /* It has been told a gap. */
+    void                       (*missed)(ngx_http_ws_bus_client_t *wc);
 
     /* It has another token now, of the same rights.  NGX_ERROR: no memory. */
     ngx_int_t                  (*renew)(ngx_http_ws_bus_client_t *wc,
@@ -433,6 +443,8 @@ struct ngx_http_ws_bus_client_s {
     unsigned                     pinged:1;    /* at pinged_at */
     unsigned                     resumed:1;   /* it was blocked before */
     unsigned                     asked:1;     /* our ping has no answer yet */
+    unsigned                     mutes:1;     /* it does not hear all of its
+                                                 first subscription: muted */
     unsigned                     packs:1;     /* its transport may pack what
                                                  it sends: see there */
 
@@ -464,9 +476,12 @@ struct ngx_http_ws_bus_client_s {
     uint16_t                     close_code;  /* as its transport counts them;
                                                  0: nobody has said one */
     uint16_t                     nops;        /* in ops */
+    uint16_t                     waits;       /* for answers that come before
+                                                 the next event */
     wsb_cursor_t                 cursor;      /* until it is open: what comes
                                                  after the handshake */
     uint64_t                     said;        /* largest last_id sent */
+    uint64_t                     muted;       /* as wsb_op_t.topics */
 
     ngx_str_t                    tenant;
     wsb_restrict_t              *forced;      /* NULL: nothing is */

@@ -61,20 +61,18 @@ ngx_int_t
 ngx_http_ws_bus_context_attach(ngx_http_request_t *r,
     ngx_http_ws_bus_client_t *wc)
 {
-    u_char         *p;
-    ngx_str_t       section, schema;
-    wsb_context_t  *context;
+    u_char                         *p;
+    ngx_str_t                       schema;
+    wsb_context_t                  *context;
+    ngx_http_ws_bus_section_who_t   who;
 
     if (!wc->conf->context && !wc->conf->codec->context) {
         return NGX_OK;
     }
 
-    ngx_str_null(&section);
     ngx_str_null(&schema);
 
-    if (wc->conf->section != NULL
-        && ngx_http_complex_value(r, wc->conf->section, &section) != NGX_OK)
-    {
+    if (ngx_http_ws_bus_section_who(r, &who) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -89,8 +87,10 @@ ngx_http_ws_bus_context_attach(ngx_http_request_t *r,
     }
 
     context = ngx_calloc(sizeof(wsb_context_t) + NGX_HTTP_WS_BUS_CONTEXT_ID
-                         + wc->tenant.len + r->uri.len + section.len
-                         + schema.len, r->connection->log);
+                         + wc->tenant.len + r->uri.len + schema.len
+                         + who.section.len + who.entity.len + who.user.len
+                         + who.session.len + who.roles.len,
+                         r->connection->log);
     if (context == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -109,8 +109,15 @@ ngx_http_ws_bus_context_attach(ngx_http_request_t *r,
 
     p = ngx_http_ws_bus_context_copy(p, &context->tenant, &wc->tenant);
     p = ngx_http_ws_bus_context_copy(p, &context->uri, &r->uri);
-    p = ngx_http_ws_bus_context_copy(p, &context->section, &section);
+    p = ngx_http_ws_bus_context_copy(p, &context->section, &who.section);
+    p = ngx_http_ws_bus_context_copy(p, &context->entity, &who.entity);
+    p = ngx_http_ws_bus_context_copy(p, &context->user, &who.user);
+    p = ngx_http_ws_bus_context_copy(p, &context->session, &who.session);
+    p = ngx_http_ws_bus_context_copy(p, &context->roles, &who.roles);
     (void) ngx_http_ws_bus_context_copy(p, &context->schema, &schema);
+
+    context->actions = wc->conf->actions->elts;
+    context->nactions = (unsigned) wc->conf->actions->nelts;
 
     return NGX_OK;
 }

@@ -260,6 +260,10 @@ ngx_http_ws_bus_fanout_match(ngx_http_ws_bus_fan_t *fan, uint64_t until)
                                  ngx_http_ws_bus_fanout_match_node, rec);
         }
 
+        if (rc == WSB_OK && fan->concern != NULL) {
+            fan->concern(fan, rec);
+        }
+
         ngx_http_ws_bus_record_release(fan, rec);
 
         if (rc != WSB_OK) {
@@ -304,7 +308,10 @@ ngx_http_ws_bus_fanout_match_node(void *data, wsb_node_t *node,
 
         wc = subs[i]->owner;
 
-        if (wc->behind || rec->seq < subs[i]->from) {
+        if (wc->behind || rec->seq < subs[i]->from
+            || (wc->mutes
+                && ngx_http_ws_bus_topics_muted(wc, rec, subs[i]->ordinal)))
+        {
             continue;
         }
 

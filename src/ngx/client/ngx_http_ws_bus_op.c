@@ -41,7 +41,7 @@ ngx_http_ws_bus_op_welcome(ngx_http_ws_bus_client_t *wc)
 
         ngx_memzero(&text, sizeof(wsb_text_t));
 
-        wc->conf->codec->welcome(&text, id);
+        wc->conf->codec->welcome(&text, wc->context, id);
 
         ngx_http_ws_bus_op_reply(wc, &text);
     }
@@ -64,6 +64,24 @@ ngx_http_ws_bus_op_reply(ngx_http_ws_bus_client_t *wc, wsb_text_t *text)
     wc->transport->answer(wc, text->data, text->len);
 
     wsb_text_done(text);
+}
+
+
+void
+ngx_http_ws_bus_op_say(ngx_http_ws_bus_client_t *wc, const u_char *data,
+    size_t len)
+{
+    wc->transport->answer(wc, data, len);
+
+    if (wc->closed) {
+        return;
+    }
+
+    ngx_http_ws_bus_out_mark_dirty(wc);
+
+    if (!wc->fan->worker->event.posted) {
+        ngx_post_event(&wc->fan->worker->event, &ngx_posted_events);
+    }
 }
 
 
@@ -263,11 +281,15 @@ ngx_http_ws_bus_op_gap(ngx_http_ws_bus_client_t *wc, uint32_t ordinal,
 
     ngx_memzero(&text, sizeof(wsb_text_t));
 
-    wc->conf->codec->gap(&text, tenant, wc->id, ordinal, wc->aware, from, end,
-                         reason);
+    wc->conf->codec->gap(&text, wc->context, tenant, wc->id, ordinal,
+                         wc->aware, from, end, reason);
 
     ngx_http_ws_bus_client_counters(wc->fan->worker)->gaps++;
     wc->gaps++;
+
+    if (wc->asker != NULL) {
+        wc->conf->requests->missed(wc);
+    }
 
     ngx_http_ws_bus_op_reply(wc, &text);
 }
@@ -445,7 +467,7 @@ ngx_http_ws_bus_op_error(ngx_http_ws_bus_client_t *wc, wsb_str_t id,
     ngx_memzero(&text, sizeof(wsb_text_t));
 
     if (wc->conf->codec->error != NULL) {
-        wc->conf->codec->error(&text, id, code, message);
+        wc->conf->codec->error(&text, wc->context, id, code, message);
     }
 
     if (text.len == 0 && !text.failed) {

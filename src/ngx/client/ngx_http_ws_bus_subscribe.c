@@ -39,6 +39,11 @@ ngx_http_ws_bus_subscribe(ngx_http_ws_bus_client_t *wc, wsb_op_t *op,
     wsb_sub_t   *sub;
     const char  *code, *text;
 
+    if (op->topics) {
+        ngx_http_ws_bus_topics_hear(wc, op->topics);
+        return NGX_OK;
+    }
+
     if (op->each) {
         return ngx_http_ws_bus_topics_add(wc, op, forced);
     }
@@ -79,6 +84,15 @@ ngx_http_ws_bus_subscribe_by_itself(ngx_http_ws_bus_client_t *wc)
     op.since_epoch = wc->fan->worker->zone->epoch;
     op.since_seq = wc->cursor.seq - 1;
 
+    if (wc->conf->codec->base != NULL
+        && wc->conf->codec->base(wc->context, &op) != WSB_OK)
+    {
+        wsb_op_done(&op);
+        ngx_http_ws_bus_client_end(wc, NGX_HTTP_WS_BUS_END_INTERNAL,
+                                   "no memory");
+        return;
+    }
+
     if (wc->conf->codec->kind.data != NULL) {
         kind = wc->conf->codec->kind;
         op.filter.value[WSB_KIND] = &kind;
@@ -91,10 +105,13 @@ ngx_http_ws_bus_subscribe_by_itself(ngx_http_ws_bus_client_t *wc)
         ngx_log_error(NGX_LOG_INFO, wc->connection->log, 0,
                       "websocket client cannot be subscribed: %s", code);
         ngx_http_ws_bus_client_end(wc, NGX_HTTP_WS_BUS_END_LATER, code);
+        wsb_op_done(&op);
         return;
     }
 
     ngx_http_ws_bus_subscribe_start(wc, sub, &op);
+
+    wsb_op_done(&op);
 }
 
 
@@ -430,6 +447,11 @@ ngx_http_ws_bus_subscribe_end(ngx_http_ws_bus_client_t *wc, wsb_op_t *op)
     uint32_t     low, high, mid;
     wsb_sub_t   *sub;
     wsb_text_t   text;
+
+    if (op->topics) {
+        ngx_http_ws_bus_topics_mute(wc, op->topics);
+        return NGX_OK;
+    }
 
     if (op->each) {
         return ngx_http_ws_bus_topics_remove(wc, op);

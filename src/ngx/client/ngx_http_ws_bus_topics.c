@@ -111,3 +111,39 @@ ngx_http_ws_bus_topics_find(ngx_http_ws_bus_client_t *wc, wsb_op_t *one)
 
     return NGX_DECLINED;
 }
+
+
+void
+ngx_http_ws_bus_topics_hear(ngx_http_ws_bus_client_t *wc, uint64_t topics)
+{
+    wc->muted &= ~topics;
+    wc->mutes = wc->muted != 0;
+}
+
+
+/* What is queued of them already is not heard either. */
+
+void
+ngx_http_ws_bus_topics_mute(ngx_http_ws_bus_client_t *wc, uint64_t topics)
+{
+    wc->muted |= topics;
+    wc->mutes = 1;
+
+    ngx_http_ws_bus_out_fall_behind(wc);
+
+    if (!wc->blocked) {
+        ngx_http_ws_bus_catch_up(wc);
+    }
+}
+
+
+ngx_uint_t
+ngx_http_ws_bus_topics_muted(ngx_http_ws_bus_client_t *wc,
+    ngx_http_ws_bus_record_t *rec, uint32_t ordinal)
+{
+    return ordinal == 1
+           && (wc->conf->codec->topic_bits(wc->context,
+                                           rec->event.field[WSB_ACTION])
+               & ~wc->muted)
+              == 0;
+}

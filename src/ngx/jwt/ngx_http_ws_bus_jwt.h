@@ -73,6 +73,7 @@ typedef struct {
     ngx_http_ws_bus_jwt_loc_conf_t  *conf;    /* that judged it */
     ngx_uint_t                   verified;
     ngx_uint_t                   present;     /* there was a token */
+    wsb_str_t                    token;       /* it, in the request's memory */
     const char                  *reason;      /* why it is refused */
     wsb_json_t                   claims;      /* if it is verified */
     uint64_t                     exp;
@@ -97,6 +98,14 @@ ngx_int_t ngx_http_ws_bus_jwt_check(ngx_conf_t *cf,
 /* access */
 
 ngx_int_t ngx_http_ws_bus_jwt_init(ngx_conf_t *cf);
+
+/*
+ * What the access phase says of a request: NGX_OK, a status, whose header has
+ * been set, or NGX_DECLINED where no token is asked for.  present: there is
+ * one.
+ */
+ngx_int_t ngx_http_ws_bus_jwt_ask(ngx_http_request_t *r,
+    ngx_uint_t *present);
 
 /* Looks at the token, unless that has been done; NULL: no memory. */
 ngx_http_ws_bus_jwt_ctx_t *ngx_http_ws_bus_jwt_look(ngx_http_request_t *r,

@@ -69,8 +69,19 @@ ngx_http_ws_bus_jwt_init(ngx_conf_t *cf)
 static ngx_int_t
 ngx_http_ws_bus_jwt_handler(ngx_http_request_t *r)
 {
+    ngx_uint_t  present;
+
+    return ngx_http_ws_bus_jwt_ask(r, &present);
+}
+
+
+ngx_int_t
+ngx_http_ws_bus_jwt_ask(ngx_http_request_t *r, ngx_uint_t *present)
+{
     ngx_http_ws_bus_jwt_ctx_t       *ctx;
     ngx_http_ws_bus_jwt_loc_conf_t  *jlcf;
+
+    *present = 0;
 
     jlcf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_jwt_module);
 
@@ -84,6 +95,8 @@ ngx_http_ws_bus_jwt_handler(ngx_http_request_t *r)
     if (ctx == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
+
+    *present = ctx->present;
 
     if (!ctx->verified) {
         return ngx_http_ws_bus_jwt_unauthorized(r, ctx);
@@ -258,6 +271,7 @@ ngx_http_ws_bus_jwt_look(ngx_http_request_t *r,
     }
 
     ctx->present = 1;
+    ctx->token = token;
 
     /* one that is too long is refused before it is decoded */
 

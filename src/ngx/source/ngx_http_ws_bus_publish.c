@@ -44,6 +44,8 @@ static ngx_int_t ngx_http_ws_bus_publish_tenant(ngx_http_request_t *r,
     wsb_str_t *tenant);
 static ngx_int_t ngx_http_ws_bus_publish_body(ngx_http_request_t *r,
     wsb_str_t body);
+static ngx_int_t ngx_http_ws_bus_publish_dropped(ngx_http_request_t *r,
+    const wsb_ignored_t *ignored);
 static ngx_int_t ngx_http_ws_bus_publish_key(ngx_http_request_t *r,
     ngx_str_t *key);
 static void ngx_http_ws_bus_publish_done(ngx_http_ws_bus_done_t *done,
@@ -402,9 +404,19 @@ ngx_http_ws_bus_publish_body(ngx_http_request_t *r, wsb_str_t body)
 
     ccf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_client_module);
 
+    ngx_memzero(&conf, sizeof(wsb_publish_conf_t));
+
     wsb_zone_batch(zone, &conf.batch);
     conf.bare = ccf->codec->bare;
     conf.topic = ccf->codec->topic;
+
+    if (ccf->codec->targeted) {
+        conf.target = ngx_http_ws_bus_publish_body_target(r);
+
+        if (conf.target == NULL) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+    }
 
     err = ngx_http_ws_bus_publish_tenant(r, &conf.tenant);
 
@@ -459,6 +471,12 @@ ngx_http_ws_bus_publish_body(ngx_http_request_t *r, wsb_str_t body)
                                                problem.detail, problem.index);
     }
 
+    if (pub->batch.nentries == 0) {
+        err = ngx_http_ws_bus_publish_dropped(r, pub->batch.ignored);
+        wsb_batch_done(&pub->batch);
+        return err;
+    }
+
     ngx_log_debug3(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
                    "ws bus publish bytes:%uz events:%uz key:%ui", body.len,
                    pub->batch.nentries, (ngx_uint_t) (key.len != 0));
@@ -467,6 +485,37 @@ ngx_http_ws_bus_publish_body(ngx_http_request_t *r, wsb_str_t body)
                                   key.len != 0 ? &req : NULL, NULL,
                                   &pub->done);
     return NGX_AGAIN;
+}
+
+
+/* All of it was of actions that nobody hears of. */
+
+static ngx_int_t
+ngx_http_ws_bus_publish_dropped(ngx_http_request_t *r,
+    const wsb_ignored_t *ignored)
+{
+    u_char      *p;
+    size_t       len;
+    wsb_text_t   text;
+
+    ngx_memzero(&text, sizeof(wsb_text_t));
+
+    wsb_text_lit(&text, "{\"published\":0,\"subscribers\":0");
+    wsb_ignored_text(&text, ignored);
+    wsb_text_lit(&text, "}");
+
+    len = text.len;
+    p = text.failed ? NULL : ngx_pnalloc(r->pool, len);
+
+    if (p != NULL) {
+        ngx_memcpy(p, text.data, len);
+    }
+
+    wsb_text_done(&text);
+
+    return p ? ngx_http_ws_bus_http_send_body(r, NGX_HTTP_OK,
+                                              "application/json", p, len)
+             : NGX_HTTP_INTERNAL_SERVER_ERROR;
 }
 
 

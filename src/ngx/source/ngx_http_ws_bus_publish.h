@@ -39,5 +39,8 @@ ngx_int_t ngx_http_ws_bus_publish_body_inflate(ngx_http_request_t *r,
 ngx_int_t ngx_http_ws_bus_publish_body_cloud(ngx_http_request_t *r,
     wsb_str_t body, wsb_text_t *text);
 
+/* How events are read that may say whom they are for; NULL: no memory. */
+wsb_target_t *ngx_http_ws_bus_publish_body_target(ngx_http_request_t *r);
+
 
 #endif /* NGX_HTTP_WS_BUS_PUBLISH_H */

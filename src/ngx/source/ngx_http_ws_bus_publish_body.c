@@ -17,6 +17,8 @@ typedef struct {
 } ngx_http_ws_bus_format_t;
 
 
+static wsb_rc_t ngx_http_ws_bus_publish_body_find(void *ctx, wsb_str_t name,
+    wsb_str_t *entity);
 static void ngx_http_ws_bus_publish_body_attribute(ngx_http_request_t *r,
     ngx_table_elt_t *h, wsb_text_t *text);
 static ngx_uint_t ngx_http_ws_bus_publish_body_is(const ngx_str_t *value,
@@ -242,4 +244,49 @@ ngx_http_ws_bus_publish_body_attribute(ngx_http_request_t *r,
     wsb_text_json(text, name);
     wsb_text_lit(text, ":");
     wsb_text_json(text, value);
+}
+
+
+/* Entities, and what they are called here, as the location says. */
+
+wsb_target_t *
+ngx_http_ws_bus_publish_body_target(ngx_http_request_t *r)
+{
+    ngx_str_t                           name;
+    wsb_target_t                       *target;
+    ngx_http_ws_bus_client_loc_conf_t  *ccf;
+
+    ccf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_client_module);
+
+    target = ngx_palloc(r->pool, sizeof(wsb_target_t));
+
+    if (target == NULL || ngx_http_ws_bus_section_name(r, &name) != NGX_OK) {
+        return NULL;
+    }
+
+    target->entity.data = name.data;
+    target->entity.len = name.len;
+    target->actions = ccf->actions->elts;
+    target->nactions = (unsigned) ccf->actions->nelts;
+    target->find = ngx_http_ws_bus_publish_body_find;
+    target->ctx = r;
+
+    return target;
+}
+
+
+static wsb_rc_t
+ngx_http_ws_bus_publish_body_find(void *ctx, wsb_str_t name,
+    wsb_str_t *entity)
+{
+    ngx_str_t  found;
+
+    if (ngx_http_ws_bus_section_look(ctx, name, &found) != NGX_OK) {
+        return WSB_NOMEM;
+    }
+
+    entity->data = found.data;
+    entity->len = found.len;
+
+    return WSB_OK;
 }

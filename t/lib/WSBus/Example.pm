@@ -42,6 +42,7 @@ sub nginx {
     s{^load_module .*;$}{$load}m;
     s{^(\s*listen\s+)(?:127\.0\.0\.1:)?\d+}
      {$1 . '127.0.0.1:%%PORT' . ($port++ || '') . '%%'}gme;
+    s{/var/log/nginx/}{%%PREFIX%%/}g;
     s{^worker_processes .*$}{worker_processes $o{workers};}m;
     s{^http \{}{http \{
     access_log %%PREFIX%%/access.log;

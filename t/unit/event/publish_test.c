@@ -31,8 +31,8 @@ static const uint8_t  key[16] = { 1, 2, 3 };
 
 static const char  *names[WSB_NFIELDS] = {
     "kind", "type", "action", "id", "tenant", "schema", "section", "origin",
-    "link_type", "link_id", "source", "target", "time", "metadata", "data",
-    "old"
+    "link_type", "link_id", "source", "target", "user", "session", "time",
+    "metadata", "data", "old"
 };
 
 

@@ -179,11 +179,11 @@ test_rendering(void)
     codec->filter(&t, &filter);
     is_text(&t, "{}", "filter");
 
-    codec->error(&t, none, "x", str("so \"it\" is"));
+    codec->error(&t, NULL, none, "x", str("so \"it\" is"));
     is_text(&t, "{\"type\":\"error\",\"message\":\"so \\\"it\\\" is\"}",
             "error");
 
-    codec->error(&t, none, "binary", str("no"));
+    codec->error(&t, NULL, none, "binary", str("no"));
     is_text(&t, "", "a binary message is not answered");
 
     wsb_result_init(&result);

@@ -104,7 +104,7 @@ answer(wsb_text_t *t, const wsb_op_t *op)
     case WSB_OP_REFUSE:
         text.data = op->text.data;
         text.len = op->text.len;
-        bus->error(t, op->id, op->code, text);
+        bus->error(t, NULL, op->id, op->code, text);
         break;
 
     case WSB_OP_REQUEST:
@@ -682,7 +682,7 @@ test_answers(void)
 
     memset(&t, 0, sizeof(t));
 
-    bus->welcome(&t, str("conn_0123456789abcdef0123456789abcdef"));
+    bus->welcome(&t, NULL, str("conn_0123456789abcdef0123456789abcdef"));
     is_bytes(t.data, t.len, "{\"type\":\"welcome\",\"connection_id\":"
              "\"conn_0123456789abcdef0123456789abcdef\"}", "welcome");
     wsb_text_done(&t);
@@ -733,18 +733,18 @@ test_answers(void)
              "position");
     wsb_text_done(&t);
 
-    bus->gap(&t, none, NULL, 3, 1, str("e-1"), str("e-5"), "slow");
+    bus->gap(&t, NULL, none, NULL, 3, 1, str("e-1"), str("e-5"), "slow");
     is_bytes(t.data, t.len, "{\"type\":\"gap\",\"subscription_id\":\"sub_3\","
              "\"from\":\"e-1\",\"to\":\"e-5\",\"reason\":\"slow\"}", "gap");
     wsb_text_done(&t);
 
-    bus->gap(&t, none, NULL, 3, 0, str("e-1"), str("e-5"), "history");
+    bus->gap(&t, NULL, none, NULL, 3, 0, str("e-1"), str("e-5"), "history");
     is_bytes(t.data, t.len, "{\"type\":\"error\",\"message\":\"Events after"
              " e-1 up to e-5 may be missing for subscription sub_3\","
              "\"code\":\"gap\"}", "gap for who does not know of them");
     wsb_text_done(&t);
 
-    bus->error(&t, str("a\nb"), "code", str("say \"no\""));
+    bus->error(&t, NULL, str("a\nb"), "code", str("say \"no\""));
     is_bytes(t.data, t.len, "{\"type\":\"error\",\"message\":"
              "\"say \\\"no\\\"\",\"code\":\"code\",\"id\":\"a\\nb\"}",
              "error");

@@ -116,7 +116,7 @@ answer(wsb_text_t *t, const wsb_op_t *op)
     case WSB_OP_REFUSE:
         text.data = op->text.data;
         text.len = op->text.len;
-        codec->error(t, op->id, op->code, text);
+        codec->error(t, NULL, op->id, op->code, text);
         break;
 
     default:
@@ -585,7 +585,7 @@ test_responses(void)
                 "\"details\":{\"field\":\"name\"},\"retry_after\":3}," NOW);
 
     memset(&t, 0, sizeof(t));
-    codec->gap(&t, none, client, 1, 0, str("E-1"), str("E-5"), "slow");
+    codec->gap(&t, NULL, none, client, 1, 0, str("E-1"), str("E-5"), "slow");
     snprintf(want, sizeof(want), "{\"id\":\"\",\"type\":\"response\","
              "\"success\":false,\"error\":{\"code\":\"gap\",\"message\":"
              "\"Events may be missing for subscription %s\",\"details\":{"
@@ -594,7 +594,7 @@ test_responses(void)
     is_bytes(t.data, t.len, want, "a gap");
     wsb_text_done(&t);
 
-    codec->error(&t, str("8"), "not_found", str("Subscription x not found"));
+    codec->error(&t, NULL, str("8"), "not_found", str("Subscription x not found"));
     is_bytes(t.data, t.len, ERROR("8", "subscription_not_found",
                                   "Subscription x not found"), "no such");
     wsb_text_done(&t);

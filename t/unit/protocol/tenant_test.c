@@ -169,7 +169,7 @@ test_rendering(void)
     is_text(&t, CHANGED("a\\\"\\\\\\n\xc3\xa9", "modified"),
             "a tenant is a JSON string");
 
-    codec->gap(&t, str("acme"), NULL, 1, 1, str("e-1"), str("e-5"), "slow");
+    codec->gap(&t, NULL, str("acme"), NULL, 1, 1, str("e-1"), str("e-5"), "slow");
     is_text(&t, CHANGED("acme", "modified"), "a gap");
 
     codec->pong(&t, &op, str("e-1"));
