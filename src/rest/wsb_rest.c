@@ -14,12 +14,15 @@
 typedef struct {
     wsb_rest_t           *rest;
     uint8_t              *pos;            /* in its memory */
+    const char           *filters;        /* what they are called */
     wsb_rest_error_t     *err;
 } wsb_rest_read_t;
 
 
 static wsb_rc_t wsb_rest_filters(wsb_rest_read_t *read,
     const wsb_json_t *filters);
+static wsb_rc_t wsb_rest_members(wsb_rest_read_t *read,
+    const wsb_json_t *options);
 static wsb_rc_t wsb_rest_filter(wsb_rest_read_t *read, unsigned i,
     const wsb_json_t *filter);
 static unsigned wsb_rest_count(const wsb_json_t *array);
@@ -40,10 +43,21 @@ wsb_rc_t
 wsb_rest_options(wsb_rest_t *rest, const wsb_json_t *options,
     wsb_rest_error_t *err)
 {
+    wsb_json_t  none;
+
+    memset(&none, 0, sizeof(wsb_json_t));
+
+    return wsb_rest_select(rest, options, &none, err);
+}
+
+
+wsb_rc_t
+wsb_rest_select(wsb_rest_t *rest, const wsb_json_t *options,
+    const wsb_json_t *where, wsb_rest_error_t *err)
+{
+    size_t           size;
     wsb_rc_t         rc;
-    wsb_json_t       key, value;
     wsb_rest_read_t  read;
-    wsb_json_walk_t  walk;
 
     /* what is counted is set, the rest of it is never looked at */
 
@@ -55,23 +69,59 @@ wsb_rest_options(wsb_rest_t *rest, const wsb_json_t *options,
     rest->limit = WSB_REST_NONE;
     rest->offset = WSB_REST_NONE;
 
-    if (options->type == WSB_JSON_NULL) {
-        return WSB_OK;
-    }
-
     read.rest = rest;
     read.err = err;
 
-    if (options->type != WSB_JSON_OBJECT) {
-        return wsb_rest_fail(&read, "options must be an object");
+    size = 0;
+
+    if (options->type != WSB_JSON_NULL) {
+
+        if (options->type != WSB_JSON_OBJECT) {
+            return wsb_rest_fail(&read, "options must be an object");
+        }
+
+        size += options->text.len;
     }
 
-    rest->memory = wsb_malloc(options->text.len);
+    if (where->type != WSB_JSON_NULL) {
+        size += where->text.len;
+    }
+
+    if (size == 0) {
+        return WSB_OK;
+    }
+
+    rest->memory = wsb_malloc(size);
     if (rest->memory == NULL) {
         return WSB_NOMEM;
     }
 
     read.pos = rest->memory;
+    rc = WSB_OK;
+
+    if (where->type != WSB_JSON_NULL) {
+        read.filters = "where";
+        rc = wsb_rest_filters(&read, where);
+    }
+
+    if (rc == WSB_OK && options->type != WSB_JSON_NULL) {
+        read.filters = "options.filters";
+        rc = wsb_rest_members(&read, options);
+    }
+
+    return rc;
+}
+
+
+static wsb_rc_t
+wsb_rest_members(wsb_rest_read_t *read, const wsb_json_t *options)
+{
+    wsb_rc_t         rc;
+    wsb_json_t       key, value;
+    wsb_rest_t      *rest;
+    wsb_json_walk_t  walk;
+
+    rest = read->rest;
     rc = WSB_OK;
 
     wsb_json_enter(&walk, options);
@@ -83,19 +133,19 @@ wsb_rest_options(wsb_rest_t *rest, const wsb_json_t *options,
         }
 
         if (wsb_json_key_is(&key, "filters")) {
-            rc = wsb_rest_filters(&read, &value);
+            rc = wsb_rest_filters(read, &value);
 
         } else if (wsb_json_key_is(&key, "columns")) {
-            rc = wsb_rest_columns(&read, &value);
+            rc = wsb_rest_columns(read, &value);
 
         } else if (wsb_json_key_is(&key, "sort")) {
-            rc = wsb_rest_sorts(&read, &value);
+            rc = wsb_rest_sorts(read, &value);
 
         } else if (wsb_json_key_is(&key, "limit")) {
-            rc = wsb_rest_number(&read, "limit", &value, &rest->limit);
+            rc = wsb_rest_number(read, "limit", &value, &rest->limit);
 
         } else if (wsb_json_key_is(&key, "offset")) {
-            rc = wsb_rest_number(&read, "offset", &value, &rest->offset);
+            rc = wsb_rest_number(read, "offset", &value, &rest->offset);
         }
     }
 
@@ -120,7 +170,8 @@ wsb_rest_filters(wsb_rest_read_t *read, const wsb_json_t *filters)
     wsb_json_walk_t  walk;
 
     if (filters->type != WSB_JSON_ARRAY) {
-        return wsb_rest_fail(read, "options.filters must be an array");
+        return wsb_rest_fail(read, "%s must be an array",
+                             read->filters);
     }
 
     wsb_json_enter(&walk, filters);
@@ -128,8 +179,9 @@ wsb_rest_filters(wsb_rest_read_t *read, const wsb_json_t *filters)
     for (i = 0; wsb_json_element(&walk, &filter) == WSB_OK; i++) {
 
         if (read->rest->nfilters == WSB_REST_FILTERS) {
-            return wsb_rest_fail(read, "options.filters has more than %u "
-                                 "conditions", WSB_REST_FILTERS);
+            return wsb_rest_fail(read, "%s has more than %u "
+                                 "conditions", read->filters,
+                                 WSB_REST_FILTERS);
         }
 
         rc = wsb_rest_filter(read, i, &filter);
@@ -161,17 +213,17 @@ wsb_rest_filter(wsb_rest_read_t *read, unsigned i, const wsb_json_t *filter)
         || wsb_json_get(filter, "operator", &op) != WSB_OK
         || wsb_json_get(filter, "value", &f->value) != WSB_OK)
     {
-        return wsb_rest_fail(read, "options.filters[%u] must have column, "
-                             "operator and value", i);
+        return wsb_rest_fail(read, "%s[%u] must have column, "
+                             "operator and value", read->filters, i);
     }
 
-    (void) snprintf(where, sizeof(where), "options.filters[%u].column", i);
+    (void) snprintf(where, sizeof(where), "%s[%u].column", read->filters, i);
 
     rc = wsb_rest_string(read, where, &column, &f->column);
 
     if (rc == WSB_OK) {
-        (void) snprintf(where, sizeof(where), "options.filters[%u].operator",
-                        i);
+        (void) snprintf(where, sizeof(where), "%s[%u].operator",
+                        read->filters, i);
         rc = wsb_rest_string(read, where, &op, &name);
     }
 
@@ -182,16 +234,16 @@ wsb_rest_filter(wsb_rest_read_t *read, unsigned i, const wsb_json_t *filter)
     f->op = wsb_where_operator(name);
 
     if (f->op == WSB_WHERE_NEVER) {
-        return wsb_rest_fail(read, "options.filters[%u]: unknown operator; "
+        return wsb_rest_fail(read, "%s[%u]: unknown operator; "
                              "there are eq, neq, gt, gte, lt, lte, like, "
-                             "ilike, in", i);
+                             "ilike, in", read->filters, i);
     }
 
     if (wsb_json_get(filter, "logic_operator", &logic) == WSB_OK
         && logic.type == WSB_JSON_STRING)
     {
         (void) snprintf(where, sizeof(where),
-                        "options.filters[%u].logic_operator", i);
+                        "%s[%u].logic_operator", read->filters, i);
 
         rc = wsb_rest_string(read, where, &logic, &name);
 
@@ -208,8 +260,9 @@ wsb_rest_filter(wsb_rest_read_t *read, unsigned i, const wsb_json_t *filter)
         || (f->value.type == WSB_JSON_ARRAY && f->op != WSB_WHERE_IN)
         || f->value.type == WSB_JSON_NULL)
     {
-        return wsb_rest_fail(read, "options.filters[%u].value must be a "
-                             "string, a number, true or false%s", i,
+        return wsb_rest_fail(read, "%s[%u].value must be a "
+                             "string, a number, true or false%s",
+                             read->filters, i,
                              f->op == WSB_WHERE_IN ? ", or an array of them"
                                                    : "");
     }
@@ -217,15 +270,15 @@ wsb_rest_filter(wsb_rest_read_t *read, unsigned i, const wsb_json_t *filter)
     if ((f->op == WSB_WHERE_LIKE || f->op == WSB_WHERE_ILIKE)
         && f->value.type != WSB_JSON_STRING)
     {
-        return wsb_rest_fail(read, "options.filters[%u].value must be a "
-                             "string", i);
+        return wsb_rest_fail(read, "%s[%u].value must be a "
+                             "string", read->filters, i);
     }
 
     if (f->value.type == WSB_JSON_ARRAY
         && wsb_rest_count(&f->value) > WSB_REST_VALUES)
     {
-        return wsb_rest_fail(read, "options.filters[%u].value has more than "
-                             "%u values", i, WSB_REST_VALUES);
+        return wsb_rest_fail(read, "%s[%u].value has more than "
+                             "%u values", read->filters, i, WSB_REST_VALUES);
     }
 
     read->rest->nfilters++;

@@ -89,7 +89,21 @@ typedef struct {
 wsb_rc_t wsb_rest_options(wsb_rest_t *rest, const wsb_json_t *options,
     wsb_rest_error_t *err);
 
+/* The same with conditions that stand beside the options, if there are any. */
+wsb_rc_t wsb_rest_select(wsb_rest_t *rest, const wsb_json_t *options,
+    const wsb_json_t *where, wsb_rest_error_t *err);
+
 void wsb_rest_done(wsb_rest_t *rest);
+
+/*
+ * Leaves out the conditions of a client, with those that an OR joins to them,
+ * that this style cannot say, or that a forced one on the same column stands
+ * beside; the forced ones come later.  They are not there afterwards: returns
+ * whether any were left out.  -1: no memory.
+ */
+
+int wsb_rest_leave_out(wsb_rest_t *rest, wsb_rest_style_t style,
+    const wsb_forced_t *forced, unsigned n);
 
 /*
  * Adds a forced condition on a column.  WSB_CONFLICT: the client has one of
