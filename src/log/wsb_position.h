@@ -28,6 +28,14 @@ typedef struct {
 } wsb_position_t;
 
 
+/*
+ * A bit of `from`: the subscription waits for a snapshot, and no record is for
+ * it.  What it has not been sent begins at the rest of `from`, or later.
+ */
+
+#define WSB_POSITION_WAITS        ((uint64_t) 1 << 63)
+
+
 /* Where a subscription begins. */
 
 typedef enum {

@@ -103,7 +103,7 @@ wsb_group_drop(wsb_links_t *links, wsb_group_t *group)
 {
     unsigned  i;
 
-    for (i = 0; i < 2; i++) {
+    for (i = 0; i < WSB_GROUP_LISTS; i++) {
         if (group->list[i].n == 0) {
             wsb_free(group->list[i].elts);
             group->list[i].elts = NULL;
@@ -119,6 +119,7 @@ wsb_group_drop(wsb_links_t *links, wsb_group_t *group)
 
     if (group->list[WSB_GROUP_LISTED].n == 0
         && group->list[WSB_GROUP_FOUND].n == 0
+        && group->list[WSB_GROUP_LIVE].n == 0
         && group->nuses == 0)
     {
         wsb_links_remove(links, &group->link);
@@ -131,7 +132,7 @@ static wsb_list_t *
 wsb_group_list_of(wsb_group_t *group, const wsb_node_t *node, unsigned place)
 {
     return &group->list[place < node->nplaces ? WSB_GROUP_LISTED
-                                              : WSB_GROUP_FOUND];
+                        : node->live ? WSB_GROUP_LIVE : WSB_GROUP_FOUND];
 }
 
 
@@ -399,4 +400,31 @@ wsb_group_unuse(wsb_links_t *links, const wsb_key_t *key, uint32_t path)
     }
 
     wsb_group_drop(links, group);
+}
+
+
+int
+wsb_group_finds(const wsb_group_t *group, wsb_rows_t *rows,
+    const wsb_node_t *node)
+{
+    unsigned          row;
+    uint32_t          path;
+    wsb_key_t         key;
+    const wsb_key_t  *hash;
+
+    path = wsb_node_path(node);
+
+    for (row = WSB_ROW_NEW; row <= WSB_ROW_OLD; row++) {
+        hash = wsb_rows_hash(rows, row, path);
+
+        if (hash != NULL) {
+            key = wsb_node_key_below(&group->link.key, hash);
+
+            if (wsb_node_under(node, &key)) {
+                return 1;
+            }
+        }
+    }
+
+    return 0;
 }

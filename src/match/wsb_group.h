@@ -46,13 +46,15 @@ typedef struct {
 
 #define WSB_GROUP_LISTED          0       /* to be evaluated */
 #define WSB_GROUP_FOUND           1       /* by a value */
+#define WSB_GROUP_LIVE            2       /* the same, with a snapshot */
+#define WSB_GROUP_LISTS           3
 
 
 /* Lives in the hash of links while there is anything in it. */
 
 typedef struct {
     wsb_link_t            link;           /* owner NULL */
-    wsb_list_t            list[2];
+    wsb_list_t            list[WSB_GROUP_LISTS];
     wsb_use_t            *uses;           /* then the hash, see group.c */
     uint32_t              nuses;
     uint32_t              nuses_alloc;
@@ -73,6 +75,10 @@ unsigned wsb_group_linked(const wsb_links_t *links, const wsb_key_t *key);
 wsb_rc_t wsb_group_list(wsb_links_t *links, const wsb_key_t *key,
     wsb_node_t *node, unsigned place);
 void wsb_group_unlist(wsb_links_t *links, wsb_node_t *node, unsigned place);
+
+/* Is this one, which a value finds, found by one of the event's rows? */
+int wsb_group_finds(const wsb_group_t *group, wsb_rows_t *rows,
+    const wsb_node_t *node);
 
 /* Which of its uses is that of the column, or WSB_GROUP_NONE. */
 uint32_t wsb_group_find_use(const wsb_group_t *group, uint32_t path);

@@ -11,18 +11,22 @@ struct wsb_index_s {
     wsb_rows_t           *rows;           /* of the event in hand */
     size_t                nnodes;
     size_t                nconditional;   /* nodes with conditions */
+    size_t                nlive;          /* of these, with snapshots */
     size_t                nmask[WSB_MASKS];      /* nodes with each mask */
     uint64_t              evaluations;
     uint64_t              work;           /* bytes of conditions */
 };
 
 
-/* What wsb_index_bytes() counts; see docs/directives.md. */
+/*
+ * Of which row an event takes the place is not known, or not for sure: then a
+ * list may hold what it should not.  Who has no snapshot is told of rows that
+ * are gone, who has one of changed ones, too.
+ */
 
-#define WSB_INDEX_SUB       128
-#define WSB_INDEX_VALUE     48           /* of a filter, or found by */
-#define WSB_INDEX_GROUP     176          /* a value, with conditions */
-#define WSB_INDEX_COLUMN    256          /* a key of a column */
+#define WSB_INDEX_KNOWN     0
+#define WSB_INDEX_UPDATED   1
+#define WSB_INDEX_DELETED   2
 
 
 typedef struct {
@@ -43,10 +47,14 @@ static void wsb_index_match_value(const wsb_matching_t *m,
     const wsb_key_t *key, const wsb_key_t *seen);
 static void wsb_index_match_list(const wsb_matching_t *m,
     const wsb_list_t *list, const wsb_key_t *seen);
-static int wsb_index_unknown(const wsb_index_t *index);
+static void wsb_index_match_live(const wsb_matching_t *m,
+    const wsb_group_t *group);
+static unsigned wsb_index_unknown(const wsb_index_t *index);
 static void wsb_index_match_node(const wsb_matching_t *m, wsb_node_t *node);
 static int wsb_index_change(wsb_index_t *index, const wsb_node_t *node,
     wsb_change_t *change);
+static int wsb_index_change_unknown(wsb_index_t *index,
+    const wsb_node_t *node, unsigned unknown, wsb_change_t *change);
 static int wsb_index_holds(wsb_index_t *index, const wsb_node_t *node,
     unsigned row);
 
@@ -144,57 +152,11 @@ wsb_index_add(wsb_index_t *index, const wsb_plan_t *plan, wsb_sub_t *sub)
     index->nnodes++;
     index->nmask[node->mask]++;
     index->nconditional += wsb_node_asks(node);
+    index->nlive += node->live;
 
     /* for the first one there is room */
 
     return wsb_node_add(node, sub);
-}
-
-
-size_t
-wsb_index_bytes(const wsb_filter_t *filter)
-{
-    size_t              n, values, bytes;
-    unsigned            i, k;
-    wsb_str_t           path;
-    const uint8_t      *p;
-    wsb_condition_t     condition;
-    const wsb_where_t  *where;
-
-    n = wsb_plan_values(filter);
-    bytes = WSB_INDEX_SUB + n * WSB_INDEX_VALUE;
-
-    where = filter->where;
-
-    if (where == NULL) {
-        return bytes;
-    }
-
-    values = 1;
-    p = where->bytes;
-
-    for (i = 0; i < where->nconditions; i++) {
-        p = wsb_where_next(p, &condition);
-
-        if (condition.nvalues > values && n * condition.nvalues
-                                          <= WSB_NODE_KEYS)
-        {
-            values = condition.nvalues;
-        }
-    }
-
-    bytes += n * (values - 1) * WSB_INDEX_VALUE + n * WSB_INDEX_GROUP
-             + where->size;
-
-    for (i = 0; i < where->npaths; i++) {
-        path = wsb_where_path(where, i);
-
-        for (k = 0; k < path.len; k++) {
-            bytes += path.data[k] == '\0' ? WSB_INDEX_COLUMN : 0;
-        }
-    }
-
-    return bytes;
 }
 
 
@@ -231,6 +193,7 @@ wsb_index_remove(wsb_index_t *index, wsb_sub_t *sub)
     index->nnodes--;
     index->nmask[node->mask]--;
     index->nconditional -= wsb_node_asks(node);
+    index->nlive -= node->live;
 
     wsb_node_release(index->rows, node);
     wsb_node_destroy(node);
@@ -292,7 +255,7 @@ wsb_index_node_matches(wsb_index_t *index, const wsb_node_t *node,
     const wsb_parts_t *parts, wsb_change_t *change)
 {
     int               under;
-    unsigned          row;
+    unsigned          row, unknown;
     uint32_t          path;
     wsb_key_t         key, below;
     const wsb_key_t  *hash;
@@ -314,7 +277,10 @@ wsb_index_node_matches(wsb_index_t *index, const wsb_node_t *node,
         under = wsb_node_under(node, &key);
 
     } else {
-        under = wsb_index_unknown(index) && wsb_node_found_under(node, &key);
+        unknown = wsb_index_unknown(index);
+        under = (unknown == WSB_INDEX_DELETED
+                 || (unknown == WSB_INDEX_UPDATED && node->live))
+                && wsb_node_found_under(node, &key);
         path = wsb_node_path(node);
 
         for (row = WSB_ROW_NEW; !under && row <= WSB_ROW_OLD; row++) {
@@ -490,6 +456,7 @@ static void
 wsb_index_match_group(const wsb_matching_t *m, const wsb_group_t *group)
 {
     uint32_t          i, path;
+    unsigned          unknown;
     wsb_key_t         key, seen;
     wsb_rows_t       *rows;
     const wsb_key_t  *fresh, *old;
@@ -498,8 +465,11 @@ wsb_index_match_group(const wsb_matching_t *m, const wsb_group_t *group)
 
     wsb_index_match_list(m, &group->list[WSB_GROUP_LISTED], NULL);
 
-    if (group->nuses != 0 && wsb_index_unknown(m->index)) {
+    unknown = group->nuses ? wsb_index_unknown(m->index) : WSB_INDEX_KNOWN;
+
+    if (unknown == WSB_INDEX_DELETED) {
         wsb_index_match_list(m, &group->list[WSB_GROUP_FOUND], NULL);
+        wsb_index_match_list(m, &group->list[WSB_GROUP_LIVE], NULL);
         return;
     }
 
@@ -518,6 +488,28 @@ wsb_index_match_group(const wsb_matching_t *m, const wsb_group_t *group)
         if (old != NULL && (fresh == NULL || !wsb_key_eq(fresh, old))) {
             key = wsb_node_key_below(&group->link.key, old);
             wsb_index_match_value(m, &key, fresh ? &seen : NULL);
+        }
+    }
+
+    if (unknown == WSB_INDEX_UPDATED) {
+        wsb_index_match_live(m, group);
+    }
+}
+
+
+/* Those that no value of the event has found: any may have the row. */
+
+static void
+wsb_index_match_live(const wsb_matching_t *m, const wsb_group_t *group)
+{
+    uint32_t           i;
+    const wsb_list_t  *list;
+
+    list = &group->list[WSB_GROUP_LIVE];
+
+    for (i = 0; i < list->n; i++) {
+        if (!wsb_group_finds(group, m->index->rows, list->elts[i].node)) {
+            wsb_index_match_node(m, list->elts[i].node);
         }
     }
 }
@@ -569,14 +561,21 @@ wsb_index_match_list(const wsb_matching_t *m, const wsb_list_t *list,
 }
 
 
-/* A row is gone, and it is not known, or not for sure, what it was. */
-
-static int
+static unsigned
 wsb_index_unknown(const wsb_index_t *index)
 {
-    return wsb_rows_deleted(index->rows)
-           && (!wsb_rows_present(index->rows, WSB_ROW_OLD)
-               || wsb_rows_unsure(index->rows));
+    if (wsb_rows_present(index->rows, WSB_ROW_OLD)
+        && !wsb_rows_unsure(index->rows))
+    {
+        return WSB_INDEX_KNOWN;
+    }
+
+    if (wsb_rows_deleted(index->rows)) {
+        return WSB_INDEX_DELETED;
+    }
+
+    return index->nlive != 0 && wsb_rows_updated(index->rows)
+               ? WSB_INDEX_UPDATED : WSB_INDEX_KNOWN;
 }
 
 
@@ -600,7 +599,8 @@ static int
 wsb_index_change(wsb_index_t *index, const wsb_node_t *node,
     wsb_change_t *change)
 {
-    int  fresh, old;
+    int       fresh, old;
+    unsigned  unknown;
 
     *change = WSB_CHANGE_NONE;
 
@@ -612,13 +612,14 @@ wsb_index_change(wsb_index_t *index, const wsb_node_t *node,
 
     old = wsb_index_holds(index, node, WSB_ROW_OLD);
 
-    if (!fresh && !old && wsb_index_unknown(index) && !wsb_node_forced(node)) {
+    if (!fresh && !old) {
+        unknown = wsb_index_unknown(index);
 
-        /* whoever may have the row must not keep it */
-
-        *change = WSB_CHANGE_LEFT_HIDDEN;
-
-        return wsb_node_holds(node, index->rows, WSB_ROW_NEW, 1);
+        if (unknown == WSB_INDEX_DELETED
+            || (unknown == WSB_INDEX_UPDATED && node->live))
+        {
+            return wsb_index_change_unknown(index, node, unknown, change);
+        }
     }
 
     if (!wsb_rows_present(index->rows, WSB_ROW_OLD)) {
@@ -638,6 +639,33 @@ wsb_index_change(wsb_index_t *index, const wsb_node_t *node,
     }
 
     return fresh || old;
+}
+
+
+/* Whoever may have the row must not keep it; nor must it be said too much. */
+
+static int
+wsb_index_change_unknown(wsb_index_t *index, const wsb_node_t *node,
+    unsigned unknown, wsb_change_t *change)
+{
+    if (node->live
+        && (wsb_node_forced(node)
+            || (unknown == WSB_INDEX_UPDATED
+                && (wsb_rows_part(index->rows)
+                    || !wsb_rows_present(index->rows, WSB_ROW_NEW)))))
+    {
+        *change = WSB_CHANGE_ANEW;
+        return 1;
+    }
+
+    if (wsb_node_forced(node)) {
+        return 0;
+    }
+
+    *change = unknown == WSB_INDEX_DELETED ? WSB_CHANGE_LEFT_HIDDEN
+                                           : WSB_CHANGE_LEFT_UNKNOWN;
+
+    return wsb_node_holds(node, index->rows, WSB_ROW_NEW, 1);
 }
 
 

@@ -68,6 +68,11 @@ void wsb_index_remove(wsb_index_t *index, wsb_sub_t *sub);
  * them.  With neither row, any other event matches no condition.  To nodes
  * without conditions the change is always NONE.
  *
+ * To nodes of subscriptions with a snapshot, an entity that is updated is
+ * LEFT_UNKNOWN then, if its new row does not match.  It is ANEW if nobody
+ * knows that one, either, or if a column's condition is forced upon them; one
+ * that is deleted is, too, if one is.
+ *
  * ev may be NULL if no node has conditions.  WSB_NOMEM: fn was not called.
  */
 

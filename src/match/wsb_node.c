@@ -139,6 +139,7 @@ wsb_node_create(wsb_rows_t *rows, const wsb_plan_t *plan,
     node->nplaces = nplaces;
     node->nfound = nfound;
     node->mask = plan->mask;
+    node->live = plan->live;
     node->kind = shape->kind;
     memcpy(node->only, plan->only, sizeof(node->only));
 
@@ -389,6 +390,10 @@ wsb_node_equal(const wsb_rows_t *rows, const wsb_node_t *node,
 
     if (node->kind == WSB_NODE_LISTED) {
         return 1;
+    }
+
+    if (node->live != plan->live) {
+        return 0;
     }
 
     if (node->plan != NULL || !wsb_plan_simple(plan)) {

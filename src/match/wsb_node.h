@@ -42,7 +42,8 @@ typedef struct {
     uint32_t              ordinal;        /* its number on the connection */
     uint32_t              index;          /* in the node's subs */
     uint32_t              bytes;          /* the owner's: see index_bytes */
-    uint32_t              cost;           /* see wsb_where_cost() */
+    uint32_t              cost:31;        /* see wsb_where_cost() */
+    uint32_t              live:1;         /* the owner's: it has a snapshot */
 } wsb_sub_t;
 
 
@@ -52,7 +53,9 @@ struct wsb_node_s {
         wsb_sub_t       **many;
     } subs;
     uint32_t              nsubs;
-    uint32_t              nalloc;
+    uint32_t              nalloc:31;
+    uint32_t              live:1;         /* of subscriptions with a snapshot,
+                                             and of no others */
     wsb_plan_t           *plan;           /* NULL: one key says it all */
     uint32_t              text;           /* handle, see wsb_interest.h */
     unsigned              nlinks:9;

@@ -119,6 +119,16 @@ wsb_plan_make(wsb_parts_t *parts, const wsb_set_t sets[WSB_NROUTING],
 }
 
 
+void
+wsb_plan_live(wsb_plan_t *plan)
+{
+    if (plan->where != 0 && !plan->live) {
+        plan->live = 1;
+        plan->id.h[0] = ~plan->id.h[0];
+    }
+}
+
+
 unsigned
 wsb_plan_values(const wsb_filter_t *filter)
 {

@@ -31,7 +31,8 @@ typedef struct {
     uint16_t              mask;           /* of its keys */
     uint16_t              nkeys;          /* 1..128 */
     uint16_t              nrest[WSB_NROUTING];   /* hashes, field by field */
-    uint32_t              where;          /* bytes of a wsb_where_t, or 0 */
+    uint32_t              where:31;       /* bytes of a wsb_where_t, or 0 */
+    uint32_t              live:1;         /* see wsb_plan_live() */
 
     /* bits of the hash of the only kind and type of its keys, else 0 */
     uint32_t              only[WSB_ENTITY_TYPE + 1];
@@ -48,6 +49,12 @@ typedef struct {
  */
 wsb_plan_t *wsb_plan_create(const uint8_t key[16], wsb_str_t tenant,
     const wsb_filter_t *filter, const wsb_restrict_t *forced);
+
+/*
+ * It is of subscriptions with a snapshot: with conditions, these have nodes of
+ * their own, since they are told of rows that nobody knows.
+ */
+void wsb_plan_live(wsb_plan_t *plan);
 
 /* How many keys a plan for it has, and hashes behind them. */
 unsigned wsb_plan_values(const wsb_filter_t *filter);

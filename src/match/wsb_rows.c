@@ -56,6 +56,7 @@ struct wsb_rows_s {
 };
 
 
+static int wsb_rows_acts(const wsb_rows_t *rows, const char *action);
 static wsb_rc_t wsb_rows_grow(wsb_rows_t *rows);
 static void wsb_rows_walk(wsb_rows_t *rows, wsb_row_t *row, uint32_t id,
     unsigned depth);
@@ -298,6 +299,20 @@ wsb_rows_present(const wsb_rows_t *rows, unsigned row)
 int
 wsb_rows_deleted(const wsb_rows_t *rows)
 {
+    return wsb_rows_acts(rows, "deleted");
+}
+
+
+int
+wsb_rows_updated(const wsb_rows_t *rows)
+{
+    return wsb_rows_acts(rows, "updated");
+}
+
+
+static int
+wsb_rows_acts(const wsb_rows_t *rows, const char *action)
+{
     const wsb_str_t  *field;
 
     if (rows->event == NULL) {
@@ -307,7 +322,7 @@ wsb_rows_deleted(const wsb_rows_t *rows)
     field = rows->event->field;
 
     return field[WSB_ACTION].data != NULL
-           && wsb_str_eq(&field[WSB_ACTION], "deleted")
+           && wsb_str_eq(&field[WSB_ACTION], action)
            && field[WSB_KIND].data != NULL
            && wsb_str_eq(&field[WSB_KIND], "entity");
 }
@@ -317,6 +332,13 @@ int
 wsb_rows_unsure(const wsb_rows_t *rows)
 {
     return rows->event != NULL && (rows->event->flags & WSB_EVENT_UNSURE);
+}
+
+
+int
+wsb_rows_part(const wsb_rows_t *rows)
+{
+    return rows->event != NULL && (rows->event->flags & WSB_EVENT_PART);
 }
 
 

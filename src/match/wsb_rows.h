@@ -73,9 +73,14 @@ wsb_subject_t *wsb_rows_field(wsb_rows_t *rows, wsb_field_t field);
 /* Is there such a row? */
 int wsb_rows_present(const wsb_rows_t *rows, unsigned row);
 
-/* Is it that of an entity that is deleted; may its old be another row? */
+/*
+ * Is it that of an entity that is deleted, or updated; may its old be another
+ * row; is its data a part of the row?
+ */
 int wsb_rows_deleted(const wsb_rows_t *rows);
+int wsb_rows_updated(const wsb_rows_t *rows);
 int wsb_rows_unsure(const wsb_rows_t *rows);
+int wsb_rows_part(const wsb_rows_t *rows);
 
 /* The column's value, null if it is missing; good until the next event. */
 wsb_subject_t *wsb_rows_value(wsb_rows_t *rows, unsigned row, uint32_t id);

@@ -44,7 +44,15 @@ typedef enum {
     WSB_CHANGE_NONE = 0,            /* the new one does */
     WSB_CHANGE_ENTERED,             /* but the old one did not */
     WSB_CHANGE_LEFT,                /* only the old one does */
-    WSB_CHANGE_LEFT_HIDDEN          /* and the new one is not theirs to see */
+    WSB_CHANGE_LEFT_HIDDEN,         /* and the new one is not theirs to see */
+
+    /* These two are for subscriptions with a snapshot alone. */
+
+    WSB_CHANGE_LEFT_UNKNOWN,        /* the new one does not, and nobody knows
+                                       of the old one: LEFT_HIDDEN to them */
+    WSB_CHANGE_ANEW                 /* nobody knows: it is no event for them,
+                                       and what they have is to be fetched
+                                       anew */
 } wsb_change_t;
 
 
