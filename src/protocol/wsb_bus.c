@@ -12,10 +12,13 @@
  *   unknown_type     the type is none of ours
  *   bad_filter       a field of the filter is not what it can be
  *   bad_where        a condition is not what it can be
+ *   bad_snapshot     a snapshot of this filter, or with these options, cannot
+ *                    be asked for
  *   bad_since        since is no event id, "now" or "first"
  *   unsupported      this version does not do that, or this location
  *   invalid_operation  the operation of a request is none of ours
  *   not_found        there is no such subscription on this connection
+ *   snapshot_failed  what a subscription selects is not told; it goes on
  *   gap              events are missing, told to who never sent a since
  *
  * The engine has codes of its own for its limits.
@@ -50,7 +53,11 @@ static void wsb_bus_error(wsb_text_t *t, const wsb_context_t *context,
     wsb_str_t id, const char *code, wsb_str_t text);
 static void wsb_bus_response(wsb_text_t *t, const wsb_op_t *op,
     const wsb_result_t *result);
+static void wsb_bus_result(wsb_text_t *t, const wsb_result_t *result);
 static void wsb_bus_failure(wsb_text_t *t, const wsb_result_t *result);
+static void wsb_bus_snapshot(wsb_text_t *t, const wsb_op_t *op,
+    const uint8_t *client, uint32_t ordinal, wsb_str_t last_id,
+    const wsb_result_t *result);
 static void wsb_bus_number(wsb_text_t *t, const char *name, uint64_t n);
 static size_t wsb_bus_prefix(uint8_t *dst, const uint8_t *client,
     uint32_t ordinal, wsb_change_t change);
@@ -82,6 +89,7 @@ const wsb_codec_t  wsb_codec_bus = {
     .gap = wsb_bus_gap,
     .error = wsb_bus_error,
     .response = wsb_bus_response,
+    .snapshot = wsb_bus_snapshot,
     .prefix = wsb_bus_prefix,
     .body = wsb_bus_body
 };
@@ -253,26 +261,73 @@ wsb_bus_response(wsb_text_t *t, const wsb_op_t *op,
         wsb_bus_failure(t, result);
 
     } else {
-
-        wsb_bus_json(t, ",\"data\":", result->data);
-
-        if (result->total != WSB_RESULT_NONE
-            || result->count != WSB_RESULT_NONE)
-        {
-            wsb_text_lit(t, ",\"metadata\":{");
-            wsb_bus_number(t, "\"total\":", result->total);
-
-            if (result->total != WSB_RESULT_NONE
-                && result->count != WSB_RESULT_NONE)
-            {
-                wsb_text_lit(t, ",");
-            }
-
-            wsb_bus_number(t, "\"count\":", result->count);
-            wsb_text_lit(t, "}");
-        }
+        wsb_bus_result(t, result);
     }
 
+    wsb_text_lit(t, "}");
+}
+
+
+static void
+wsb_bus_result(wsb_text_t *t, const wsb_result_t *result)
+{
+    wsb_bus_json(t, ",\"data\":", result->data);
+
+    if (result->total == WSB_RESULT_NONE && result->count == WSB_RESULT_NONE)
+    {
+        return;
+    }
+
+    wsb_text_lit(t, ",\"metadata\":{");
+    wsb_bus_number(t, "\"total\":", result->total);
+
+    if (result->total != WSB_RESULT_NONE && result->count != WSB_RESULT_NONE)
+    {
+        wsb_text_lit(t, ",");
+    }
+
+    wsb_bus_number(t, "\"count\":", result->count);
+    wsb_text_lit(t, "}");
+}
+
+
+/* A failure says what failed, and of which subscription. */
+
+static void
+wsb_bus_snapshot(wsb_text_t *t, const wsb_op_t *op, const uint8_t *client,
+    uint32_t ordinal, wsb_str_t last_id, const wsb_result_t *result)
+{
+    (void) client;
+
+    if (result->code == NULL) {
+        wsb_text_lit(t, "{\"type\":\"snapshot\"");
+
+    } else {
+        wsb_text_lit(t, "{\"type\":\"error\",\"message\":");
+        wsb_text_json(t, result->text);
+        wsb_text_lit(t, ",\"code\":\"snapshot_failed\",\"reason\":\"");
+        wsb_text_lit(t, result->code);
+        wsb_text_lit(t, "\"");
+    }
+
+    wsb_text_lit(t, ",\"subscription_id\":\"" WSB_SUB_PREFIX);
+    wsb_text_uint(t, ordinal);
+    wsb_text_lit(t, "\"");
+
+    if (result->code == NULL) {
+        wsb_bus_text(t, ",\"last_id\":", last_id);
+        wsb_bus_result(t, result);
+
+    } else {
+
+        if (result->status != 0) {
+            wsb_bus_number(t, ",\"status\":", result->status);
+        }
+
+        wsb_bus_number(t, ",\"retry_after\":", result->retry_after);
+    }
+
+    wsb_bus_text(t, ",\"id\":", op->id);
     wsb_text_lit(t, "}");
 }
 

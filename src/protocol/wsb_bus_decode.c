@@ -13,7 +13,10 @@ static void wsb_bus_subscribe(wsb_op_t *op, const wsb_json_t *message);
 static void wsb_bus_unsubscribe(wsb_op_t *op, const wsb_json_t *message);
 static void wsb_bus_auth(wsb_op_t *op, const wsb_json_t *message);
 static void wsb_bus_id(wsb_op_t *op, const wsb_json_t *message);
-static int wsb_bus_options(wsb_op_t *op, const wsb_json_t *message);
+static void wsb_bus_again(wsb_op_t *op, const wsb_json_t *message);
+static int wsb_bus_named(wsb_op_t *op, const wsb_json_t *message);
+static int wsb_bus_first(wsb_op_t *op, const wsb_json_t *message);
+static int wsb_bus_first_of(wsb_op_t *op);
 static int wsb_bus_since(wsb_op_t *op, const wsb_json_t *message);
 static int wsb_bus_filter(wsb_op_t *op, const wsb_json_t *message);
 static int wsb_bus_action(wsb_op_t *op, const wsb_json_t *filter);
@@ -109,6 +112,9 @@ wsb_bus_message(wsb_op_t *op, const wsb_json_t *message)
     } else if (wsb_json_key_is(&type, "unsubscribe")) {
         wsb_bus_unsubscribe(op, message);
 
+    } else if (wsb_json_key_is(&type, "snapshot")) {
+        wsb_bus_again(op, message);
+
     } else if (wsb_json_key_is(&type, "auth")) {
         wsb_bus_auth(op, message);
 
@@ -136,7 +142,8 @@ wsb_bus_unknown(wsb_op_t *op, const wsb_json_t *type)
 
     wsb_op_refuse(op, "unknown_type",
                   WSB_INVALID "unknown type `%.*s`, expected one of"
-                  " `subscribe`, `unsubscribe`, `ping`, `auth`, `request`",
+                  " `subscribe`, `unsubscribe`, `ping`, `auth`, `request`,"
+                  " `snapshot`",
                   (int) name.len, (const char *) name.data);
 }
 
@@ -147,7 +154,7 @@ wsb_bus_subscribe(wsb_op_t *op, const wsb_json_t *message)
     wsb_json_t  id;
 
     static const char *const  known[] = {
-        "type", "filter", "where", "since", "snapshot", "id", NULL
+        "type", "filter", "where", "since", "snapshot", "options", "id", NULL
     };
 
     if (wsb_bus_get(message, "id", &id) && op->id.data == NULL) {
@@ -158,7 +165,7 @@ wsb_bus_subscribe(wsb_op_t *op, const wsb_json_t *message)
     }
 
     if (wsb_bus_filter(op, message)
-        && wsb_bus_options(op, message)
+        && wsb_bus_first(op, message)
         && wsb_bus_since(op, message))
     {
         op->type = WSB_OP_SUBSCRIBE;
@@ -170,12 +177,32 @@ wsb_bus_subscribe(wsb_op_t *op, const wsb_json_t *message)
 static void
 wsb_bus_unsubscribe(wsb_op_t *op, const wsb_json_t *message)
 {
+    if (wsb_bus_named(op, message)) {
+        op->type = WSB_OP_UNSUBSCRIBE;
+    }
+}
+
+
+static void
+wsb_bus_again(wsb_op_t *op, const wsb_json_t *message)
+{
+    if (wsb_bus_named(op, message)) {
+        op->type = WSB_OP_SNAPSHOT;
+    }
+}
+
+
+/* It names a subscription. */
+
+static int
+wsb_bus_named(wsb_op_t *op, const wsb_json_t *message)
+{
     wsb_json_t  id;
 
     if (!wsb_bus_get(message, "subscription_id", &id)) {
         wsb_op_refuse(op, "missing_field",
                       WSB_INVALID "missing field `subscription_id`");
-        return;
+        return 0;
     }
 
     if (id.type != WSB_JSON_STRING
@@ -185,11 +212,12 @@ wsb_bus_unsubscribe(wsb_op_t *op, const wsb_json_t *message)
         wsb_op_refuse(op, "invalid_message", WSB_INVALID "subscription_id"
                       " must be a string of at most %d bytes",
                       WSB_CLIENT_ID_MAX);
-        return;
+        return 0;
     }
 
     op->ordinal = wsb_bus_ordinal(op->subscription);
-    op->type = WSB_OP_UNSUBSCRIBE;
+
+    return 1;
 }
 
 
@@ -234,29 +262,99 @@ wsb_bus_id(wsb_op_t *op, const wsb_json_t *message)
 }
 
 
-/* What a subscribe may ask for, but not of this version. */
+/* What there is already, and how it is to be read. */
 
 static int
-wsb_bus_options(wsb_op_t *op, const wsb_json_t *message)
+wsb_bus_first(wsb_op_t *op, const wsb_json_t *message)
 {
-    wsb_json_t  value;
+    wsb_json_t  value, filters;
 
-    if (!wsb_bus_get(message, "snapshot", &value)
-        || value.type == WSB_JSON_FALSE)
-    {
-        return 1;
+    if (!wsb_bus_get(message, "snapshot", &value)) {
+        value.type = WSB_JSON_FALSE;
     }
 
-    if (value.type != WSB_JSON_TRUE) {
+    if (value.type != WSB_JSON_TRUE && value.type != WSB_JSON_FALSE) {
         wsb_op_refuse(op, "invalid_message",
                       WSB_INVALID "snapshot must be true or false");
         return 0;
     }
 
-    wsb_op_refuse(op, "unsupported",
-                  "snapshot is not supported by this version");
+    op->snapshot = value.type == WSB_JSON_TRUE;
 
-    return 0;
+    if (op->snapshot && !wsb_bus_first_of(op)) {
+        return 0;
+    }
+
+    if (!wsb_bus_get(message, "options", &value)) {
+        return 1;
+    }
+
+    if (value.type != WSB_JSON_OBJECT) {
+        wsb_op_refuse(op, "invalid_message",
+                      WSB_INVALID "options must be an object");
+        return 0;
+    }
+
+    if (!op->snapshot) {
+        wsb_op_refuse(op, "bad_snapshot", WSB_INVALID
+                      "options say how a snapshot is read: they come with "
+                      "\"snapshot\":true");
+        return 0;
+    }
+
+    if (wsb_bus_get(&value, "filters", &filters)) {
+        wsb_op_refuse(op, "bad_snapshot", WSB_INVALID
+                      "the conditions of a subscription stand in where, not "
+                      "in options.filters");
+        return 0;
+    }
+
+    op->request.options = value.text;
+    wsb_bus_copy(op, &op->request.options);
+
+    return 1;
+}
+
+
+/* A backend is asked for one collection, or for one of its entities. */
+
+static int
+wsb_bus_first_of(wsb_op_t *op)
+{
+    wsb_filter_t  *filter = &op->filter;
+
+    if (filter->n[WSB_ENTITY_TYPE] != 1) {
+        wsb_op_refuse(op, "bad_snapshot", WSB_INVALID
+                      "with a snapshot filter.entity_type must be one type");
+        return 0;
+    }
+
+    if (filter->n[WSB_ENTITY_ID] > 1) {
+        wsb_op_refuse(op, "bad_snapshot", WSB_INVALID
+                      "with a snapshot filter.entity_id must be one id, or "
+                      "absent");
+        return 0;
+    }
+
+    if (filter->n[WSB_KIND] > 1
+        || (filter->n[WSB_KIND] == 1
+            && !wsb_str_eq(&filter->value[WSB_KIND][0], "entity")))
+    {
+        wsb_op_refuse(op, "bad_snapshot", WSB_INVALID
+                      "with a snapshot filter.kind must be entity, or "
+                      "absent");
+        return 0;
+    }
+
+    op->request.entity = filter->value[WSB_ENTITY_TYPE][0];
+
+    if (filter->n[WSB_ENTITY_ID] != 0) {
+        op->request.record_id = filter->value[WSB_ENTITY_ID][0];
+    }
+
+    op->request.where = filter->where_text;
+
+    return 1;
 }
 
 

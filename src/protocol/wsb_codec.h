@@ -33,6 +33,7 @@ typedef enum {
     WSB_OP_ASK_PONG,                /* a ping in the protocol's own words */
     WSB_OP_AUTH,                    /* a new token for this connection */
     WSB_OP_REQUEST,                 /* of records, to the backend */
+    WSB_OP_SNAPSHOT,                /* again, of a subscription that has one */
     WSB_OP_REFUSE                   /* answer with code and text */
 } wsb_op_type_t;
 
@@ -109,6 +110,8 @@ typedef struct {
                                              the place of options */
     unsigned              untold;         /* what comes of it is published by
                                              the backend: no event is made */
+    wsb_str_t             where;          /* conditions besides those of the
+                                             options, of a snapshot */
     wsb_str_t             topic;          /* not NULL: data is an action, which
                                              goes to its subscribers alone */
 } wsb_op_request_t;
@@ -165,13 +168,19 @@ typedef struct {
     uint64_t              since_seq;
     wsb_str_t             since_text;     /* as sent, with SINCE_ID */
 
-    uint32_t              ordinal;        /* UNSUBSCRIBE; 0: not of ours */
+    unsigned              snapshot;       /* SUBSCRIBE: what there is comes
+                                             first; request says how to read
+                                             it */
+
+    uint32_t              ordinal;        /* UNSUBSCRIBE, SNAPSHOT; 0: not of
+                                             ours */
     wsb_str_t             subscription;   /* the same, as sent */
 
     wsb_str_t             token;          /* AUTH */
 
-    wsb_op_request_t      request;        /* REQUEST; of SUBSCRIBE entity and
-                                             schema, as they are answered */
+    wsb_op_request_t      request;        /* REQUEST, SNAPSHOT; of SUBSCRIBE
+                                             entity and schema, as they are
+                                             answered */
 
     wsb_str_t             id;             /* the client's, NULL: none */
 
@@ -328,6 +337,16 @@ typedef struct {
      * and details are added as they are.
      */
     void                (*response)(wsb_text_t *t, const wsb_op_t *op,
+                                    const wsb_result_t *result);
+
+    /*
+     * What a subscription selects, up to and including last_id; or, with a
+     * code, why it cannot be told.  op is the SNAPSHOT.  NULL: there are no
+     * snapshots.
+     */
+    void                (*snapshot)(wsb_text_t *t, const wsb_op_t *op,
+                                    const uint8_t *client, uint32_t ordinal,
+                                    wsb_str_t last_id,
                                     const wsb_result_t *result);
 
     /*

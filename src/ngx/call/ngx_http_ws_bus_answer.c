@@ -6,7 +6,7 @@
  * passes as it is.
  */
 
-#include "ngx_http_ws_bus_call.h"
+#include "ngx_http_ws_bus_snapshot.h"
 
 
 static void ngx_http_ws_bus_answer_success(ngx_http_ws_bus_ask_t *ask,
@@ -144,7 +144,10 @@ ngx_http_ws_bus_answer_success(ngx_http_ws_bus_ask_t *ask,
 
     result->data = body ? body->text : null;
 
-    if (ask->rows) {
+    if (ask->here) {
+        ngx_http_ws_bus_snapshot_filter(ask, result, body);
+
+    } else if (ask->rows) {
         ngx_http_ws_bus_answer_rows(ask, result, body);
 
     } else if (ask->kept->op.request.operation == WSB_READ) {
@@ -393,6 +396,11 @@ ngx_http_ws_bus_answer_send(ngx_http_ws_bus_ask_t *ask, wsb_result_t *result)
     result->time = (uint64_t) tp->sec * 1000 + tp->msec;
 
     ngx_memzero(&text, sizeof(wsb_text_t));
+
+    if (ask->kept->op.type == WSB_OP_SNAPSHOT) {
+        ngx_http_ws_bus_snapshot_send(ask, result);
+        return;
+    }
 
     if (ask->kept->op.type == WSB_OP_REQUEST) {
         wc->conf->codec->response(&text, &ask->kept->op, result);

@@ -8,6 +8,7 @@
  */
 
 #include "ngx_http_ws_bus_question.h"
+#include "ngx_http_ws_bus_snapshot.h"
 
 
 static void ngx_http_ws_bus_asker_request(ngx_http_ws_bus_client_t *wc,
@@ -20,6 +21,7 @@ static void ngx_http_ws_bus_asker_end(ngx_http_ws_bus_op_t *kept);
 static void ngx_http_ws_bus_asker_work(ngx_http_ws_bus_ask_t *ask);
 static void ngx_http_ws_bus_asker_finish(ngx_http_ws_bus_ask_t *ask,
     wsb_result_t *result, ngx_uint_t made);
+static ngx_int_t ngx_http_ws_bus_asker_perform(ngx_http_ws_bus_ask_t *ask);
 static void ngx_http_ws_bus_asker_call(ngx_http_ws_bus_ask_t *ask);
 static void ngx_http_ws_bus_asker_unqueue(ngx_http_ws_bus_asker_t *asker,
     ngx_http_ws_bus_ask_t *ask);
@@ -38,6 +40,10 @@ const ngx_http_ws_bus_requests_t  ngx_http_ws_bus_asker_requests = {
     ngx_http_ws_bus_notice_opened,
     ngx_http_ws_bus_asker_closed,
     ngx_http_ws_bus_asker_request,
+    ngx_http_ws_bus_snapshot_live,
+    ngx_http_ws_bus_snapshot_dead,
+    ngx_http_ws_bus_snapshot_stale,
+    ngx_http_ws_bus_snapshot_again,
     ngx_http_ws_bus_asker_resume,
     ngx_http_ws_bus_asker_missed,
     ngx_http_ws_bus_asker_renew,
@@ -164,7 +170,8 @@ ngx_http_ws_bus_asker_size(const wsb_op_t *op)
     return sizeof(ngx_http_ws_bus_ask_t) + sizeof(ngx_http_ws_bus_op_t)
            + op->id.len + op->request.entity.len + op->request.schema.len
            + op->request.record_id.len + op->request.data.len
-           + op->request.options.len + op->subscription.len
+           + op->request.options.len + op->request.where.len
+           + op->subscription.len
            + op->since_text.len
            + (op->type == WSB_OP_SUBSCRIBE ? wsb_index_bytes(&op->filter)
                                            : 0);
@@ -308,9 +315,7 @@ static void
 ngx_http_ws_bus_asker_work(ngx_http_ws_bus_ask_t *ask)
 {
     ngx_int_t     rc;
-    ngx_uint_t    n;
     wsb_result_t  result;
-    wsb_forced_t  forced[WSB_RESTRICT_CONDITIONS];
 
     if (ask->kept->op.request.topic.data != NULL) {
 
@@ -331,11 +336,20 @@ ngx_http_ws_bus_asker_work(ngx_http_ws_bus_ask_t *ask)
         ngx_http_ws_bus_asker_finish(ask, &result, 0);
         return;
 
-    } else {
-        n = ask->hooked && ask->hooked->nadded
-                ? ngx_http_ws_bus_hook_forced(ask, forced) : 0;
+    } else if (ask->kept->op.type == WSB_OP_SNAPSHOT) {
 
-        rc = ngx_http_ws_bus_op_perform(ask->kept, forced, n);
+        rc = ngx_http_ws_bus_snapshot_call(ask, &result);
+
+        if (rc == NGX_OK) {
+            ngx_http_ws_bus_asker_call(ask);
+            return;
+        }
+
+        ngx_http_ws_bus_asker_finish(ask, rc == NGX_DONE ? NULL : &result, 0);
+        return;
+
+    } else {
+        rc = ngx_http_ws_bus_asker_perform(ask);
     }
 
     if (rc == NGX_OK && ask->asker != NULL
@@ -350,6 +364,36 @@ ngx_http_ws_bus_asker_work(ngx_http_ws_bus_ask_t *ask)
     }
 
     ngx_http_ws_bus_asker_finish(ask, NULL, 0);
+}
+
+
+/* What its hooks have added is said of a snapshot, too. */
+
+static ngx_int_t
+ngx_http_ws_bus_asker_perform(ngx_http_ws_bus_ask_t *ask)
+{
+    ngx_int_t                 rc;
+    ngx_uint_t                n;
+    wsb_forced_t              forced[WSB_RESTRICT_CONDITIONS];
+    ngx_http_ws_bus_asker_t  *asker;
+
+    n = 0;
+    asker = ask->asker;
+
+    if (ask->hooked != NULL && ask->hooked->nadded != 0) {
+        n = ngx_http_ws_bus_hook_forced(ask, forced);
+
+        asker->adding = ask->hooked->added;
+        asker->nadding = ask->hooked->nadded;
+    }
+
+    rc = ngx_http_ws_bus_op_perform(ask->kept, forced, n);
+
+    if (ask->asker != NULL) {
+        asker->nadding = 0;
+    }
+
+    return rc;
 }
 
 
@@ -620,6 +664,8 @@ ngx_http_ws_bus_asker_free(ngx_http_ws_bus_client_t *wc)
 
     asker = wc->asker;
     wc->asker = NULL;
+
+    ngx_http_ws_bus_snapshot_leave(asker);
 
     if (asker->queued) {
         ngx_queue_remove(&asker->queue);

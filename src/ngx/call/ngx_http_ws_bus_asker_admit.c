@@ -44,6 +44,7 @@ ngx_http_ws_bus_asker_admit(ngx_http_request_t *r,
     asker->nforced = n;
     ngx_queue_init(&asker->waiting);
     ngx_queue_init(&asker->questions);
+    ngx_queue_init(&asker->snapshots);
 
     ngx_hex_dump(ngx_cpymem(asker->id, "conn_", 5), wc->id, sizeof(wc->id));
 

@@ -38,6 +38,18 @@ ngx_int_t ngx_http_ws_bus_backend_uri(ngx_http_ws_bus_backend_t *b);
 /* Must the row be looked at before it is changed? */
 ngx_uint_t ngx_http_ws_bus_backend_rights_look(ngx_http_ws_bus_backend_t *b);
 
+/* The conditions on columns; how many. */
+ngx_uint_t ngx_http_ws_bus_backend_rights_columns(ngx_http_ws_bus_ask_t *ask,
+    wsb_forced_t *forced);
+
+/*
+ * What a snapshot is asked with: the options, and the subscription's own
+ * conditions as far as the backend can be asked for them.  As of
+ * wsb_rest_select().
+ */
+ngx_int_t ngx_http_ws_bus_backend_select(ngx_http_ws_bus_backend_t *b,
+    const wsb_json_t *options, wsb_rest_error_t *err);
+
 /* NGX_DECLINED: it is refused, and the result says why. */
 ngx_int_t ngx_http_ws_bus_backend_rights(ngx_http_ws_bus_backend_t *b);
 

@@ -53,7 +53,9 @@ ngx_http_ws_bus_backend_rights(ngx_http_ws_bus_backend_t *b)
     ngx_uint_t     postgrest;
     wsb_forced_t   forced[WSB_RESTRICT_CONDITIONS];
 
-    if (b->ask->asker->nforced == 0 && b->ask->hooked == NULL) {
+    if (b->ask->asker->nforced == 0 && b->ask->hooked == NULL
+        && b->ask->nadded == 0)
+    {
         return NGX_OK;
     }
 
@@ -172,6 +174,14 @@ ngx_http_ws_bus_backend_columns(ngx_http_ws_bus_ask_t *ask,
     }
 
     return n;
+}
+
+
+ngx_uint_t
+ngx_http_ws_bus_backend_rights_columns(ngx_http_ws_bus_ask_t *ask,
+    wsb_forced_t *forced)
+{
+    return ngx_http_ws_bus_backend_columns(ask, forced, 1);
 }
 
 

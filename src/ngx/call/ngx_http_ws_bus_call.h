@@ -18,6 +18,8 @@
  *   command   what a client says to a topic
  *   hook      hooks around an operation; hook_told: what they are told;
  *             hook_conf: their directives
+ *   snapshot  what there is of a subscription, before its events; audience:
+ *             who may be given the same answer; ngx_http_ws_bus_snapshot.h
  *   connect   hooks before a connection
  *   notice    hooks after it: see ngx_http_ws_bus_notice.h
  *   conf      directives; the room's module
@@ -121,6 +123,10 @@ typedef struct {
 
 typedef struct {
     ngx_http_complex_value_t    *backend;     /* NULL: none */
+    ngx_http_complex_value_t    *snapshot;    /* NULL: as not set */
+    ngx_http_complex_value_t    *snapshots;   /* where they are from; NULL:
+                                                 nowhere */
+    ngx_http_complex_value_t    *audience;    /* NULL: as not set */
     ngx_uint_t                   style;       /* wsb_rest_style_t */
     ngx_uint_t                   update;      /* NGX_HTTP_PATCH or _PUT */
     ngx_msec_t                   timeout;
@@ -198,6 +204,8 @@ typedef enum {
     NGX_HTTP_WS_BUS_CALL_SECTION,
     NGX_HTTP_WS_BUS_CALL_CONNECTION_ID,
     NGX_HTTP_WS_BUS_CALL_TENANT,
+    NGX_HTTP_WS_BUS_CALL_VERSION,
+    NGX_HTTP_WS_BUS_CALL_AUDIENCE,
     NGX_HTTP_WS_BUS_CALL_NVALUES
 } ngx_http_ws_bus_call_value_e;
 
@@ -383,6 +391,8 @@ struct ngx_http_ws_bus_ask_s {
     unsigned                     rows:1;      /* more than one is read */
     unsigned                     paged:1;     /* not all of them */
     unsigned                     judged:1;    /* the row that comes is */
+    unsigned                     here:1;      /* those that come are, by the
+                                                 client's conditions */
     unsigned                     check:1;     /* the call looks at the row that
                                                  is to be changed */
     unsigned                     checked:1;   /* which may be changed */
@@ -395,6 +405,9 @@ struct ngx_http_ws_bus_ask_s {
     unsigned                     underway:1;  /* a change, counted in the slot
                                                  until it has been told */
     ngx_http_ws_bus_question_t  *question;    /* NULL: it is asked once */
+    const wsb_forced_t          *added;       /* of a snapshot: by the hooks of
+                                                 its subscribe */
+    ngx_uint_t                   nadded;
     const wsb_codec_t           *codec;
     ngx_event_t                  hold;        /* the longest that it holds */
     u_char                       text[160];   /* of a refusal */
@@ -415,6 +428,10 @@ struct ngx_http_ws_bus_asker_s {
     ngx_uint_t                   running;
     ngx_uint_t                   ncalls;      /* ever */
     ngx_queue_t                  questions;   /* see refresh; oldest first */
+    ngx_queue_t                  snapshots;   /* see snapshot */
+    const wsb_forced_t          *adding;      /* while a subscribe is carried
+                                                 out: added by its hooks */
+    ngx_uint_t                   nadding;
     unsigned                     queued:1;
     wsb_str_t                    metadata;    /* malloc'd; data NULL: none */
     ngx_http_ws_bus_notices_t   *notices;     /* NULL: no hook is told */

@@ -68,6 +68,20 @@ static ngx_command_t  ngx_http_ws_bus_call_commands[] = {
       offsetof(ngx_http_ws_bus_call_loc_conf_t, backend),
       NULL },
 
+    { ngx_string("ws_bus_snapshot"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_ws_bus_call_conf_backend,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_ws_bus_call_loc_conf_t, snapshot),
+      NULL },
+
+    { ngx_string("ws_bus_audience"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_set_complex_value_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_ws_bus_call_loc_conf_t, audience),
+      NULL },
+
     { ngx_string("ws_bus_backend_style"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_enum_slot,
@@ -225,23 +239,23 @@ static char *
 ngx_http_ws_bus_call_conf_backend(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf)
 {
-    ngx_http_ws_bus_call_loc_conf_t  *kcf = conf;
-
-    ngx_str_t  *value;
+    ngx_str_t                  *value;
+    ngx_http_complex_value_t  **field;
 
     value = cf->args->elts;
+    field = (ngx_http_complex_value_t **) ((char *) conf + cmd->offset);
 
-    if (kcf->backend == NULL && ngx_strcmp(value[1].data, "off") == 0) {
-        kcf->backend = &ngx_http_ws_bus_call_conf_none;
+    if (*field == NULL && ngx_strcmp(value[1].data, "off") == 0) {
+        *field = &ngx_http_ws_bus_call_conf_none;
         return NGX_CONF_OK;
     }
 
     if (value[1].data[0] != '/' && value[1].data[0] != '$') {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid value \"%V\" in \"ws_bus_backend\": write "
-                           "the URI of a location of this server, such as "
+                           "invalid value \"%V\" in \"%V\": write the URI of a "
+                           "location of this server, such as "
                            "\"/backend/$ws_bus_entity\", or \"off\"",
-                           &value[1]);
+                           &value[1], &value[0]);
         return NGX_CONF_ERROR;
     }
 
@@ -404,6 +418,8 @@ ngx_http_ws_bus_call_conf_create(ngx_conf_t *cf)
      * set by ngx_pcalloc():
      *
      *     kcf->backend = NULL;
+     *     kcf->snapshot = NULL;
+     *     kcf->audience = NULL;
      *     kcf->hooks = NULL;
      *     kcf->phases = 0;
      */
@@ -432,9 +448,16 @@ ngx_http_ws_bus_call_conf_merge(ngx_conf_t *cf, void *parent, void *child)
 
     ngx_http_ws_bus_conf_merge_value(&conf->backend, prev->backend);
 
+    ngx_http_ws_bus_conf_merge_value(&conf->snapshot, prev->snapshot);
+    ngx_http_ws_bus_conf_merge_value(&conf->audience, prev->audience);
+
     if (conf->backend == &ngx_http_ws_bus_call_conf_none) {
         conf->backend = NULL;
     }
+
+    conf->snapshots = conf->snapshot == NULL ? conf->backend
+                    : conf->snapshot == &ngx_http_ws_bus_call_conf_none
+                          ? NULL : conf->snapshot;
 
     ngx_conf_merge_uint_value(conf->style, prev->style, WSB_REST_PLAIN);
     ngx_conf_merge_uint_value(conf->update, prev->update, NGX_HTTP_PATCH);
@@ -460,6 +483,7 @@ ngx_http_ws_bus_call_conf_merge(ngx_conf_t *cf, void *parent, void *child)
     ccf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_ws_bus_client_module);
 
     if (conf->backend != NULL || conf->hooks != NULL
+        || conf->snapshots != NULL
         || ccf->codec == &wsb_codec_topics)
     {
         ccf->requests = &ngx_http_ws_bus_asker_requests;
@@ -484,6 +508,10 @@ ngx_http_ws_bus_call_conf_asked(ngx_http_ws_bus_call_loc_conf_t *conf)
     ngx_uint_t  asked;
 
     asked = conf->backend ? NGX_HTTP_WS_BUS_ASKED_REQUEST : 0;
+
+    if (conf->snapshots != NULL) {
+        asked |= NGX_HTTP_WS_BUS_ASKED_SNAPSHOT;
+    }
 
     if (conf->phases & (1 << NGX_HTTP_WS_BUS_HOOK_BEFORE_HANDLE
                         | 1 << NGX_HTTP_WS_BUS_HOOK_BEFORE_SUBSCRIBE

@@ -519,7 +519,7 @@ ngx_http_ws_bus_hook_add(ngx_http_ws_bus_ask_t *ask,
 
     rc = wsb_hook_filters(filters, &hooked->added[hooked->nadded],
                           (unsigned) (WSB_RESTRICT_CONDITIONS
-                                      - ask->asker->nforced
+                                      - ask->asker->nforced - ask->nadded
                                       - hooked->nadded),
                           &n, &memory, why);
 
@@ -571,6 +571,12 @@ ngx_http_ws_bus_hook_forced(ngx_http_ws_bus_ask_t *ask, wsb_forced_t *forced)
     n = ask->asker->nforced;
 
     ngx_memcpy(forced, ask->asker->forced, n * sizeof(wsb_forced_t));
+
+    if (ask->nadded != 0) {
+        ngx_memcpy(forced + n, ask->added,
+                   ask->nadded * sizeof(wsb_forced_t));
+        n += ask->nadded;
+    }
 
     if (ask->hooked != NULL) {
         ngx_memcpy(forced + n, ask->hooked->added,

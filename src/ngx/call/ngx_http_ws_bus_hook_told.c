@@ -71,7 +71,9 @@ ngx_http_ws_bus_hook_told(ngx_http_ws_bus_ask_t *ask, wsb_hook_t *told,
         told->schema = wc->context->schema;
     }
 
-    if (ask->hooked->after && ask->kept->op.type == WSB_OP_REQUEST) {
+    if (ask->hooked->after && (ask->kept->op.type == WSB_OP_REQUEST
+                               || ask->kept->op.type == WSB_OP_SNAPSHOT))
+    {
         told->result = ask->hooked->result.data;
         told->status = ask->hooked->result.status;
     }

@@ -36,6 +36,12 @@ static ngx_http_variable_t  ngx_http_ws_bus_value_table[] = {
     { ngx_string("ws_bus_section"), NULL, ngx_http_ws_bus_value_get,
       NGX_HTTP_WS_BUS_CALL_SECTION, 0, 0 },
 
+    { ngx_string("ws_bus_snapshot_version"), NULL, ngx_http_ws_bus_value_get,
+      NGX_HTTP_WS_BUS_CALL_VERSION, 0, 0 },
+
+    { ngx_string("ws_bus_audience"), NULL, ngx_http_ws_bus_value_get,
+      NGX_HTTP_WS_BUS_CALL_AUDIENCE, 0, 0 },
+
     { ngx_string("ws_bus_meta_"), NULL, ngx_http_ws_bus_value_meta,
       0, NGX_HTTP_VAR_PREFIX|NGX_HTTP_VAR_NOCACHEABLE, 0 },
 

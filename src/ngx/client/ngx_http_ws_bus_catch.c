@@ -231,6 +231,12 @@ ngx_http_ws_bus_catch_record(ngx_http_ws_bus_client_t *wc)
             continue;
         }
 
+        if (ngx_http_ws_bus_live_vague(rec, change)
+            && !ngx_http_ws_bus_live_takes(wc, rec, sub, &change))
+        {
+            continue;
+        }
+
         pushed = ngx_http_ws_bus_out_push(wc, rec, sub, change);
 
         if (pushed != NGX_OK) {

@@ -19,6 +19,7 @@
  *   op            its messages, turned into operations
  *   context       who it is, as far as a protocol wants to know
  *   subscribe     subscriptions: made, started, taken out
+ *   live          those with a snapshot
  *   position      where it stands
  *   fanout        from the log to the clients
  *   catch         clients that are behind
@@ -402,6 +403,14 @@ ngx_int_t ngx_http_ws_bus_subscribe(ngx_http_ws_bus_client_t *wc,
 /* To everything of its tenant, for a protocol without subscribe. */
 void ngx_http_ws_bus_subscribe_by_itself(ngx_http_ws_bus_client_t *wc);
 
+/* What the client is told when it begins: its answer, and perhaps a gap. */
+void ngx_http_ws_bus_subscribe_told(ngx_http_ws_bus_client_t *wc,
+    wsb_sub_t *sub, wsb_op_t *op, const wsb_start_t *start);
+
+/* NULL: it has none of this number. */
+wsb_sub_t *ngx_http_ws_bus_subscribe_find(ngx_http_ws_bus_client_t *wc,
+    uint32_t ordinal);
+
 /* NGX_DECLINED: it has been refused. */
 ngx_int_t ngx_http_ws_bus_subscribe_end(ngx_http_ws_bus_client_t *wc,
     wsb_op_t *op);
@@ -413,6 +422,53 @@ ngx_int_t ngx_http_ws_bus_subscribe_end(ngx_http_ws_bus_client_t *wc,
  */
 void ngx_http_ws_bus_subscribe_leave(ngx_http_ws_bus_client_t *wc);
 void ngx_http_ws_bus_subscribe_leave_handler(ngx_event_t *ev);
+
+
+/* live */
+
+/*
+ * A subscription with a snapshot starts: it waits for it, or goes on with the
+ * events after `since`, if they are all there.
+ */
+void ngx_http_ws_bus_live_start(ngx_http_ws_bus_client_t *wc, wsb_sub_t *sub,
+    wsb_op_t *op, wsb_start_t *start);
+
+/*
+ * It waits: it is sent nothing, until it goes on.  The head: what is asked for
+ * after this call holds whatever is in the log up to there.
+ */
+uint64_t ngx_http_ws_bus_live_hold(ngx_http_ws_bus_client_t *wc,
+    wsb_sub_t *sub);
+
+/* It goes on with `from`; 0: where it was. */
+void ngx_http_ws_bus_live_go(ngx_http_ws_bus_client_t *wc, wsb_sub_t *sub,
+    uint64_t from);
+
+/* What it has is not right any more, and nobody can tell how. */
+void ngx_http_ws_bus_live_stale(ngx_http_ws_bus_client_t *wc,
+    wsb_sub_t *sub);
+
+/*
+ * Of a vague record, that nobody knows whole: is it an event for this
+ * subscription?  If it has a snapshot, that may be stale then.
+ */
+ngx_uint_t ngx_http_ws_bus_live_takes(ngx_http_ws_bus_client_t *wc,
+    ngx_http_ws_bus_record_t *rec, wsb_sub_t *sub, wsb_change_t *change);
+
+static ngx_inline ngx_uint_t
+ngx_http_ws_bus_live_vague(ngx_http_ws_bus_record_t *rec,
+    wsb_change_t change)
+{
+    return change >= WSB_CHANGE_LEFT_UNKNOWN
+           || (rec->event.flags & WSB_EVENT_PART);
+}
+
+/* The client asks for another snapshot. */
+void ngx_http_ws_bus_live_again(ngx_http_ws_bus_client_t *wc, wsb_op_t *op);
+
+/* The codec's words for why there is none. */
+void ngx_http_ws_bus_live_fail(ngx_http_ws_bus_client_t *wc, wsb_sub_t *sub,
+    const wsb_op_t *op, const char *code, const char *text);
 
 
 /* topics */

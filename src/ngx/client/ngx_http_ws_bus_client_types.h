@@ -289,6 +289,7 @@ struct ngx_http_ws_bus_op_s {
 #define NGX_HTTP_WS_BUS_ASKED_SUBSCRIBE    2
 #define NGX_HTTP_WS_BUS_ASKED_UNSUBSCRIBE  4
 #define NGX_HTTP_WS_BUS_ASKED_CONNECT      8
+#define NGX_HTTP_WS_BUS_ASKED_SNAPSHOT     16
 
 
 /*
@@ -320,6 +321,20 @@ struct ngx_http_ws_bus_requests_s {
     /* It keeps the operation, or has refused it. */
     void                       (*request)(ngx_http_ws_bus_client_t *wc,
                                     wsb_op_t *op);
+
+    /*
+     * A subscription has a snapshot now, for which it waits; it has one no
+     * more; or what it has is stale.  again: its client asks for another.
+     * NGX_ERROR: no memory.
+     */
+    ngx_int_t                  (*live)(ngx_http_ws_bus_client_t *wc,
+                                    wsb_sub_t *sub, const wsb_op_t *op);
+    void                       (*dead)(ngx_http_ws_bus_client_t *wc,
+                                    uint32_t ordinal);
+    void                       (*stale)(ngx_http_ws_bus_client_t *wc,
+                                    uint32_t ordinal);
+    void                       (*again)(ngx_http_ws_bus_client_t *wc,
+                                    uint32_t ordinal);
 
     /* A client that was stalled has read its answers. */
     void                       (*resume)(ngx_http_ws_bus_client_t *wc);

@@ -289,11 +289,14 @@ ngx_http_ws_bus_fanout_match_node(void *data, wsb_node_t *node,
 
     uint32_t                   i, n;
     ngx_int_t                  rc;
+    ngx_uint_t                 vague;
     wsb_sub_t                **subs;
+    wsb_change_t               told;
     ngx_http_ws_bus_client_t  *wc;
 
     subs = wsb_node_subs(node);
     n = node->nsubs;
+    vague = ngx_http_ws_bus_live_vague(rec, change);
 
     for (i = 0; i < n; i++) {
 
@@ -315,7 +318,13 @@ ngx_http_ws_bus_fanout_match_node(void *data, wsb_node_t *node,
             continue;
         }
 
-        rc = ngx_http_ws_bus_out_push(wc, rec, subs[i], change);
+        told = change;
+
+        if (vague && !ngx_http_ws_bus_live_takes(wc, rec, subs[i], &told)) {
+            continue;
+        }
+
+        rc = ngx_http_ws_bus_out_push(wc, rec, subs[i], told);
 
         if (rc != NGX_OK) {
             ngx_http_ws_bus_out_overflow(wc, rec);

@@ -175,6 +175,10 @@ ngx_http_ws_bus_op_text(ngx_http_ws_bus_client_t *wc, wsb_str_t message)
         (void) ngx_http_ws_bus_subscribe_end(wc, &op);
         break;
 
+    case WSB_OP_SNAPSHOT:
+        ngx_http_ws_bus_live_again(wc, &op);
+        break;
+
     case WSB_OP_ASK_PONG:
         ngx_http_ws_bus_op_pong(wc, &op);
         break;
@@ -266,6 +270,7 @@ ngx_http_ws_bus_op_gap(ngx_http_ws_bus_client_t *wc, uint32_t ordinal,
 {
     u_char      id[WSB_ID_LEN];
     wsb_str_t   end, tenant;
+    wsb_sub_t  *sub;
     wsb_text_t  text;
 
     if (wc->conf->codec->gap == NULL) {
@@ -292,6 +297,12 @@ ngx_http_ws_bus_op_gap(ngx_http_ws_bus_client_t *wc, uint32_t ordinal,
     }
 
     ngx_http_ws_bus_op_reply(wc, &text);
+
+    sub = wc->closed ? NULL : ngx_http_ws_bus_subscribe_find(wc, ordinal);
+
+    if (sub != NULL) {
+        ngx_http_ws_bus_live_stale(wc, sub);
+    }
 }
 
 

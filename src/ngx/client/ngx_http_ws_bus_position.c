@@ -53,7 +53,8 @@ ngx_http_ws_bus_position_last_id(ngx_http_ws_bus_client_t *wc)
 
     for (i = 0; i < wc->nsubs; i++) {
         next = wsb_position_next(at, wc->subs[i]->from,
-                                 wc->subs[i]->ordinal);
+                                 wc->subs[i]->ordinal)
+               & ~WSB_POSITION_WAITS;
 
         if (next < min) {
             min = next;

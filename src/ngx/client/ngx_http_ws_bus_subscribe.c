@@ -24,6 +24,8 @@ static void ngx_http_ws_bus_subscribe_give_quotas_locked(
 static void ngx_http_ws_bus_subscribe_start(ngx_http_ws_bus_client_t *wc,
     wsb_sub_t *sub,
     wsb_op_t *op);
+static uint32_t ngx_http_ws_bus_subscribe_place(ngx_http_ws_bus_client_t *wc,
+    uint32_t ordinal);
 static void ngx_http_ws_bus_subscribe_remove(ngx_http_ws_bus_client_t *wc,
     wsb_sub_t *sub);
 static ngx_int_t ngx_http_ws_bus_subscribe_leave_until(
@@ -183,6 +185,10 @@ ngx_http_ws_bus_subscribe_add(ngx_http_ws_bus_client_t *wc, wsb_op_t *op,
         return NULL;
     }
 
+    if (op->snapshot) {
+        wsb_plan_live(plan);
+    }
+
     sub = wsb_malloc(sizeof(wsb_sub_t));
 
     if (sub != NULL) {
@@ -192,6 +198,7 @@ ngx_http_ws_bus_subscribe_add(ngx_http_ws_bus_client_t *wc, wsb_op_t *op,
         sub->bytes = (uint32_t) bytes;
         sub->ordinal = wc->last_ordinal + 1;
         sub->cost = cost;
+        sub->live = op->snapshot;
 
         if (wsb_index_add(wc->fan->index, plan, sub) != WSB_OK) {
             wsb_free(sub);
@@ -404,9 +411,6 @@ static void
 ngx_http_ws_bus_subscribe_start(ngx_http_ws_bus_client_t *wc, wsb_sub_t *sub,
     wsb_op_t *op)
 {
-    u_char        id[WSB_ID_LEN];
-    wsb_str_t     last;
-    wsb_text_t    text;
     wsb_zone_t   *zone;
     wsb_start_t   start;
 
@@ -418,24 +422,49 @@ ngx_http_ws_bus_subscribe_start(ngx_http_ws_bus_client_t *wc, wsb_sub_t *sub,
 
     if (op->since != WSB_SINCE_NONE) {
         wc->aware = 1;
+    }
+
+    if (sub->live) {
+        ngx_http_ws_bus_live_start(wc, sub, op, &start);
+        return;
+    }
+
+    if (op->since != WSB_SINCE_NONE) {
         ngx_http_ws_bus_position_rewind(wc, sub, start.from);
     }
+
+    ngx_http_ws_bus_subscribe_told(wc, sub, op, &start);
+}
+
+
+void
+ngx_http_ws_bus_subscribe_told(ngx_http_ws_bus_client_t *wc, wsb_sub_t *sub,
+    wsb_op_t *op, const wsb_start_t *start)
+{
+    u_char       id[WSB_ID_LEN];
+    uint64_t     from;
+    wsb_str_t    last;
+    wsb_text_t   text;
+    wsb_zone_t  *zone;
+
+    zone = wc->fan->worker->zone;
+    from = sub->from & ~WSB_POSITION_WAITS;
 
     if (wc->conf->codec->subscribed != NULL) {
 
         last.data = id;
-        last.len = wsb_id(id, zone->epoch, sub->from - 1);
+        last.len = wsb_id(id, zone->epoch, from - 1);
 
         ngx_memzero(&text, sizeof(wsb_text_t));
 
         wc->conf->codec->subscribed(&text, op, wc->id, sub->ordinal, last,
-                                    start.recovered);
+                                    start->recovered);
 
         ngx_http_ws_bus_op_reply(wc, &text);
     }
 
-    if (start.recovered == 0 && !wc->closed) {
-        ngx_http_ws_bus_op_gap(wc, sub->ordinal, op->since_text, start.gap,
+    if (start->recovered == 0 && !wc->closed) {
+        ngx_http_ws_bus_op_gap(wc, sub->ordinal, op->since_text, start->gap,
                                "history");
     }
 }
@@ -444,7 +473,7 @@ ngx_http_ws_bus_subscribe_start(ngx_http_ws_bus_client_t *wc, wsb_sub_t *sub,
 ngx_int_t
 ngx_http_ws_bus_subscribe_end(ngx_http_ws_bus_client_t *wc, wsb_op_t *op)
 {
-    uint32_t     low, high, mid;
+    uint32_t     i;
     wsb_sub_t   *sub;
     wsb_text_t   text;
 
@@ -457,30 +486,23 @@ ngx_http_ws_bus_subscribe_end(ngx_http_ws_bus_client_t *wc, wsb_op_t *op)
         return ngx_http_ws_bus_topics_remove(wc, op);
     }
 
-    low = 0;
-    high = wc->nsubs;
+    i = ngx_http_ws_bus_subscribe_place(wc, op->ordinal);
 
-    while (low < high) {
-        mid = (low + high) / 2;
-
-        if (wc->subs[mid]->ordinal < op->ordinal) {
-            low = mid + 1;
-        } else {
-            high = mid;
-        }
-    }
-
-    if (low == wc->nsubs || wc->subs[low]->ordinal != op->ordinal) {
+    if (i == wc->nsubs || wc->subs[i]->ordinal != op->ordinal) {
         wsb_op_not_found(op);
         ngx_http_ws_bus_op_refuse(wc, op);
         return NGX_DECLINED;
     }
 
-    sub = wc->subs[low];
+    sub = wc->subs[i];
 
     wc->nsubs--;
-    ngx_memmove(&wc->subs[low], &wc->subs[low + 1],
-                (wc->nsubs - low) * sizeof(wsb_sub_t *));
+    ngx_memmove(&wc->subs[i], &wc->subs[i + 1],
+                (wc->nsubs - i) * sizeof(wsb_sub_t *));
+
+    if (sub->live) {
+        wc->conf->requests->dead(wc, sub->ordinal);
+    }
 
     ngx_http_ws_bus_out_unqueue(wc, sub->ordinal);
     ngx_http_ws_bus_subscribe_remove(wc, sub);
@@ -494,6 +516,43 @@ ngx_http_ws_bus_subscribe_end(ngx_http_ws_bus_client_t *wc, wsb_op_t *op)
     }
 
     return NGX_OK;
+}
+
+
+wsb_sub_t *
+ngx_http_ws_bus_subscribe_find(ngx_http_ws_bus_client_t *wc, uint32_t ordinal)
+{
+    uint32_t  i;
+
+    i = ngx_http_ws_bus_subscribe_place(wc, ordinal);
+
+    return i < wc->nsubs && wc->subs[i]->ordinal == ordinal ? wc->subs[i]
+                                                            : NULL;
+}
+
+
+/* Of the first whose ordinal is not less; they are in order. */
+
+static uint32_t
+ngx_http_ws_bus_subscribe_place(ngx_http_ws_bus_client_t *wc,
+    uint32_t ordinal)
+{
+    uint32_t  low, high, mid;
+
+    low = 0;
+    high = wc->nsubs;
+
+    while (low < high) {
+        mid = (low + high) / 2;
+
+        if (wc->subs[mid]->ordinal < ordinal) {
+            low = mid + 1;
+        } else {
+            high = mid;
+        }
+    }
+
+    return low;
 }
 
 

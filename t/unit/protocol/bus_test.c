@@ -274,11 +274,9 @@ static const struct {
     { "{\"type\":\"subscribe\",\"filter\":{},\"snapshot\":1}",
       INVALID("invalid_message", "snapshot must be true or false") },
     { "{\"type\":\"subscribe\",\"filter\":{},\"snapshot\":true,\"id\":\"q\"}",
-      "{\"type\":\"error\",\"message\":\"snapshot is not supported by this"
-      " version\",\"code\":\"unsupported\",\"id\":\"q\"}" },
-
-    /* requests */
-
+      "{\"type\":\"error\",\"message\":\"Invalid message: with a snapshot"
+      " filter.entity_type must be one type\",\"code\":\"bad_snapshot\","
+      "\"id\":\"q\"}" },
     { REQUEST("\"operation\":\"read\",\"entity_type\":\"order\""),
       ASKED("read", "order", "-", "-", "-", "-") },
     { REQUEST("\"operation\":\"update\",\"entity_type\":\"o\","
@@ -430,20 +428,24 @@ static const struct {
       INVALID("missing_field", "missing field `type`") },
     { "{\"type\":\"Ping\"}",
       INVALID("unknown_type", "unknown type `Ping`, expected one of"
-              " `subscribe`, `unsubscribe`, `ping`, `auth`, `request`") },
+              " `subscribe`, `unsubscribe`, `ping`, `auth`, `request`,"
+              " `snapshot`") },
     { "{\"type\":\"\\n%s\"}",
       INVALID("unknown_type", "unknown type `\\n%s`, expected one of"
-              " `subscribe`, `unsubscribe`, `ping`, `auth`, `request`") },
+              " `subscribe`, `unsubscribe`, `ping`, `auth`, `request`,"
+              " `snapshot`") },
     { "{\"type\":\"\",\"id\":\"x\"}",
       "{\"type\":\"error\",\"message\":\"Invalid message: unknown type ``,"
-      " expected one of `subscribe`, `unsubscribe`, `ping`, `auth`, `request`\","
+      " expected one of `subscribe`, `unsubscribe`, `ping`, `auth`, `request`,"
+              " `snapshot`\","
       "\"code\":\"unknown_type\",\"id\":\"x\"}" },
     { "{\"type\":\"0123456789012345678901234567890123456789012345678901234567"
       "890123\"}",
       INVALID("unknown_type", "unknown type"
               " `0123456789012345678901234567890123456789012345678901234567"
               "890123`, expected one of"
-              " `subscribe`, `unsubscribe`, `ping`, `auth`, `request`") },
+              " `subscribe`, `unsubscribe`, `ping`, `auth`, `request`,"
+              " `snapshot`") },
 };
 
 
@@ -666,7 +668,8 @@ test_limits(void)
     strcpy(p + 65, "\"}");
     decode(str(message), &op);
     is_bytes(op.text.data, op.text.len, "Invalid message: unknown type ``,"
-             " expected one of `subscribe`, `unsubscribe`, `ping`, `auth`, `request`",
+             " expected one of `subscribe`, `unsubscribe`, `ping`, `auth`, `request`,"
+              " `snapshot`",
              "a long type is not repeated");
     wsb_op_done(&op);
 
