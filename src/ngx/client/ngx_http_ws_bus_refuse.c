@@ -111,6 +111,13 @@ ngx_http_ws_bus_refuse_token(ngx_http_request_t *r, wsb_refused_t *why)
 
     if (rc == NGX_HTTP_UNAUTHORIZED) {
         *why = present ? WSB_REFUSED_TOKEN : WSB_REFUSED_NO_TOKEN;
+
+        if (!present && r->headers_out.www_authenticate != NULL) {
+            /* it is of a 401 */
+            r->headers_out.www_authenticate->hash = 0;
+            r->headers_out.www_authenticate = NULL;
+        }
+
         return NGX_DONE;
     }
 
