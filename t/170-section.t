@@ -130,6 +130,9 @@ subtest 'refusals, in their order' => sub {
     is(refused("/ws/users/main/$bad{expired}"), '401 ' . $m->('invalid token'),
        'it comes before the role');
 
+    is(refused("/ws/tables/main/" . token({ roles => [ 'x:USER', 'XUSER' ] })),
+       '403 ' . $m->('forbidden'), 'a role is the whole of a word');
+
     my $none = token({ roles => undef });
 
     for (qw(section-objects payments subscriptions)) {

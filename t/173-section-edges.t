@@ -76,6 +76,7 @@ my $conf = do {
         location = /bus    { ws_bus events; ws_bus_protocol bus; }
         location = /publish { ws_bus_publish events; }
         location = /publish/small { ws_bus_publish small; }
+        location = /echo { ws_bus_echo; }
         location = /status { ws_bus_status; }
     }
 END
@@ -235,6 +236,13 @@ subtest 'beside other protocols' => sub {
     is($ws->read_json->{topic}, 'tables.created', 'and others here do not');
     $m = $bus->wait_type('event');
     is($m->{data}{event}{action}, 'created', 'an event without an id');
+};
+
+subtest 'an echo in the same server' => sub {
+    my $ws  = WSBus::Raw->new($nginx->port);
+    is($ws->handshake(path => '/echo')->{status}, 101, 'it needs no section');
+    $ws->send_text('hello');
+    is($ws->read_frame->{payload}, 'hello', 'and no words');
 };
 
 subtest 'a reload' => sub {
