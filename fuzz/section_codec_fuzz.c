@@ -136,7 +136,7 @@ check_op(const wsb_context_t *context, const wsb_op_t *op)
     case WSB_OP_REFUSE:
         text.data = op->text.data;
         text.len = op->text.len;
-        codec->error(&t, context, none, op->code, text);
+        codec->error(&t, context, op->id, op->code, text);
         check_message(&t);
         break;
 

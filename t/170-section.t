@@ -95,6 +95,9 @@ subtest 'refusals, in their order' => sub {
     is(refused("/ws/$_"), '400 ' . $m->('missing section'),
        "no section: $_") for 'tables', 'tables/', 'tables/%20/', "tables//$user";
     is(refused('/ws/tables/main'), '400 ' . $m->('missing token'), 'no token');
+    is(WSBus::Raw->new($nginx->port)->handshake(path => '/ws/tables/main')
+                  ->{headers}{'www-authenticate'}, undef,
+       'and that is not a 401');
     is(refused('/ws/tables/main/'), '400 ' . $m->('missing token'),
        'an empty one');
     is(refused('/ws/tables/main?token='), '400 ' . $m->('missing token'),
@@ -126,6 +129,9 @@ subtest 'refusals, in their order' => sub {
 
     is(refused("/ws/users/main/$bad{expired}"), '401 ' . $m->('invalid token'),
        'it comes before the role');
+
+    is(refused("/ws/tables/main/" . token({ roles => [ 'x:USER', 'XUSER' ] })),
+       '403 ' . $m->('forbidden'), 'a role is the whole of a word');
 
     my $none = token({ roles => undef });
 

@@ -36,7 +36,7 @@ static void wsb_section_gap(wsb_text_t *t, const wsb_context_t *context,
 static void wsb_section_error(wsb_text_t *t, const wsb_context_t *context,
     wsb_str_t id, const char *code, wsb_str_t text);
 static void wsb_section_failure(wsb_text_t *t, wsb_str_t entity,
-    wsb_str_t section, const char *action, wsb_str_t reason, uint64_t now);
+    wsb_str_t section, wsb_str_t action, wsb_str_t reason, uint64_t now);
 static void wsb_section_response(wsb_text_t *t, const wsb_op_t *op,
     const wsb_result_t *result);
 static wsb_str_t wsb_section_reason(const wsb_result_t *result);
@@ -223,6 +223,8 @@ wsb_section_gap(wsb_text_t *t, const wsb_context_t *context, wsb_str_t tenant,
     const uint8_t *client, uint32_t ordinal, int aware, wsb_str_t from,
     wsb_str_t to, const char *reason)
 {
+    static const wsb_str_t  gap = wsb_string("gap");
+
     (void) tenant;
     (void) client;
     (void) ordinal;
@@ -231,8 +233,8 @@ wsb_section_gap(wsb_text_t *t, const wsb_context_t *context, wsb_str_t tenant,
     (void) to;
     (void) reason;
 
-    wsb_section_failure(t, context->entity, context->section, "gap",
-                        wsb_section_str("gap"), WSB_SECTION_NOW());
+    wsb_section_failure(t, context->entity, context->section, gap, gap,
+                        WSB_SECTION_NOW());
 }
 
 
@@ -240,28 +242,23 @@ static void
 wsb_section_error(wsb_text_t *t, const wsb_context_t *context, wsb_str_t id,
     const char *code, wsb_str_t text)
 {
-    const char  *action;
+    static const wsb_str_t  unknown = wsb_string("unknown");
 
-    (void) id;
-
-    action = "unknown";
-
-    if (strcmp(code, "list") == 0 || strcmp(code, "detail") == 0) {
-        action = code;
-
-    } else if (strcmp(code, "model_not_found") == 0) {
-        action = "list";
+    if (strcmp(code, "model_not_found") == 0) {
         text = wsb_section_str("section snapshot entity unsupported");
     }
 
-    wsb_section_failure(t, context->entity, context->section, action, text,
+    /* of a command the id is what it is called here */
+
+    wsb_section_failure(t, context->entity, context->section,
+                        id.data != NULL ? id : unknown, text,
                         WSB_SECTION_NOW());
 }
 
 
 static void
 wsb_section_failure(wsb_text_t *t, wsb_str_t entity, wsb_str_t section,
-    const char *action, wsb_str_t reason, uint64_t now)
+    wsb_str_t action, wsb_str_t reason, uint64_t now)
 {
     char  comma;
 
@@ -273,7 +270,7 @@ wsb_section_failure(wsb_text_t *t, wsb_str_t entity, wsb_str_t section,
 
     comma = '{';
 
-    wsb_section_pair(t, &comma, "action", wsb_section_str(action));
+    wsb_section_pair(t, &comma, "action", action);
     wsb_section_pair(t, &comma, "reason", reason);
     wsb_section_pair(t, &comma, "sectionId", section);
 
@@ -300,8 +297,7 @@ wsb_section_response(wsb_text_t *t, const wsb_op_t *op,
     if (result->code != NULL) {
 
         if (!result->refresh) {
-            wsb_section_failure(t, op->request.entity, req->section,
-                                req->detail ? "detail" : "list",
+            wsb_section_failure(t, op->request.entity, req->section, op->id,
                                 wsb_section_reason(result), result->time);
         }
 

@@ -48,7 +48,6 @@ static void wsb_section_add(wsb_section_request_t *req, wsb_str_t name,
 static uint8_t *wsb_section_number(uint8_t *p, uint64_t n, wsb_str_t *s);
 static wsb_rc_t wsb_section_integer(const wsb_json_t *value, uint64_t least,
     uint64_t *n);
-static void wsb_section_invalid(wsb_op_t *op, const char *code);
 
 
 void
@@ -60,9 +59,14 @@ wsb_section_read(const wsb_context_t *context, wsb_op_t *op,
     wsb_section_request_t  *req;
 
     static const wsb_str_t  section = wsb_string("sectionId");
+    static const wsb_str_t  names[] = {
+        wsb_string("list"), wsb_string("detail")
+    };
+
+    op->id = names[detail];
 
     if (payload->text.data != NULL && payload->type != WSB_JSON_OBJECT) {
-        wsb_section_invalid(op, detail ? "detail" : "list");
+        wsb_op_refuse(op, "invalid_message", WSB_SECTION_INVALID);
         return;
     }
 
@@ -101,7 +105,7 @@ wsb_section_read(const wsb_context_t *context, wsb_op_t *op,
                : wsb_section_list(op, payload, req, p);
 
     if (p == NULL) {
-        wsb_section_invalid(op, detail ? "detail" : "list");
+        wsb_op_refuse(op, "invalid_message", WSB_SECTION_INVALID);
         return;
     }
 
@@ -514,11 +518,3 @@ wsb_section_integer(const wsb_json_t *value, uint64_t least, uint64_t *n)
 
     return WSB_OK;
 }
-
-
-static void
-wsb_section_invalid(wsb_op_t *op, const char *code)
-{
-    wsb_op_refuse(op, code, WSB_SECTION_INVALID);
-}
-

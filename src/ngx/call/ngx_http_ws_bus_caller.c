@@ -13,6 +13,7 @@
 
 static ngx_int_t ngx_http_ws_bus_caller_bearer(ngx_http_request_t *r,
     ngx_http_ws_bus_jwt_ctx_t *jwt, ngx_str_t *bearer);
+static void ngx_http_ws_bus_caller_hide(ngx_str_t *s, wsb_str_t *token);
 static void ngx_http_ws_bus_caller_connection(
     ngx_http_ws_bus_caller_t *caller, ngx_http_request_t *r);
 static ngx_str_t *ngx_http_ws_bus_caller_token(
@@ -88,6 +89,11 @@ ngx_http_ws_bus_caller_create(ngx_http_request_t *r, ngx_array_t *names)
     p = ngx_http_ws_bus_caller_keep(p, &caller->uri, &r->uri);
     p = ngx_http_ws_bus_caller_keep(p, &caller->args, &r->args);
 
+    if (bearer.len != 0) {
+        ngx_http_ws_bus_caller_hide(&caller->uri, &jwt->token);
+        ngx_http_ws_bus_caller_hide(&caller->args, &jwt->token);
+    }
+
     n = 0;
 
     for (i = 0; i < names->nelts && i < NGX_HTTP_WS_BUS_CALL_HEADERS; i++) {
@@ -144,6 +150,23 @@ ngx_http_ws_bus_caller_bearer(ngx_http_request_t *r,
     ngx_memcpy(p, jwt->token.data, jwt->token.len);
 
     return NGX_OK;
+}
+
+
+/* It goes as a header, and need not stand in an URI that others may log. */
+
+static void
+ngx_http_ws_bus_caller_hide(ngx_str_t *s, wsb_str_t *token)
+{
+    u_char  *p, *last;
+
+    p = s->len ? memmem(s->data, s->len, token->data, token->len) : NULL;
+
+    if (p != NULL) {
+        last = s->data + s->len;
+        s->len -= token->len;
+        ngx_memmove(p, p + token->len, last - p - token->len);
+    }
 }
 
 

@@ -23,6 +23,7 @@ typedef struct {
     ngx_http_ws_bus_hook_t      *hook;        /* whose it is */
     ngx_uint_t                   next;
     ngx_int_t                    status;      /* NGX_DONE: they run still */
+    wsb_refused_t                refused;     /* what the protocol calls it */
     wsb_text_t                   metadata;    /* malloc'd */
     u_char                       id[16];
 } ngx_http_ws_bus_connect_t;
@@ -34,6 +35,8 @@ static ngx_http_ws_bus_connect_t *ngx_http_ws_bus_connect_create(
     ngx_http_request_t *r, ngx_http_ws_bus_call_loc_conf_t *conf);
 static ngx_int_t ngx_http_ws_bus_connect_call(ngx_http_ws_bus_connect_t *cn);
 static ngx_int_t ngx_http_ws_bus_connect_make(ngx_http_ws_bus_connect_t *cn);
+static ngx_int_t ngx_http_ws_bus_connect_values(
+    ngx_http_ws_bus_connect_t *cn, ngx_http_ws_bus_call_t *call);
 static void ngx_http_ws_bus_connect_done(ngx_http_ws_bus_call_t *call);
 static ngx_int_t ngx_http_ws_bus_connect_answer(
     ngx_http_ws_bus_connect_t *cn);
@@ -144,6 +147,7 @@ ngx_http_ws_bus_connect_create(ngx_http_request_t *r,
     cn->conf = conf;
     cn->bus = ccf->zone;
     cn->status = NGX_HTTP_SERVICE_UNAVAILABLE;
+    cn->refused = WSB_REFUSED_FAILED;
 
     if (getrandom(cn->id, sizeof(cn->id), 0) != sizeof(cn->id)) {
         return NULL;
@@ -259,6 +263,11 @@ ngx_http_ws_bus_connect_make(ngx_http_ws_bus_connect_t *cn)
         ngx_memcpy(p + sizeof(cn->id), cn->metadata.data, cn->metadata.len);
     }
 
+    if (ngx_http_ws_bus_connect_values(cn, call) != NGX_OK) {
+        ngx_http_ws_bus_call_destroy(call);
+        return NGX_ERROR;
+    }
+
     if (ngx_http_ws_bus_hook_told_fill(call, cn->hook, cn->conf, cn->caller,
                                        &told)
         != NGX_OK)
@@ -276,6 +285,52 @@ ngx_http_ws_bus_connect_make(ngx_http_ws_bus_connect_t *cn)
 }
 
 
+/* Of which entity and section it will be, if the protocol has these. */
+
+static ngx_int_t
+ngx_http_ws_bus_connect_values(ngx_http_ws_bus_connect_t *cn,
+    ngx_http_ws_bus_call_t *call)
+{
+    u_char                             *p;
+    ngx_uint_t                          i;
+    ngx_str_t                           name, value[2];
+    ngx_http_ws_bus_client_loc_conf_t  *ccf;
+
+    static const ngx_uint_t  which[] = {
+        NGX_HTTP_WS_BUS_CALL_ENTITY, NGX_HTTP_WS_BUS_CALL_SECTION
+    };
+
+    ccf = ngx_http_get_module_loc_conf(cn->request,
+                                       ngx_http_ws_bus_client_module);
+
+    if (ccf->codec->refuse == NULL) {
+        return NGX_OK;
+    }
+
+    if (ngx_http_ws_bus_section_of(cn->request, &name, &value[0]) != NGX_OK
+        || ngx_http_ws_bus_section_of_uri(cn->request, &value[1]) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < 2; i++) {
+
+        p = ngx_pnalloc(call->pool, 3 * value[i].len + 1);
+        if (p == NULL) {
+            return NGX_ERROR;
+        }
+
+        call->value[which[i]].data = p;
+        call->value[which[i]].len =
+            (u_char *) ngx_escape_uri(p, value[i].data, value[i].len,
+                                      NGX_ESCAPE_URI_COMPONENT)
+            - p;
+    }
+
+    return NGX_OK;
+}
+
+
 static void
 ngx_http_ws_bus_connect_done(ngx_http_ws_bus_call_t *call)
 {
@@ -284,6 +339,8 @@ ngx_http_ws_bus_connect_done(ngx_http_ws_bus_call_t *call)
     ngx_http_request_t                 *r;
     ngx_http_ws_bus_connect_t          *cn;
     ngx_http_ws_bus_client_loc_conf_t  *ccf;
+
+    static ngx_str_t  none = ngx_null_string;
 
     cn = call->data;
     r = cn->request;
@@ -307,7 +364,17 @@ ngx_http_ws_bus_connect_done(ngx_http_ws_bus_call_t *call)
 
     ccf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_client_module);
 
-    ngx_http_finalize_request(r, rc == NGX_OK ? ccf->handler(r) : rc);
+    if (rc != NGX_OK && ccf->codec->refuse != NULL) {
+        rc = ngx_http_ws_bus_refuse(r, cn->refused, &none);
+
+        if (rc != NGX_DONE) {
+            ngx_http_finalize_request(r, rc);
+        }
+
+    } else {
+        ngx_http_finalize_request(r, rc == NGX_OK ? ccf->handler(r) : rc);
+    }
+
     ngx_http_run_posted_requests(c);
 }
 
@@ -338,9 +405,17 @@ ngx_http_ws_bus_connect_answer(ngx_http_ws_bus_connect_t *cn)
                                     "\"before_connect\": %ui",
                                     cn->call->status);
 
+        cn->refused = cn->call->status == NGX_HTTP_UNAUTHORIZED
+                          ? WSB_REFUSED_TOKEN
+                    : cn->call->status == NGX_HTTP_NOT_FOUND
+                          ? WSB_REFUSED_NOT_FOUND : WSB_REFUSED_RIGHT;
+
         return cn->call->status == NGX_HTTP_UNAUTHORIZED
                    ? NGX_HTTP_UNAUTHORIZED : NGX_HTTP_FORBIDDEN;
     }
+
+    cn->refused = cn->call->end == NGX_HTTP_WS_BUS_CALL_TIMEOUT
+                      ? WSB_REFUSED_TIMEOUT : WSB_REFUSED_FAILED;
 
     cn->call->log.action = "asking a hook";
 

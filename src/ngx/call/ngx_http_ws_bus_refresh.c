@@ -305,8 +305,10 @@ ngx_http_ws_bus_refresh_done(ngx_http_ws_bus_ask_t *ask,
 
         codec->response(&q->text, &q->op, result);
 
+        /* while events come so often, the next one would be late as well */
+
         q->failed = 0;
-        q->late = 0;
+        q->late = q->seen > q->head;
         q->round++;
         q->sending = !q->text.failed;
     }

@@ -49,8 +49,9 @@ ngx_http_ws_bus_refuse_handler(ngx_http_request_t *r)
 
     ccf = ngx_http_get_module_loc_conf(r, ngx_http_ws_bus_client_module);
 
-    if (ccf->codec->refuse == NULL || ccf->handler == NULL
-        || r->content_handler != ccf->handler || r->method != NGX_HTTP_GET)
+    if (ccf->codec->refuse == NULL || ccf->zone == NULL
+        || ccf->handler == NULL || r->content_handler != ccf->handler
+        || r->method != NGX_HTTP_GET)
     {
         return NGX_DECLINED;
     }
@@ -111,6 +112,13 @@ ngx_http_ws_bus_refuse_token(ngx_http_request_t *r, wsb_refused_t *why)
 
     if (rc == NGX_HTTP_UNAUTHORIZED) {
         *why = present ? WSB_REFUSED_TOKEN : WSB_REFUSED_NO_TOKEN;
+
+        if (!present && r->headers_out.www_authenticate != NULL) {
+            /* it is of a 401 */
+            r->headers_out.www_authenticate->hash = 0;
+            r->headers_out.www_authenticate = NULL;
+        }
+
         return NGX_DONE;
     }
 

@@ -178,6 +178,7 @@ ngx_http_ws_bus_section_merge(ngx_conf_t *cf,
     }
 
     if (conf->codec->refuse == NULL || conf->handler == NULL
+        || conf->zone == NULL
         || (conf->entity_name != NULL && conf->section != NULL))
     {
         return NGX_OK;

@@ -432,8 +432,13 @@ test_errors(void)
                  str("unsupported action"));
     is_text(&t, ERROR("unknown", "unsupported action"), "an unknown action");
 
-    codec->error(&t, &context, none, "detail", str("invalid payload"));
+    codec->error(&t, &context, str("detail"), "invalid_message",
+                 str("invalid payload"));
     is_text(&t, ERROR("detail", "invalid payload"), "an invalid payload");
+
+    codec->error(&t, &context, str("list"), "model_not_found", str("no"));
+    is_text(&t, ERROR("list", "section snapshot entity unsupported"),
+            "no backend");
 
     codec->gap(&t, &context, none, NULL, 1, 1, none, none, "slow");
     is_text(&t, ERROR("gap", "gap"), "a gap");
