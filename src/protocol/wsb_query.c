@@ -7,6 +7,7 @@
 
 
 #define WSB_QUERY_SINCE           2       /* bit of the second option */
+#define WSB_QUERY_SNAPSHOT        16      /* of the fifth */
 
 
 /* One parameter: name and value are decoded, in memory of its own. */
@@ -83,6 +84,11 @@ wsb_query_subscribe(wsb_text_t *t, wsb_str_t args, wsb_query_t *query,
 
     if (rc != WSB_OK) {
         return rc;
+    }
+
+    if (query->wait >= 0 && (seen & WSB_QUERY_SNAPSHOT)) {
+        *why = "a snapshot is for a stream, not for an answer with wait";
+        return WSB_ERROR;
     }
 
     if (query->since.data != NULL) {

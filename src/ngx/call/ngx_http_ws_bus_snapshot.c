@@ -16,6 +16,7 @@
 
 #define NGX_HTTP_WS_BUS_SNAPSHOT_TRIES   3
 #define NGX_HTTP_WS_BUS_SNAPSHOT_JITTER  1000    /* ms */
+#define NGX_HTTP_WS_BUS_SNAPSHOT_FAILED  5       /* then it is 32 times that */
 
 
 /*
@@ -38,6 +39,7 @@ typedef struct {
     ngx_http_ws_bus_asker_t     *asker;
     uint32_t                     ordinal;
     ngx_uint_t                   tries;
+    ngx_uint_t                   failed;      /* in a row */
     uint64_t                     position;    /* of the call under way */
     ngx_event_t                  event;       /* until it is asked anew */
     unsigned                     asked:1;     /* an ask waits, or runs */
@@ -246,7 +248,7 @@ ngx_http_ws_bus_snapshot_ask(ngx_http_ws_bus_snapshot_t *snap)
 }
 
 
-/* A herd does not come at once. */
+/* A herd does not come at once, and later each time that it has failed. */
 
 void
 ngx_http_ws_bus_snapshot_stale(ngx_http_ws_bus_client_t *wc, uint32_t ordinal)
@@ -266,7 +268,8 @@ ngx_http_ws_bus_snapshot_stale(ngx_http_ws_bus_client_t *wc, uint32_t ordinal)
 
     if (!snap->event.timer_set) {
         ngx_add_timer(&snap->event,
-                      ngx_random() % NGX_HTTP_WS_BUS_SNAPSHOT_JITTER);
+                      ngx_random() % (NGX_HTTP_WS_BUS_SNAPSHOT_JITTER
+                                      << snap->failed));
     }
 }
 
@@ -439,6 +442,9 @@ ngx_http_ws_bus_snapshot_send(ngx_http_ws_bus_ask_t *ask,
     }
 
     snap->tries = 0;
+    snap->failed = result->code == NULL
+                       ? 0 : ngx_min(snap->failed + 1,
+                                     NGX_HTTP_WS_BUS_SNAPSHOT_FAILED);
 
     last.data = id;
     last.len = from ? wsb_id(id, zone->epoch, from - 1) : 0;

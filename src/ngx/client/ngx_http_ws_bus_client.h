@@ -444,9 +444,12 @@ uint64_t ngx_http_ws_bus_live_hold(ngx_http_ws_bus_client_t *wc,
 void ngx_http_ws_bus_live_go(ngx_http_ws_bus_client_t *wc, wsb_sub_t *sub,
     uint64_t from);
 
-/* What it has is not right any more, and nobody can tell how. */
+/*
+ * What it has is not right any more from this record on, and nobody can tell
+ * how: it waits for another one.
+ */
 void ngx_http_ws_bus_live_stale(ngx_http_ws_bus_client_t *wc,
-    wsb_sub_t *sub);
+    wsb_sub_t *sub, uint64_t from);
 
 /*
  * Of a vague record, that nobody knows whole: is it an event for this

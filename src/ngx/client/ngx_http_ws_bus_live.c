@@ -10,6 +10,10 @@
 #include "ngx_http_ws_bus_client.h"
 
 
+static void ngx_http_ws_bus_live_wait(ngx_http_ws_bus_client_t *wc,
+    wsb_sub_t *sub, uint64_t from);
+
+
 /*
  * Events after a `since` are as good as a snapshot, if they are all there:
  * the client has what they change.
@@ -50,26 +54,53 @@ ngx_http_ws_bus_live_start(ngx_http_ws_bus_client_t *wc, wsb_sub_t *sub,
 }
 
 
-/*
- * What is queued for it is dropped: what is asked for from now on holds it.
- * Unless that fails; so `from` keeps where it was.
- */
-
 uint64_t
 ngx_http_ws_bus_live_hold(ngx_http_ws_bus_client_t *wc, wsb_sub_t *sub)
 {
-    uint64_t  next;
-
-    if (!(sub->from & WSB_POSITION_WAITS)) {
-        next = wsb_position_next(ngx_http_ws_bus_position(wc), sub->from,
-                                 sub->ordinal);
-
-        ngx_http_ws_bus_out_unqueue(wc, sub->ordinal);
-
-        sub->from = next | WSB_POSITION_WAITS;
-    }
+    ngx_http_ws_bus_live_wait(wc, sub, 0);
 
     return wsb_log_head(&wc->fan->worker->zone->log);
+}
+
+
+/*
+ * What is queued for it is dropped: the snapshot will hold it.  Unless there is
+ * none; so `from` keeps what it was not sent.
+ */
+
+static void
+ngx_http_ws_bus_live_wait(ngx_http_ws_bus_client_t *wc, wsb_sub_t *sub,
+    uint64_t from)
+{
+    uint32_t  i;
+    uint64_t  next;
+
+    next = sub->from & ~WSB_POSITION_WAITS;
+
+    if (!(sub->from & WSB_POSITION_WAITS)) {
+        next = wsb_position_next(ngx_http_ws_bus_position(wc), next,
+                                 sub->ordinal);
+    }
+
+    if (next < from) {
+        next = from;
+    }
+
+    for (i = wc->sent ? 1 : 0; i < wc->nitems; i++) {
+
+        if (wc->items[i].ordinal == sub->ordinal) {
+
+            if (wc->items[i].record->seq < next) {
+                next = wc->items[i].record->seq;
+            }
+
+            break;
+        }
+    }
+
+    ngx_http_ws_bus_out_unqueue(wc, sub->ordinal);
+
+    sub->from = next | WSB_POSITION_WAITS;
 }
 
 
@@ -89,23 +120,36 @@ ngx_http_ws_bus_live_go(ngx_http_ws_bus_client_t *wc, wsb_sub_t *sub,
 }
 
 
+/*
+ * It is sent nothing from `from` on, until there is another one: a client that
+ * had an event behind what it lacks would resume behind it, with a list that
+ * stays wrong.
+ */
+
 void
-ngx_http_ws_bus_live_stale(ngx_http_ws_bus_client_t *wc, wsb_sub_t *sub)
+ngx_http_ws_bus_live_stale(ngx_http_ws_bus_client_t *wc, wsb_sub_t *sub,
+    uint64_t from)
 {
     /* one that waits gets what is right anyway */
 
     if (sub->live && !(sub->from & WSB_POSITION_WAITS) && wc->asker != NULL) {
+        ngx_http_ws_bus_live_wait(wc, sub, from);
         wc->conf->requests->stale(wc, sub->ordinal);
     }
 }
 
 
+/* What it is not told of comes with the other snapshot. */
+
 ngx_uint_t
 ngx_http_ws_bus_live_takes(ngx_http_ws_bus_client_t *wc,
     ngx_http_ws_bus_record_t *rec, wsb_sub_t *sub, wsb_change_t *change)
 {
-    if (*change == WSB_CHANGE_ANEW || (rec->event.flags & WSB_EVENT_PART)) {
-        ngx_http_ws_bus_live_stale(wc, sub);
+    if (sub->live
+        && (*change == WSB_CHANGE_ANEW || (rec->event.flags & WSB_EVENT_PART)))
+    {
+        ngx_http_ws_bus_live_stale(wc, sub, rec->seq);
+        return 0;
     }
 
     if (*change == WSB_CHANGE_LEFT_UNKNOWN && sub->live) {

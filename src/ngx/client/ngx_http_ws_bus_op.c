@@ -301,7 +301,7 @@ ngx_http_ws_bus_op_gap(ngx_http_ws_bus_client_t *wc, uint32_t ordinal,
     sub = wc->closed ? NULL : ngx_http_ws_bus_subscribe_find(wc, ordinal);
 
     if (sub != NULL) {
-        ngx_http_ws_bus_live_stale(wc, sub);
+        ngx_http_ws_bus_live_stale(wc, sub, to + 1);
     }
 }
 

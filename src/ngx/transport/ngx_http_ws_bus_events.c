@@ -30,7 +30,8 @@ static void ngx_http_ws_bus_events_count(ngx_http_ws_bus_events_t *es,
     ngx_http_ws_bus_record_t *rec, size_t len);
 static void ngx_http_ws_bus_events_answer(ngx_http_ws_bus_client_t *wc,
     const u_char *data, size_t len);
-static void ngx_http_ws_bus_events_text(wsb_text_t *t, wsb_str_t message);
+static void ngx_http_ws_bus_events_text(ngx_http_ws_bus_client_t *wc,
+    wsb_text_t *t, wsb_str_t message);
 static void ngx_http_ws_bus_events_queue(ngx_http_ws_bus_events_t *es,
     const u_char *data, size_t len, ngx_http_ws_bus_out_e kind);
 static void ngx_http_ws_bus_events_ping(ngx_http_ws_bus_client_t *wc);
@@ -298,7 +299,7 @@ ngx_http_ws_bus_events_answer(ngx_http_ws_bus_client_t *wc,
         wsb_text_lit(&text, "\n");
 
     } else {
-        ngx_http_ws_bus_events_text(&text, message);
+        ngx_http_ws_bus_events_text(wc, &text, message);
     }
 
     if (text.failed) {
@@ -323,7 +324,8 @@ ngx_http_ws_bus_events_answer(ngx_http_ws_bus_client_t *wc,
  */
 
 static void
-ngx_http_ws_bus_events_text(wsb_text_t *t, wsb_str_t message)
+ngx_http_ws_bus_events_text(ngx_http_ws_bus_client_t *wc, wsb_text_t *t,
+    wsb_str_t message)
 {
     ngx_uint_t        i, past;
     wsb_str_t         text;
@@ -350,6 +352,17 @@ ngx_http_ws_bus_events_text(wsb_text_t *t, wsb_str_t message)
         }
 
         past = wsb_json_get(&value, "recovered", &member) == WSB_OK;
+
+        if (wc->nsubs != 0 && wc->subs[0]->live
+            && wsb_json_get(&value, "data", &member) != WSB_OK
+            && ((wc->subs[0]->from & WSB_POSITION_WAITS)
+                || wsb_json_get(&value, "to", &member) == WSB_OK))
+        {
+            /* whoever has no snapshot yet must not come back with an id */
+
+            wsb_text_lit(t, "id:\n");
+            past = 1;
+        }
 
         for (i = 0; !past && i < sizeof(ids) / sizeof(ids[0]); i++) {
 
