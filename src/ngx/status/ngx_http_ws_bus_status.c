@@ -59,17 +59,23 @@ ngx_http_ws_bus_status_handler(ngx_http_request_t *r)
                ? NGX_HTTP_NOT_ALLOWED : NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
+    if (ngx_http_ws_bus_http_add_header(r, "Cache-Control", "no-store")
+        != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (stlcf->form == NGX_HTTP_WS_BUS_STATUS_HEALTH) {
+        rc = ngx_http_discard_request_body(r);
+
+        return rc == NGX_OK ? ngx_http_ws_bus_status_health(r) : rc;
+    }
+
     /* with no tenant where one is needed, the page would be that of all */
 
     rc = ngx_http_ws_bus_tenant_of(r, &tenant);
     if (rc != NGX_OK) {
         return rc;
-    }
-
-    if (ngx_http_ws_bus_http_add_header(r, "Cache-Control", "no-store")
-        != NGX_OK)
-    {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     rc = ngx_http_discard_request_body(r);

@@ -18,7 +18,7 @@ static char *ngx_http_ws_bus_status_conf_merge(ngx_conf_t *cf, void *parent,
 static ngx_command_t  ngx_http_ws_bus_status_commands[] = {
 
     { ngx_string("ws_bus_status"),
-      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE1,
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE12,
       ngx_http_ws_bus_status_conf,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
@@ -64,25 +64,42 @@ ngx_http_ws_bus_status_conf(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_ws_bus_status_loc_conf_t  *stlcf = conf;
 
-    ngx_str_t  *value;
+    ngx_str_t   *value;
+    ngx_uint_t   i, any, form;
 
     value = cf->args->elts;
+    any = 0;
+    form = NGX_CONF_UNSET_UINT;
 
-    if (cf->args->nelts == 2) {
+    for (i = 1; i < cf->args->nelts; i++) {
 
-        if (ngx_strcmp(value[1].data, "any") != 0) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "invalid parameter \"%V\" in "
-                               "\"ws_bus_status\": write \"any\" or nothing",
-                               &value[1]);
-            return NGX_CONF_ERROR;
+        if (!any && ngx_strcmp(value[i].data, "any") == 0) {
+            any = 1;
+            continue;
         }
 
-        stlcf->status_any = 1;
+        if (form == NGX_CONF_UNSET_UINT) {
 
-    } else {
-        stlcf->status_any = 0;
+            if (ngx_strcmp(value[i].data, "json") == 0) {
+                form = NGX_HTTP_WS_BUS_STATUS_JSON;
+                continue;
+            }
+
+            if (ngx_strcmp(value[i].data, "health") == 0) {
+                form = NGX_HTTP_WS_BUS_STATUS_HEALTH;
+                continue;
+            }
+        }
+
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid parameter \"%V\" in \"ws_bus_status\": "
+                           "write \"any\" or nothing, and one of \"json\" "
+                           "and \"health\" or none", &value[i]);
+        return NGX_CONF_ERROR;
     }
+
+    stlcf->status_any = any;
+    stlcf->form = form;
 
     return ngx_http_ws_bus_conf_take_location(cf, cmd,
                                               ngx_http_ws_bus_status_handler);
@@ -100,6 +117,7 @@ ngx_http_ws_bus_status_conf_create(ngx_conf_t *cf)
     }
 
     stlcf->status_any = NGX_CONF_UNSET_UINT;
+    stlcf->form = NGX_CONF_UNSET_UINT;
 
     return stlcf;
 }
@@ -112,6 +130,8 @@ ngx_http_ws_bus_status_conf_merge(ngx_conf_t *cf, void *parent, void *child)
     ngx_http_ws_bus_status_loc_conf_t  *conf = child;
 
     ngx_conf_merge_uint_value(conf->status_any, prev->status_any, 0);
+    ngx_conf_merge_uint_value(conf->form, prev->form,
+                              NGX_HTTP_WS_BUS_STATUS_JSON);
 
     return NGX_CONF_OK;
 }
