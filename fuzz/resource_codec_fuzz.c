@@ -15,7 +15,7 @@
 
 static const wsb_codec_t  *codec = &wsb_codec_resource;
 
-static const uint8_t  client[WSB_CLIENT_LEN] = "0123456789abcdef";
+static const uint8_t  client[WSB_CLIENT_LEN + 1] = "0123456789abcdef";
 
 static const wsb_str_t  none = wsb_null_string;
 static const wsb_str_t  schema = wsb_string("public");

@@ -32,7 +32,7 @@ rnd(unsigned n)
 }
 
 
-static const uint8_t  secret[16] = "0123456789abcdef";
+static const uint8_t  secret[] = "0123456789abcdef";
 
 static const wsb_str_t  a = { 2, (const uint8_t *) "a" };
 static const wsb_str_t  b = { 2, (const uint8_t *) "b" };

@@ -31,8 +31,8 @@ static const wsb_codec_t  *codec = &wsb_codec_resource;
 
 static const wsb_str_t  none = wsb_null_string;
 
-static const uint8_t  client[WSB_CLIENT_LEN] = "0123456789abcdef";
-static const uint8_t  other[WSB_CLIENT_LEN] = "0123456789abcdeg";
+static const uint8_t  client[WSB_CLIENT_LEN + 1] = "0123456789abcdef";
+static const uint8_t  other[WSB_CLIENT_LEN + 1] = "0123456789abcdeg";
 
 static uint8_t  name1[WSB_UUID_LEN + 1];
 
