@@ -22,6 +22,7 @@ END
     location = /health/any { ws_bus_status any health; }
     location = /health/of  { ws_bus_status health; ws_bus_tenant $arg_t; }
     location = /json       { ws_bus_status json; }
+    location = /reading    { stub_status; }
 END2
 
 my $c   = WSBus::Client->new($nginx);
@@ -46,12 +47,22 @@ subtest 'ready' => sub {
 };
 
 
-# an open request goes on being read by a worker that shuts down
+# A request whose header has begun goes on being read by a worker that shuts
+# down; a connection of which it has read nothing is closed.
 
 sub begin {
-    my $raw = WSBus::Raw->new($nginx->port);
-    $raw->write("GET $_[0] HTTP/1.1\r\nHost: a\r\nConnection: close\r\n");
-    return $raw;
+    my @raw = map { WSBus::Raw->new($nginx->port) } @_;
+    for my $i (0 .. $#raw) {
+        $raw[$i]->write("GET $_[$i] HTTP/1.1\r\nHost: a\r\n"
+                        . "Connection: close\r\n");
+    }
+
+    my $n = @raw;
+    ok(WSBus::Nginx::await(sub {
+        ($c->get('/reading'))[3] =~ /^Reading: $n /m;
+    }), "$n begun");
+
+    return @raw;
 }
 
 sub answer {
@@ -63,16 +74,21 @@ sub answer {
 
 
 subtest 'an old worker after a reload' => sub {
-    my $raw = begin('/health');
+    my ($raw) = begin('/health');
     ok($nginx->reload, 'reload');
     is((answer($raw))[0], 200, 'the new one serves clients: 200');
 };
 
 
 subtest 'nginx shuts down' => sub {
-    my ($ready, $live) = (begin('/health'), begin('/health?live'));
+    my ($ready, $live) = begin('/health', '/health?live');
+
+    # the worker that went with the reload has said the same
+
+    my $said = sub { scalar(() = $nginx->error_log =~ /gracefully shutting down/g) };
+    my $before = $said->();
     $nginx->quit;
-    ok($nginx->await_log(qr/gracefully shutting down/), 'the worker knows it')
+    ok(WSBus::Nginx::await(sub { $said->() > $before }), 'the worker knows it')
         or diag($nginx->error_log);
 
     my ($code, $json) = answer($ready);
