@@ -329,8 +329,11 @@ ngx_http_ws_bus_section_look(ngx_http_request_t *r, wsb_str_t name,
 
     vars = r->variables;
 
-    r->variables = ngx_pcalloc(r->pool, cmcf->variables.nelts
-                                        * sizeof(ngx_http_variable_value_t));
+    /* not of the pool: a batch may have many names */
+
+    r->variables = ngx_calloc(cmcf->variables.nelts
+                              * sizeof(ngx_http_variable_value_t),
+                              r->connection->log);
     if (r->variables == NULL) {
         r->variables = vars;
         return NGX_ERROR;
@@ -342,7 +345,7 @@ ngx_http_ws_bus_section_look(ngx_http_request_t *r, wsb_str_t name,
 
     ngx_http_ws_bus_section_looked = NULL;
 
-    ngx_pfree(r->pool, r->variables);
+    ngx_free(r->variables);
     r->variables = vars;
 
     return rc;
