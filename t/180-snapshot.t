@@ -12,6 +12,7 @@ use Test::More;
 use WSBus::Backend;
 use WSBus::Client;
 use WSBus::Nginx;
+use WSBus::Stream;
 
 my $backend = WSBus::Backend->start;
 my $rest    = '127.0.0.1:' . $backend->rest;
@@ -45,6 +46,9 @@ my $nginx = WSBus::Nginx->new(workers => 2, fixed_workers => 1,
         location = /ws     { ws_bus events; ws_bus_backend /rest/\$ws_bus_entity; }
         location = /held   { ws_bus events; ws_bus_backend /odd;
                              ws_bus_call_timeout 5s; }
+        location = /large  { ws_bus events; ws_bus_backend /odd;
+                             ws_bus_call_max_body 8m; }
+        location = /events { ws_bus_events events; ws_bus_backend /odd; }
         location = /small  { ws_bus small; ws_bus_backend /odd; }
         location = /only   { ws_bus events; ws_bus_snapshot /list/\$ws_bus_entity; }
         location = /echo   { ws_bus events; ws_bus_backend /list/\$ws_bus_entity; }
@@ -236,6 +240,12 @@ is_deeply($s->{data}, [], 'of which nobody is told more');
 ($line, $s) = line('/echo', where => [ cond('a.b', 'eq', 1) ], options => { limit => 1 });
 is($s->{reason}, 'invalid_message', 'a limit needs a backend that judges all');
 
+$backend->leave('held', WSBus::Backend::bytes(200,
+    '[' . join(',', ('{"t":"aaaaaaaaaaaaaaaa"}') x 120_000) . ']'));
+($line, $s) = line('/large', where => [ cond('t', 'ilike', '%a%b'),
+    map { cond('t', 'ilike', "%a%b$_", logic_operator => 'OR') } 1 .. 15 ]);
+is($s->{reason}, 'too_large', 'what is judged here is bounded');
+
 ($ws, $sub) = live('/echo', { %{ of() }, entity_id => 7 }, where => [ cond('n', 'eq', 8) ]);
 $snap = $ws->wait_type('snapshot');
 ok(exists $snap->{data} && !defined $snap->{data},
@@ -274,6 +284,24 @@ is(ids($ws->wait_type('snapshot')), 'a1 a2 a3', 'then comes a snapshot by itself
 $dull->wait_type('gap');
 is(scalar(grep { $_->{type} eq 'snapshot' } $dull->sync), 0, 'to who has one');
 $backend->go('lost');
+
+# should that fail, it is told and asked again, and no event comes before it
+
+$backend->leave('held', WSBus::Backend::bytes(200, '[]'));
+my ($firm) = live('/held', of());
+$firm->wait_type('snapshot');
+$backend->leave('held', WSBus::Backend::bytes(503, '{}'));
+$backend->leave('lost', $WSBus::Backend::HOLD . WSBus::Backend::bytes(200, '{}'));
+$c->request(PUT => '/lost/orders/a1', '{}', 'Content-Type' => 'application/json');
+$firm->wait_type('gap');
+event('created', 'later', { n => 1 });
+my $told = $firm->next;
+is($told->{code}, 'snapshot_failed', 'another snapshot that fails is told');
+$backend->leave('held', WSBus::Backend::bytes(200, '[{"id":"right"}]'));
+is(ids($firm->wait_for(sub { $_->{type} =~ /snapshot|event/ }, 20)), 'right',
+   'and asked again, before any event');
+$backend->go('lost');
+$dull->sync;
 
 # rows of which nobody knows what they were
 
@@ -340,6 +368,12 @@ my ($w) = live('/cached', of('lists'));
 is(ids($w->wait_type('snapshot')), 'second', 'after an event none has the old one');
 is($backend->got('cached'), 1, 'which costs one request');
 
+my $agent = $c->open('/cached', 'User-Agent' => 'another/1.0');
+cached('[{"id":"none"}]');
+$agent->subscribe(of('lists'), snapshot => true);
+is(ids($agent->wait_type('snapshot')), 'second',
+   'which program asks makes no difference');
+
 cached('[{"id":"third"}]');
 my $tx = $c->open('/cached', Authorization => 'Bearer other');
 $tx->subscribe(of('lists'), snapshot => true);
@@ -350,5 +384,14 @@ is(ids($t1->wait_type('snapshot')), 'third', 'ws_bus_audience');
 cached('[{"id":"fourth"}]');
 $t2->subscribe(of('lists'), snapshot => true);
 is(ids($t2->wait_type('snapshot')), 'third', 'widens that');
+
+# over HTTP: no id that a browser could come back with, before the snapshot
+
+$backend->leave('held', WSBus::Backend::bytes(200, '[{"id":"sse"}]'));
+my $stream = WSBus::Stream->open($nginx->port, '/events?entity_type=orders&snapshot=1');
+is($stream->next('subscribed')->{id}, '', 'a stream begins with an empty id');
+like($stream->next('snapshot')->{id}, qr/^[0-9a-f-]{36}\z/, 'and has one with the snapshot');
+is((($c->get('/events?entity_type=orders&snapshot=1&wait=0'))[0]), 400,
+   'an answer with wait has no snapshot');
 
 done_testing();

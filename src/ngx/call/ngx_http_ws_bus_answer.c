@@ -145,7 +145,7 @@ ngx_http_ws_bus_answer_success(ngx_http_ws_bus_ask_t *ask,
     result->data = body ? body->text : null;
 
     if (ask->here) {
-        ngx_http_ws_bus_snapshot_filter(ask, result, body);
+        ngx_http_ws_bus_snapshot_rows(ask, result, body);
 
     } else if (ask->rows) {
         ngx_http_ws_bus_answer_rows(ask, result, body);

@@ -59,6 +59,10 @@ ngx_http_ws_bus_backend_call(ngx_http_ws_bus_ask_t *ask, wsb_result_t *result)
                                "no memory");
     }
 
+    /* what variables look at, from the first one on */
+
+    b->call->done = ngx_http_ws_bus_asker_done;
+    b->call->data = ask;
     b->call->metadata = ngx_http_ws_bus_asker_meta(ask->asker, b->call->pool);
 
     rc = ngx_http_ws_bus_backend_check(b);
@@ -404,8 +408,6 @@ ngx_http_ws_bus_backend_request(ngx_http_ws_bus_backend_t *b)
     call->timeout = b->ask->conf->timeout;
     call->max_body = b->ask->conf->max_body;
     call->uncached = b->ask->check;
-    call->done = ngx_http_ws_bus_asker_done;
-    call->data = b->ask;
 
     return ngx_http_ws_bus_backend_headers(b);
 }

@@ -6,11 +6,8 @@
  */
 
 #include "ngx_http_ws_bus_backend.h"
-#include "ngx_http_ws_bus_snapshot.h"
 
 
-static ngx_int_t ngx_http_ws_bus_backend_value_version(
-    ngx_http_ws_bus_backend_t *b);
 static ngx_int_t ngx_http_ws_bus_backend_value(ngx_http_ws_bus_backend_t *b,
     ngx_uint_t n, const uint8_t *data, size_t len, ngx_uint_t encoded);
 
@@ -68,15 +65,6 @@ ngx_http_ws_bus_backend_values(ngx_http_ws_bus_backend_t *b)
         return NGX_ERROR;
     }
 
-    if (b->req->operation == WSB_READ
-        && (ngx_http_ws_bus_backend_value_version(b) != NGX_OK
-            || ngx_http_ws_bus_audience(b->ask, b->call,
-                     &b->call->value[NGX_HTTP_WS_BUS_CALL_AUDIENCE])
-               != NGX_OK))
-    {
-        return NGX_ERROR;
-    }
-
     /* what $ws_bus_connection_id looks at */
 
     b->call->value[NGX_HTTP_WS_BUS_CALL_CONNECTION_ID].data =
@@ -95,42 +83,6 @@ ngx_http_ws_bus_backend_values(ngx_http_ws_bus_backend_t *b)
                      ngx_http_ws_bus_client_module);
 
     return NGX_OK;
-}
-
-
-/*
- * Since when what is read is as it is: an answer that comes after this is good
- * for as long as it stays so.
- */
-
-static ngx_int_t
-ngx_http_ws_bus_backend_value_version(ngx_http_ws_bus_backend_t *b)
-{
-    u_char              id[WSB_ID_LEN];
-    size_t              len;
-    uint64_t            seq;
-    wsb_str_t           tenant;
-    wsb_zone_t         *zone;
-    wsb_version_key_t   key;
-
-    if (b->req->entity.data == NULL) {
-        return NGX_OK;
-    }
-
-    zone = b->ask->bus->zone;
-
-    tenant.data = b->ask->asker->client->tenant.data;
-    tenant.len = b->ask->asker->client->tenant.len;
-
-    seq = wsb_log_head(&zone->log);
-    key = wsb_version_key(zone->key, tenant, b->req->entity,
-                          b->req->record_id);
-    seq = wsb_version(&zone->versions, &zone->last, &key, seq);
-
-    len = wsb_id(id, zone->epoch, seq);
-
-    return ngx_http_ws_bus_backend_value(b, NGX_HTTP_WS_BUS_CALL_VERSION, id,
-                                         len, 0);
 }
 
 

@@ -8,6 +8,7 @@
  */
 
 #include "ngx_http_ws_bus_question.h"
+#include "ngx_http_ws_bus_snapshot.h"
 
 
 #define NGX_HTTP_WS_BUS_QUESTION_BUCKETS  1024  /* a power of two */
@@ -19,8 +20,6 @@ static ngx_http_ws_bus_question_t *ngx_http_ws_bus_question_find(
     ngx_http_ws_bus_asker_t *asker, const wsb_op_t *op);
 static void ngx_http_ws_bus_question_about(ngx_http_ws_bus_asker_t *asker,
     const wsb_op_t *op, wsb_text_t *text);
-static void ngx_http_ws_bus_question_field(wsb_text_t *text, const void *data,
-    size_t len);
 static ngx_http_ws_bus_question_t *ngx_http_ws_bus_question_create(
     ngx_http_ws_bus_asker_t *asker, const wsb_op_t *op, wsb_key_t *key,
     ngx_queue_t *bucket);
@@ -137,8 +136,7 @@ ngx_http_ws_bus_question_find(ngx_http_ws_bus_asker_t *asker,
 
 
 /*
- * All that the answer may depend on: whose it is, what is passed on of the
- * handshake (but which program asks, and its trace), and the question itself.
+ * All that the answer may depend on: whose it is, and the question itself.
  * What hooks know of a connection is that one's alone.
  */
 
@@ -146,72 +144,29 @@ static void
 ngx_http_ws_bus_question_about(ngx_http_ws_bus_asker_t *asker,
     const wsb_op_t *op, wsb_text_t *text)
 {
-    ngx_str_t                      *name;
-    ngx_uint_t                      i;
-    const wsb_context_t            *context;
-    ngx_http_ws_bus_caller_t       *caller;
-    ngx_http_ws_bus_call_header_t  *h;
+    const wsb_context_t  *context;
 
-    caller = asker->caller;
     context = asker->client->context;
 
-    ngx_http_ws_bus_question_field(text, &asker->conf,
-                                  sizeof(ngx_http_ws_bus_call_loc_conf_t *));
-    ngx_http_ws_bus_question_field(text, &asker->client->fan,
-                                  sizeof(ngx_http_ws_bus_fan_t *));
-    ngx_http_ws_bus_question_field(text, context->tenant.data,
-                                  context->tenant.len);
-    ngx_http_ws_bus_question_field(text, context->section.data,
-                                  context->section.len);
-    ngx_http_ws_bus_question_field(text, op->request.entity.data,
-                                  op->request.entity.len);
-    ngx_http_ws_bus_question_field(text, op->request.record_id.data,
-                                  op->request.record_id.len);
-    ngx_http_ws_bus_question_field(text, op->request.args.data,
-                                  op->request.args.len);
-    ngx_http_ws_bus_question_field(text, caller->host.data, caller->host.len);
-    ngx_http_ws_bus_question_field(text, caller->claims.text.data,
-                                  caller->claims.text.len);
-    ngx_http_ws_bus_question_field(text, asker->metadata.data,
-                                  asker->metadata.len);
+    ngx_http_ws_bus_audience_add(text, &asker->conf, sizeof(void *));
+    ngx_http_ws_bus_audience_add(text, &asker->client->fan, sizeof(void *));
+    ngx_http_ws_bus_audience_add(text, context->tenant.data,
+                                 context->tenant.len);
+    ngx_http_ws_bus_audience_add(text, context->section.data,
+                                 context->section.len);
+    ngx_http_ws_bus_audience_add(text, op->request.entity.data,
+                                 op->request.entity.len);
+    ngx_http_ws_bus_audience_add(text, op->request.record_id.data,
+                                 op->request.record_id.len);
+    ngx_http_ws_bus_audience_add(text, op->request.args.data,
+                                 op->request.args.len);
 
     if (asker->conf->hooks != NULL) {
-        ngx_http_ws_bus_question_field(text, asker->id, sizeof(asker->id));
+        ngx_http_ws_bus_audience_add(text, asker->id, sizeof(asker->id));
     }
 
-    for (i = 0; i < asker->nforced; i++) {
-        ngx_http_ws_bus_question_field(text, asker->forced[i].field.data,
-                                      asker->forced[i].field.len);
-        ngx_http_ws_bus_question_field(text, asker->forced[i].op.data,
-                                      asker->forced[i].op.len);
-        ngx_http_ws_bus_question_field(text, asker->forced[i].value.data,
-                                      asker->forced[i].value.len);
-    }
-
-    for (i = 0; i < caller->nheaders; i++) {
-        h = &caller->headers[i];
-        name = &h->name;
-
-        if ((name->len == 10
-             && ngx_strncasecmp(name->data, (u_char *) "User-Agent", 10) == 0)
-            || (name->len == 11
-                && ngx_strncasecmp(name->data, (u_char *) "traceparent", 11)
-                   == 0))
-        {
-            continue;
-        }
-
-        ngx_http_ws_bus_question_field(text, name->data, name->len);
-        ngx_http_ws_bus_question_field(text, h->value.data, h->value.len);
-    }
-}
-
-
-static void
-ngx_http_ws_bus_question_field(wsb_text_t *text, const void *data, size_t len)
-{
-    wsb_text_add(text, &len, sizeof(size_t));
-    wsb_text_add(text, data, len);
+    ngx_http_ws_bus_audience_forced(text, asker->forced, asker->nforced);
+    ngx_http_ws_bus_audience_shown(text, asker);
 }
 
 

@@ -43,7 +43,8 @@ typedef struct {
     uint64_t                     position;    /* of the call under way */
     ngx_event_t                  event;       /* until it is asked anew */
     unsigned                     asked:1;     /* an ask waits, or runs */
-    unsigned                     stale:1;     /* since its call began */
+    unsigned                     lacks:1;     /* what the client has is wrong
+                                                 until another one comes */
     ngx_http_ws_bus_snapshot_what_t  *what;
 } ngx_http_ws_bus_snapshot_t;
 
@@ -58,15 +59,6 @@ static ngx_int_t ngx_http_ws_bus_snapshot_ask(
     ngx_http_ws_bus_snapshot_t *snap);
 static void ngx_http_ws_bus_snapshot_handler(ngx_event_t *ev);
 static void ngx_http_ws_bus_snapshot_free(ngx_http_ws_bus_snapshot_t *snap);
-static void ngx_http_ws_bus_snapshot_fail(wsb_result_t *result,
-    const char *code, const char *text);
-static ngx_int_t ngx_http_ws_bus_snapshot_rows(wsb_index_t *index,
-    const uint8_t key[16], const wsb_json_t *body, wsb_text_t *text,
-    uint64_t *count);
-static ngx_uint_t ngx_http_ws_bus_snapshot_meets(wsb_index_t *index,
-    const uint8_t key[16], const wsb_json_t *row);
-static void ngx_http_ws_bus_snapshot_met(void *ctx, wsb_node_t *node,
-    wsb_change_t change);
 
 
 ngx_int_t
@@ -261,12 +253,9 @@ ngx_http_ws_bus_snapshot_stale(ngx_http_ws_bus_client_t *wc, uint32_t ordinal)
         return;
     }
 
-    if (snap->asked) {
-        snap->stale = 1;
-        return;
-    }
+    snap->lacks = 1;
 
-    if (!snap->event.timer_set) {
+    if (!snap->asked && !snap->event.timer_set) {
         ngx_add_timer(&snap->event,
                       ngx_random() % (NGX_HTTP_WS_BUS_SNAPSHOT_JITTER
                                       << snap->failed));
@@ -377,7 +366,6 @@ ngx_http_ws_bus_snapshot_call(ngx_http_ws_bus_ask_t *ask,
     }
 
     snap->position = ngx_http_ws_bus_live_hold(wc, sub);
-    snap->stale = 0;
 
     return ngx_http_ws_bus_backend_call(ask, result);
 }
@@ -461,15 +449,50 @@ ngx_http_ws_bus_snapshot_send(ngx_http_ws_bus_ask_t *ask,
         return;
     }
 
-    ngx_http_ws_bus_live_go(wc, sub, from);
-
-    if (snap->stale && !wc->closed) {
+    if (from == 0 && snap->lacks) {
+        /* it waits on */
         ngx_http_ws_bus_snapshot_stale(wc, ordinal);
+        return;
     }
+
+    snap->lacks = 0;
+
+    ngx_http_ws_bus_live_go(wc, sub, from);
 }
 
 
-static void
+ngx_int_t
+ngx_http_ws_bus_snapshot_version(ngx_http_ws_bus_ask_t *ask,
+    ngx_http_ws_bus_call_t *call, ngx_str_t *version)
+{
+    uint64_t                 seq;
+    wsb_str_t                tenant;
+    wsb_zone_t              *zone;
+    wsb_version_key_t        key;
+    const wsb_op_request_t  *req;
+
+    zone = ask->bus->zone;
+    req = &ask->kept->op.request;
+
+    version->data = ngx_pnalloc(call->pool, WSB_ID_LEN);
+    if (version->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    tenant.data = ask->asker->client->tenant.data;
+    tenant.len = ask->asker->client->tenant.len;
+
+    seq = wsb_log_head(&zone->log);
+    key = wsb_version_key(zone->key, tenant, req->entity, req->record_id);
+    seq = wsb_version(&zone->versions, &zone->last, &key, seq);
+
+    version->len = wsb_id(version->data, zone->epoch, seq);
+
+    return NGX_OK;
+}
+
+
+void
 ngx_http_ws_bus_snapshot_fail(wsb_result_t *result, const char *code,
     const char *text)
 {
@@ -478,163 +501,4 @@ ngx_http_ws_bus_snapshot_fail(wsb_result_t *result, const char *code,
     result->code = code;
     result->text.data = (const uint8_t *) text;
     result->text.len = ngx_strlen(text);
-}
-
-
-/*
- * The conditions that the backend has not been asked for are judged here, and
- * the others once more.  One turn parses the answer a second time: its size is
- * bounded.
- */
-
-void
-ngx_http_ws_bus_snapshot_filter(ngx_http_ws_bus_ask_t *ask,
-    wsb_result_t *result, const wsb_json_t *body)
-{
-    u_char             *p;
-    uint64_t            count;
-    wsb_rc_t            rc;
-    wsb_sub_t           sub;
-    wsb_json_t          where;
-    wsb_text_t          text;
-    wsb_plan_t         *plan;
-    wsb_index_t        *index;
-    wsb_filter_t        all;
-    const uint8_t      *key;
-    wsb_json_error_t    wrong;
-    wsb_where_error_t   err;
-
-    static const wsb_str_t  none = wsb_null_string;
-    static const wsb_str_t  null = wsb_string("null");
-    static const wsb_json_limits_t  limits = { WSB_JSON_DEPTH, 0 };
-
-    key = ask->bus->zone->key;
-
-    ngx_memzero(&text, sizeof(wsb_text_t));
-    ngx_memzero(&all, sizeof(wsb_filter_t));
-    ngx_memzero(&sub, sizeof(wsb_sub_t));
-
-    plan = NULL;
-    index = wsb_index_create(key);
-
-    rc = wsb_json_parse(ask->kept->op.request.where, &limits, &where, &wrong);
-
-    if (rc == WSB_OK) {
-        rc = wsb_where_parse(&where, &all.where, &err);
-    }
-
-    if (rc == WSB_OK) {
-        plan = wsb_plan_create(key, none, &all, NULL);
-
-        rc = plan != NULL && index != NULL
-                 ? wsb_index_add(index, plan, &sub) : WSB_NOMEM;
-    }
-
-    if (rc != WSB_OK) {
-        ngx_http_ws_bus_snapshot_fail(result, "read_error", "no memory");
-
-    } else if (!ask->rows) {
-
-        if (body != NULL && !ngx_http_ws_bus_snapshot_meets(index, key, body))
-        {
-            result->data = null;
-        }
-
-    } else if (body == NULL || body->type != WSB_JSON_ARRAY) {
-        ngx_http_ws_bus_snapshot_fail(result, "read_error",
-                    "the backend's answer is no array, so that where cannot "
-                    "be judged");
-
-    } else {
-        rc = ngx_http_ws_bus_snapshot_rows(index, key, body, &text, &count);
-
-        p = rc == NGX_OK ? ngx_pnalloc(ask->call->pool, text.len) : NULL;
-
-        if (p == NULL) {
-            ngx_http_ws_bus_snapshot_fail(result, "read_error", "no memory");
-
-        } else {
-            ngx_memcpy(p, text.data, text.len);
-
-            result->data.data = p;
-            result->data.len = text.len;
-            result->count = count;
-            result->total = count;
-        }
-    }
-
-    if (sub.node != NULL) {
-        wsb_index_remove(index, &sub);
-    }
-
-    if (index != NULL) {
-        wsb_index_destroy(index);
-    }
-
-    wsb_text_done(&text);
-    wsb_free(plan);
-    wsb_free(all.where);
-}
-
-
-static ngx_int_t
-ngx_http_ws_bus_snapshot_rows(wsb_index_t *index, const uint8_t key[16],
-    const wsb_json_t *body, wsb_text_t *text, uint64_t *count)
-{
-    wsb_json_t       row;
-    wsb_json_walk_t  walk;
-
-    *count = 0;
-
-    wsb_text_lit(text, "[");
-
-    wsb_json_enter(&walk, body);
-
-    while (wsb_json_element(&walk, &row) == WSB_OK) {
-
-        if (ngx_http_ws_bus_snapshot_meets(index, key, &row)) {
-            wsb_text_lit(text, *count ? "," : "");
-            wsb_text_str(text, row.text);
-            (*count)++;
-        }
-    }
-
-    wsb_text_lit(text, "]");
-
-    return text->failed ? NGX_ERROR : NGX_OK;
-}
-
-
-static ngx_uint_t
-ngx_http_ws_bus_snapshot_meets(wsb_index_t *index, const uint8_t key[16],
-    const wsb_json_t *row)
-{
-    ngx_uint_t   met;
-    wsb_event_t  ev;
-    wsb_parts_t  parts;
-
-    static const wsb_str_t  entity = wsb_string("entity");
-
-    ngx_memzero(&ev, sizeof(wsb_event_t));
-
-    ev.field[WSB_KIND] = entity;
-    ev.field[WSB_DATA] = row->text;
-
-    wsb_key_parts(key, &ev, &parts);
-
-    met = 0;
-
-    (void) wsb_index_match(index, &parts, &ev, ngx_http_ws_bus_snapshot_met,
-                           &met);
-
-    return met;
-}
-
-
-static void
-ngx_http_ws_bus_snapshot_met(void *ctx, wsb_node_t *node, wsb_change_t change)
-{
-    ngx_uint_t  *met = ctx;
-
-    *met = 1;
 }

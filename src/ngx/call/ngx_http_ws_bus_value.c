@@ -6,7 +6,7 @@
  * client's message, so that in a URI no value leaves its place.
  */
 
-#include "ngx_http_ws_bus_call.h"
+#include "ngx_http_ws_bus_snapshot.h"
 
 
 static ngx_int_t ngx_http_ws_bus_value_get(ngx_http_request_t *r,
@@ -14,6 +14,8 @@ static ngx_int_t ngx_http_ws_bus_value_get(ngx_http_request_t *r,
 
 
 static ngx_int_t ngx_http_ws_bus_value_handshake(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_ws_bus_value_made(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_ws_bus_value_meta(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
@@ -36,10 +38,10 @@ static ngx_http_variable_t  ngx_http_ws_bus_value_table[] = {
     { ngx_string("ws_bus_section"), NULL, ngx_http_ws_bus_value_get,
       NGX_HTTP_WS_BUS_CALL_SECTION, 0, 0 },
 
-    { ngx_string("ws_bus_snapshot_version"), NULL, ngx_http_ws_bus_value_get,
+    { ngx_string("ws_bus_snapshot_version"), NULL, ngx_http_ws_bus_value_made,
       NGX_HTTP_WS_BUS_CALL_VERSION, 0, 0 },
 
-    { ngx_string("ws_bus_audience"), NULL, ngx_http_ws_bus_value_get,
+    { ngx_string("ws_bus_audience"), NULL, ngx_http_ws_bus_value_made,
       NGX_HTTP_WS_BUS_CALL_AUDIENCE, 0, 0 },
 
     { ngx_string("ws_bus_meta_"), NULL, ngx_http_ws_bus_value_meta,
@@ -93,6 +95,48 @@ ngx_http_ws_bus_value_get(ngx_http_request_t *r,
     v->not_found = 0;
 
     return NGX_OK;
+}
+
+
+/* Made when it is wanted first; once, whatever comes until the call ends. */
+
+static ngx_int_t
+ngx_http_ws_bus_value_made(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_int_t                rc;
+    ngx_http_ws_bus_ask_t   *ask;
+    ngx_http_ws_bus_call_t  *call;
+
+    call = ngx_http_ws_bus_call_of(r);
+
+    if (call == NULL) {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    /* a hook's call has another function, and so have others' */
+
+    if (call->value[data].data == NULL
+        && call->done == ngx_http_ws_bus_asker_done)
+    {
+        ask = call->data;
+
+        if (ask->asker != NULL
+            && ask->kept->op.request.operation == WSB_READ)
+        {
+            rc = data == NGX_HTTP_WS_BUS_CALL_VERSION
+                     ? ngx_http_ws_bus_snapshot_version(ask, call,
+                                                        &call->value[data])
+                     : ngx_http_ws_bus_audience(ask, call,
+                                                &call->value[data]);
+            if (rc != NGX_OK) {
+                return NGX_ERROR;
+            }
+        }
+    }
+
+    return ngx_http_ws_bus_value_get(r, v, data);
 }
 
 
